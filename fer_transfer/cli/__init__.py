@@ -1,0 +1,1 @@
+"""The commands: ``fer-prepare``, ``fer-train``, ``fer-report``. Thin Hydra applications over ``conf/``."""

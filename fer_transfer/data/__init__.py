@@ -1,0 +1,1 @@
+"""DataModules over prepared faces, and the batched transforms that run on the device."""

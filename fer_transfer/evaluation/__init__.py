@@ -1,0 +1,1 @@
+"""Predictions on disk, the metrics computed from them, and their statistics."""

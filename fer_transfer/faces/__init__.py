@@ -1,0 +1,1 @@
+"""Prepared faces: how they are made from a release and how they are kept on disk."""

@@ -1,0 +1,1 @@
+"""Tables, submission files and experiment tracking, all from what the store holds."""
