@@ -1,0 +1,104 @@
+"""Where ``conf/`` is, how it is composed, and how a composed configuration is checked against what it configures."""
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fer_transfer.errors import ConfigError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _shipped(inside_wheel: str, in_checkout: str) -> Path:
+    """A file that lives at the top of a checkout and inside the package in a wheel."""
+    path = _PACKAGE / inside_wheel
+    return path if path.exists() else _PACKAGE.parent / in_checkout
+
+
+def conf_dir() -> Path:
+    """The absolute path of ``conf/``: beside the package in a checkout, inside it in a wheel."""
+    return _shipped("conf", "conf")
+
+
+def published_csv() -> Path:
+    """The paper's own numbers, ``experiments/paper/published.csv``."""
+    return _shipped("published.csv", "experiments/paper/published.csv")
+
+
+def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose a root configuration as the commands do, for notebooks and tests.
+
+    >>> compose("train", ["plan=fer28_emotiw", "recipe.epochs=3"]).recipe.epochs
+    3
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra_compose(config_name, list(overrides), return_hydra_config=False)
+
+
+def plain(node: Any) -> Any:
+    """Resolve a configuration node into plain dicts and lists.
+
+    Raises:
+        ConfigError: if a required value (``???``) is missing or an interpolation cannot be resolved.
+    """
+    from omegaconf.errors import OmegaConfBaseException
+
+    if not OmegaConf.is_config(node):
+        return node
+    try:
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"The configuration is incomplete: {error}. Give the value on the command line.") from None
+
+
+def locate(target: str) -> Any:
+    """The object that a ``_target_`` names.
+
+    Raises:
+        ConfigError: if it does not exist.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"Expected _target_ to name something importable, but got {target!r}: {error}.") from None
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping with a ``_target_`` in a plain configuration, with its dotted path."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield path or ".", node
+        for key, value in node.items():
+            yield from targets(value, f"{path}.{key}" if path else str(key))
+
+
+def check_target(path: str, node: Mapping[str, Any], supplied: Sequence[str] = ()) -> None:
+    """Check one ``_target_`` mapping against the signature it configures.
+
+    Args:
+        path: dotted path in the configuration, for the message.
+        node: the mapping.
+        supplied: parameters that the code passes itself.
+
+    Raises:
+        ConfigError: naming keys that are no parameters, or required parameters that are missing.
+    """
+    parameters = inspect.signature(locate(node["_target_"])).parameters
+    keys = {key for key in node if key not in ("_target_", "_partial_")}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    unknown = sorted(keys - set(parameters)) if not open_ended else []
+    required = {n for n, p in parameters.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    missing = sorted(required - keys - set(supplied)) if not node.get("_partial_") else []
+    if unknown or missing:
+        raise ConfigError(
+            f"{path} does not fit {node['_target_']}: unknown {unknown or 'none'}, missing {missing or 'none'}. "
+            f"Its parameters are {', '.join(parameters)}."
+        )
