@@ -1,0 +1,104 @@
+"""What ``fer-prepare`` asks of a release, and the one record that readers hand over: a face."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.errors import ReleaseError
+from fer_transfer.labels import UNLABELLED
+
+#: Side file by which a release that was made, not collected, says so; its JSON tells how it was made.
+SYNTHETIC_MARK = "synthetic.json"
+
+#: Caveat of faces from such a release.
+SYNTHETIC = "synthetic"
+
+#: Told of progress: work done and work in all, in the same unit.
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face as a reader hands it over.
+
+    Attributes:
+        pixels: uint8 [H, W], grey, 0..255.
+        id: unique within the release: the picture's relative POSIX path or name, or ``fer0000000`` by row.
+        split: the owners' name (Training, PublicTest, PrivateTest; Train, Val, Test).
+        label: canonical expression 0..6, or UNLABELLED.
+        found: whether the detector found the face (true where none was needed).
+        votes: uint8 [10], FER+ votes in the order of FERPLUS_COLUMNS, or None; for all faces or for none.
+    """
+
+    pixels: NDArray[np.uint8]
+    id: str
+    split: str
+    label: int = UNLABELLED
+    found: bool = True
+    votes: NDArray[np.uint8] | None = None
+
+
+class Release(Protocol):
+    """A release on disk, ready to be prepared. ``scan`` comes first, then ``faces`` once, then the rest."""
+
+    @property
+    def name(self) -> str:
+        """The word that plans use: ``fer2013`` or ``emotiw``."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every prepared face, in pixels."""
+
+    @property
+    def sources(self) -> list[Path]:
+        """The files and folders the faces come from; size and time of change tell whether to prepare again."""
+
+    def settings(self) -> dict[str, Any]:
+        """What was chosen, as plain JSON, for the manifest; another choice means preparing again."""
+
+    def scan(self, advance: Advance) -> int:
+        """Check the layout before any work and return the number of faces.
+
+        Args:
+            advance: called with (bytes done, bytes in all) where this takes more than a moment.
+
+        Raises:
+            ReleaseError: if a file is missing, is no such release, or a split is empty.
+        """
+
+    def faces(self) -> Iterator[Face]:
+        """The faces, in the order of the release.
+
+        Raises:
+            ReleaseError: naming the file and the row or picture that cannot be read.
+        """
+
+    def caveats(self) -> list[str]:
+        """What must stand beside every number made from these faces ("synthetic", ...)."""
+
+    def report(self) -> dict[str, Any]:
+        """Counts against the published ones and what else was met, as plain JSON; after ``faces`` is exhausted."""
+
+    def summary(self) -> list[str]:
+        """The report as lines for the terminal."""
+
+
+def is_synthetic(path: Path) -> bool:
+    """Whether ``synthetic.json`` stands in the release's folder, or beside the release's file.
+
+    Raises:
+        ReleaseError: if that file is not JSON.
+    """
+    mark = (path if path.is_dir() else path.parent) / SYNTHETIC_MARK
+    try:
+        json.loads(mark.read_text())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"Expected JSON in {mark}, but got: {error}. Restore it or remove it.") from None
+    return True
