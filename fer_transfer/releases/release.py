@@ -56,7 +56,7 @@ class Release(Protocol):
 
     @property
     def sources(self) -> list[Path]:
-        """The files and folders the faces come from; size and time of change tell whether to prepare again."""
+        """Files and folders the faces come from; size and time of change tell whether to prepare again."""
 
     def settings(self) -> dict[str, Any]:
         """What was chosen, as plain JSON, for the manifest; another choice means preparing again."""
@@ -82,7 +82,7 @@ class Release(Protocol):
         """What must stand beside every number made from these faces ("synthetic", ...)."""
 
     def report(self) -> dict[str, Any]:
-        """Counts against the published ones and what else was met, as plain JSON; after ``faces`` is exhausted."""
+        """Counts against the published ones and what else was met, as plain JSON; comes after ``faces``."""
 
     def summary(self) -> list[str]:
         """The report as lines for the terminal."""
