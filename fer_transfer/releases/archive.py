@@ -3,13 +3,12 @@
 import os
 import stat
 import tarfile
-import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import IO, NoReturn
+from zipfile import BadZipFile, ZipFile
 
 from fer_transfer.errors import ReleaseError
 
@@ -17,16 +16,7 @@ from fer_transfer.errors import ReleaseError
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 
 #: What the standard library raises on damaged, encrypted (RuntimeError) or unsupported archives.
-_DAMAGE = (
-    OSError,
-    EOFError,
-    zlib.error,
-    LZMAError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    RuntimeError,
-    ValueError,
-)
+_DAMAGE = (OSError, EOFError, RuntimeError, ValueError, zlib.error, LZMAError, tarfile.TarError, BadZipFile)
 
 #: Files that operating systems leave behind; never part of a release.
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
@@ -138,10 +128,16 @@ class Archive:
         """A stream of one file of ``names``."""
         where = f"{self.path}: {name}"
         try:
-            stream, size = self._backend.open(name)
+            return Member(self._backend.open(name), where, self._backend.size(name))
         except (*_DAMAGE, KeyError) as error:
             _damaged(where, error)
-        return Member(stream, where, size)
+
+    def size(self, names: Iterable[str]) -> int:
+        """Bytes of these files together, unpacked."""
+        try:
+            return sum(map(self._backend.size, names))
+        except (*_DAMAGE, KeyError) as error:
+            _damaged(str(self.path), error)
 
     def read(self, name: str) -> bytes:
         """The content of one file of ``names``."""
@@ -155,9 +151,7 @@ class Archive:
     def __enter__(self) -> "Archive":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _walk(self) -> Iterator[str]:
@@ -188,9 +182,11 @@ class _Folder:
             found += [(Path(folder) / file).relative_to(self._path).as_posix() for file in files]
         yield from sorted(found)
 
-    def open(self, name: str) -> tuple[IO[bytes], int]:
-        file = (self._path / name).open("rb")
-        return file, os.fstat(file.fileno()).st_size
+    def open(self, name: str) -> IO[bytes]:
+        return (self._path / name).open("rb")
+
+    def size(self, name: str) -> int:
+        return (self._path / name).stat().st_size
 
     def close(self) -> None:
         pass
@@ -199,7 +195,7 @@ class _Folder:
 class _Zip:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._zip = zipfile.ZipFile(path)
+        self._zip = ZipFile(path)
 
     def names(self) -> Iterator[str]:
         for info in self._zip.infolist():
@@ -209,8 +205,11 @@ class _Zip:
             if not info.is_dir():
                 yield info.filename
 
-    def open(self, name: str) -> tuple[IO[bytes], int]:
-        return self._zip.open(name), self._zip.getinfo(name).file_size
+    def open(self, name: str) -> IO[bytes]:
+        return self._zip.open(name)
+
+    def size(self, name: str) -> int:
+        return self._zip.getinfo(name).file_size
 
     def close(self) -> None:
         self._zip.close()
@@ -233,11 +232,13 @@ class _Tar:
                 self._passed[info.name] = info
                 yield info.name
 
-    def open(self, name: str) -> tuple[IO[bytes], int]:
+    def open(self, name: str) -> IO[bytes]:
         stream = self._tar.extractfile(self._passed[name])
-        if stream is None:
-            raise KeyError(name)
-        return stream, self._passed[name].size
+        assert stream is not None, "only regular files are kept"
+        return stream
+
+    def size(self, name: str) -> int:
+        return self._passed[name].size
 
     def close(self) -> None:
         self._tar.close()
@@ -247,9 +248,7 @@ def _open(path: Path) -> _Folder | _Zip | _Tar:
     if path.is_dir():
         return _Folder(path)
     if not path.exists():
-        raise ReleaseError(
-            f"Expected a folder or an archive at {path}, but there is nothing. Check the path."
-        )
+        raise ReleaseError(f"Expected a folder or an archive at {path}, but there is nothing. Check the path.")
     if not is_archive(path):
         raise ReleaseError(f"Expected a folder or a file ending in {', '.join(SUFFIXES)}, but got {path}.")
     return _Zip(path) if path.name.lower().endswith(".zip") else _Tar(path)
@@ -262,9 +261,7 @@ def _head(path: Path) -> bytes:
 
 def _damaged(where: str, error: BaseException, head: bytes = b"data") -> NoReturn:
     what = pretender(head) or f"{type(error).__name__}: {error}"
-    raise ReleaseError(
-        f"Expected a readable archive or folder, but {where} is {what}. Get the file again."
-    ) from None
+    raise ReleaseError(f"Expected a readable archive or folder, but {where} is {what}. Get the file again.") from None
 
 
 def _refuse_leaving(path: Path, name: str, target: str | None = None) -> None:
@@ -282,3 +279,15 @@ def _refuse(path: Path, name: str, what: str) -> NoReturn:
         f"Expected only files below {path}, but member {name!r} is {what}. "
         "Do not trust this archive; get it from its owner, or unpack it yourself and give the folder."
     )
+
+
+def open_file(path: Path) -> Member:
+    """A stream of a file that lies in no archive.
+
+    Raises:
+        ReleaseError: if it does not exist or may not be read.
+    """
+    try:
+        return Member(path.open("rb"), str(path), path.stat().st_size)
+    except OSError as error:
+        raise ReleaseError(f"Expected a file at {path}, but got: {error.strerror}. Check the path.") from None

@@ -1,0 +1,146 @@
+"""From a release to a folder of prepared faces, with progress; nothing is done twice and nothing is left half done."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from fer_transfer.errors import FacesError, ReleaseError
+from fer_transfer.faces.duplicates import duplicate_lines, duplicates
+from fer_transfer.faces.faces import Faces, FacesWriter, open_faces
+from fer_transfer.releases.release import Advance, Release
+
+_MARKS = ("manifest.json", "pixels.npy", "index.npy")
+
+
+def prepare(release: Release, folder: str | os.PathLike[str], console: Console | None = None) -> Faces:
+    """Prepare a release, unless the folder already holds the faces of the same files and settings.
+
+    Args:
+        release: what to read.
+        folder: the folder to make; faces that are there are replaced once the new ones are complete.
+        console: where progress goes, standard error by default: bars in a terminal, otherwise a line at the start and
+            one at the end. The summary goes to standard output.
+
+    Raises:
+        ReleaseError: if the release is damaged; nothing was written.
+        FacesError: if the folder cannot be written, or holds something else.
+    """
+    console = console or Console(stderr=True)
+    folder = Path(folder).expanduser()
+    settings = json.loads(json.dumps({**release.settings(), "sources": fingerprint(release.sources)}))
+    _check_target(folder, release)
+    if (faces := _current(folder, release.name, settings)) is not None:
+        console.print(f"{folder} already holds these faces ({len(faces)}); nothing to do", soft_wrap=True)
+        return faces
+    with _bar(console, f"reading {release.name}", "MB/s", 1e6) as advance:
+        count = release.scan(advance)
+    with (
+        _bar(console, f"preparing {count} faces", "faces/s", 1) as advance,
+        FacesWriter(folder, release.name, release.size, count) as writer,
+    ):
+        writer.settings = settings
+        for done, face in enumerate(release.faces(), start=1):
+            writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes)
+            advance(done, count)
+        writer.caveats, writer.report = release.caveats(), release.report()
+    faces = open_faces(folder)
+    for line in [*release.summary(), *duplicate_lines(duplicates(faces)), *_closing(faces)]:
+        print(line, file=sys.stdout, flush=True)
+    return faces
+
+
+def fingerprint(paths: list[Path]) -> list[dict[str, Any]]:
+    """Name, number of files, bytes and newest time of change (ns) of each source, without reading any.
+
+    Raises:
+        ReleaseError: if a source does not exist.
+    """
+    found = []
+    for path in paths:
+        if not path.exists():
+            raise ReleaseError(f"Expected a release at {path}, but there is nothing. Check release.path.")
+        states = [os.stat(file) for file in _files(path)]
+        found.append(
+            {
+                "name": path.resolve().name,
+                "files": len(states),
+                "bytes": sum(state.st_size for state in states),
+                "changed": max((state.st_mtime_ns for state in states), default=0),
+            }
+        )
+    return found
+
+
+def _files(path: Path) -> Iterator[str]:
+    if path.is_file():
+        yield str(path)
+    for folder, _, files in os.walk(path):
+        yield from (file for name in files if os.path.exists(file := os.path.join(folder, name)))
+
+
+def _check_target(folder: Path, release: Release) -> None:
+    """Refuse to replace anything but faces, and to write into the release."""
+    for source in release.sources:
+        inside = source.is_dir() and source.resolve() in (folder.resolve(), *folder.resolve().parents)
+        if inside or source.resolve() == folder.resolve():
+            raise FacesError(
+                f"Expected a folder outside the release {source}, but got {folder}. Choose another (out=)."
+            )
+    if folder.exists() and not folder.is_dir():
+        raise FacesError(f"Expected a folder at {folder}, but it is a file. Choose another (out=).")
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / mark).exists() for mark in _MARKS):
+        present = sorted(entry.name for entry in folder.iterdir())
+        raise FacesError(
+            f"Expected prepared faces or nothing in {folder}, but it holds {len(present)} other files "
+            f"({', '.join(present[:3])}), which would be replaced. Choose another folder (out=)."
+        )
+
+
+def _current(folder: Path, name: str, settings: dict[str, Any]) -> Faces | None:
+    """The faces that are there, if they were made of the same files with the same settings."""
+    if not (folder / "manifest.json").exists():
+        return None
+    try:
+        faces = open_faces(folder)
+    except FacesError:
+        return None  # damaged, or of another version: made again
+    return faces if faces.name == name and faces.manifest["settings"] == settings else None
+
+
+def _closing(faces: Faces) -> list[str]:
+    lines = [] if faces.found.all() else [f"{int((~faces.found).sum())} faces were not found by the detector"]
+    if faces.votes is not None:
+        lines.append("FER+ votes are joined by row")
+    lines += [f"caveat: {caveat}" for caveat in faces.caveats]
+    return [*lines, f"{len(faces)} faces in {faces.folder}, digest {faces.digest[:12]}"]
+
+
+class _Rate(ProgressColumn):
+    """Work done in a second, in the task's unit."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        shown = "" if speed is None else f"{speed / task.fields['scale']:,.0f} {task.fields['unit']}"
+        return Text(shown, style="progress.data.speed")
+
+
+@contextmanager
+def _bar(console: Console, title: str, unit: str, scale: float) -> Iterator[Advance]:
+    """A progress bar with rate and time left in a terminal, otherwise one line before and one after."""
+    if not console.is_terminal:
+        console.print(f"{title} ...", soft_wrap=True)
+        yield lambda done, total: None
+        console.print(f"{title}: done", soft_wrap=True)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=None, unit=unit, scale=scale)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

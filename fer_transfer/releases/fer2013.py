@@ -1,0 +1,294 @@
+"""FER-2013 (Goodfellow et al. 2013) in every form it is met in.
+
+- ``fer2013.csv`` and ``icml_face_data.csv``: three splits with labels; FER+ votes can be joined.
+- Kaggle's ``train.csv`` and ``test.csv``: Training with labels, and an unlabelled ``test``.
+- Pictures in ``train/<class>/`` and ``test/<class>/``: splits by file name (``PublicTest_12.jpg``) where these tell;
+  otherwise ``test`` holds PublicTest and PrivateTest merged and keeps that name.
+
+Each as a file, in a folder, or in a .zip or .tar.* archive, which is read without unpacking it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.faces import count_by_split
+from fer_transfer.labels import EXPRESSIONS, expression_index
+from fer_transfer.releases.archive import Archive, Member, is_archive, open_file
+from fer_transfer.releases.ferplus import read_votes
+from fer_transfer.releases.pixel_csv import SIDE, USAGES, PixelRows, read_pixel_rows
+from fer_transfer.releases.release import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
+
+#: Faces by class in FER-2013's order, counted in the csv with md5 f8428a1edbd21e88f42c73edd2a14f95.
+PUBLISHED = {
+    "Training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
+    "PublicTest": (467, 56, 496, 895, 653, 415, 607),
+    "PrivateTest": (491, 55, 528, 879, 594, 416, 626),
+}
+
+#: What Kaggle's test.csv and merged picture folders call PublicTest and PrivateTest together (7178 faces).
+MERGED = "test"
+
+_WHOLE = ("fer2013.csv", "icml_face_data.csv")
+_KAGGLE = ("train.csv", "test.csv")
+_PICTURES = (".jpg", ".jpeg", ".png")
+_FOLDERS = {
+    "train": "Training",
+    "training": "Training",
+    "publictest": "PublicTest",
+    "privatetest": "PrivateTest",
+    "test": MERGED,
+}
+
+
+@dataclass
+class _Content:
+    """Everything read from the release: 83 MB for the whole of FER-2013."""
+
+    form: str
+    pixels: list[NDArray[np.uint8]] = field(default_factory=list)  # uint8 [n, 48, 48] each
+    ids: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    votes: NDArray[np.uint8] | None = None
+    moved: int = 0  # pictures in a folder of another split than their name tells
+    ignored: int = 0  # pictures that lie elsewhere than in train/<class>/ or test/<class>/
+
+    def add_rows(self, rows: PixelRows, splits: list[str]) -> None:
+        self.ids += [f"fer{len(self.ids) + i:07d}" for i in range(len(splits))]
+        self.pixels.append(rows.pixels)
+        self.splits += splits
+        self.labels += rows.labels.tolist()
+
+
+class FER2013Release:
+    """FER-2013 on disk, for ``fer-prepare``.
+
+    Args:
+        path: a csv file, a folder, or an archive.
+        ferplus: FER+'s ``fer2013new.csv``, or None; only for the csv forms with all rows.
+        name: the word that plans use for the faces.
+    """
+
+    def __init__(self, path: str, ferplus: str | None = None, name: str = "fer2013") -> None:
+        self.name, self.size = name, (SIDE, SIDE)
+        self.path = Path(path).expanduser()
+        self.ferplus = None if ferplus is None else Path(ferplus).expanduser()
+        self._content: _Content | None = None
+        self._synthetic = False
+
+    @property
+    def sources(self) -> list[Path]:
+        """The release and, where given, FER+'s votes."""
+        return [self.path] if self.ferplus is None else [self.path, self.ferplus]
+
+    def settings(self) -> dict[str, Any]:
+        """The release read, and whether votes were joined."""
+        return {"reader": "FER-2013", "ferplus": self.ferplus is not None}
+
+    def scan(self, advance: Advance) -> int:
+        """Read and check everything, so that the first bad row is met before anything is written.
+
+        Raises:
+            ReleaseError: naming the file and the row or picture, what was expected there, and what to do.
+        """
+        if not self.path.exists():
+            raise ReleaseError(f"Expected FER-2013 at {self.path}, but there is nothing. Check release.path.")
+        self._synthetic = is_synthetic(self.path)
+        if self.path.is_dir() or is_archive(self.path):
+            with Archive(self.path) as archive:
+                content = _read_archive(archive, advance)
+                # Also reads a tar to its end, where damage and foreign members may lie.
+                self._synthetic |= any(PurePosixPath(n).name == SYNTHETIC_MARK for n in archive.names)
+        else:
+            with open_file(self.path) as member:
+                content = _Content(f"{self.path.name}")
+                _add_csv(content, member, _split_of_file(self.path.name), advance)
+        _check_splits(content, self.path)
+        if self.ferplus is not None:
+            content.votes = _votes(content, self.ferplus, self.path)
+        self._content = content
+        return len(content.ids)
+
+    def faces(self) -> Iterator[Face]:
+        """The faces, in the order of the csv, or of the pictures' names."""
+        content = self._scanned
+        pixels = (face for block in content.pixels for face in block)
+        for row, face in enumerate(pixels):
+            votes = None if content.votes is None else content.votes[row]
+            yield Face(face, content.ids[row], content.splits[row], content.labels[row], votes=votes)
+
+    def caveats(self) -> list[str]:
+        """Synthetic; other counts than the published ones; splits merged."""
+        found = [SYNTHETIC] if self._synthetic else []
+        if not self._synthetic and self.report()["differences"]:
+            found.append("class counts differ from the published FER-2013")
+        if MERGED in self._scanned.splits:
+            found.append("test is PublicTest and PrivateTest merged: not comparable with PrivateTest")
+        return found
+
+    def report(self) -> dict[str, Any]:
+        """Form, counts by split and class, where these differ from the published ones, and stray pictures.
+
+        ``moved`` is the number of pictures in a folder of another split than their file name tells, ``ignored`` of
+        those in no split's and class's folder.
+        """
+        content = self._scanned
+        counts = count_by_split(np.array(content.splits), np.array(content.labels, np.int8))
+        return {
+            "form": content.form,
+            "counts": counts,
+            "published": {split: dict(zip(EXPRESSIONS, published(split), strict=True)) for split in counts},
+            "differences": [line for split in counts for line in _differences(split, counts[split])],
+            "moved": content.moved,
+            "ignored": content.ignored,
+        }
+
+    def summary(self) -> list[str]:
+        """One line for each split: its number of faces, as published or not."""
+        report = self.report()
+        lines = [f"FER-2013 from {self.path} ({report['form']})" + (", synthetic" if self._synthetic else "")]
+        for split, counts in report["counts"].items():
+            title = "test (Public and Private merged)" if split == MERGED else split
+            differences = _differences(split, counts)
+            verdict = "as published" if not differences else "published: " + "; ".join(differences)
+            by_class = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+            lines.append(f"{title}: {sum(counts.values())} faces ({by_class}); {verdict}")
+        if moved := self._scanned.moved:
+            lines.append(f"{moved} pictures lie in a folder of another split than their name tells; the name counts")
+        if ignored := self._scanned.ignored:
+            lines.append(f"{ignored} pictures outside train/<class>/ and test/<class>/ are left out")
+        return lines
+
+    @property
+    def _scanned(self) -> _Content:
+        assert self._content is not None, "scan() comes first"
+        return self._content
+
+
+def published(split: str) -> tuple[int, ...]:
+    """Published number of faces of each class in a split; those of the merged test are the sums.
+
+    >>> sum(published("Training")), sum(published("test"))
+    (28709, 7178)
+    """
+    if split == MERGED:
+        return tuple(map(sum, zip(PUBLISHED["PublicTest"], PUBLISHED["PrivateTest"], strict=True)))
+    return PUBLISHED[split]
+
+
+def _differences(split: str, counts: dict[str, int]) -> list[str]:
+    total = sum(counts.values())
+    if "unlabelled" in counts:
+        return [] if total == sum(published(split)) else [f"{split} {sum(published(split))}, not {total}"]
+    expected = zip(EXPRESSIONS, published(split), strict=True)
+    return [f"{split} {name} {count}, not {counts[name]}" for name, count in expected if counts[name] != count]
+
+
+def _read_archive(archive: Archive, advance: Advance) -> _Content:
+    for filename in _WHOLE:
+        if name := archive.first(filename):
+            content = _Content(filename)
+            with archive.open(name) as member:
+                _add_csv(content, member, "Training", advance)
+            return content
+    kaggle = [name for filename in _KAGGLE if (name := archive.first(filename))]
+    if kaggle:
+        content = _Content(" and ".join(PurePosixPath(name).name for name in kaggle))
+        for name in kaggle:
+            with archive.open(name) as member:
+                _add_csv(content, member, _split_of_file(PurePosixPath(name).name), advance)
+        return content
+    return _read_pictures(archive, advance)
+
+
+def _split_of_file(filename: str) -> str:
+    return MERGED if filename == "test.csv" else "Training"
+
+
+def _add_csv(content: _Content, member: Member, split: str, advance: Advance) -> None:
+    rows = read_pixel_rows(member, advance)
+    if rows.usages is None and split == "Training" and (rows.labels < 0).all():
+        raise ReleaseError(
+            f"Expected emotions in {member.where}, but it holds only pixels, as Kaggle's test.csv does. "
+            "Give the file that has the column emotion, or name this one test.csv."
+        )
+    content.add_rows(rows, [split] * len(rows.labels) if rows.usages is None else rows.usages)
+
+
+def _read_pictures(archive: Archive, advance: Advance) -> _Content:
+    names = [name for name in archive.names if name.lower().endswith(_PICTURES)]
+    placed = [name for name in names if len(parts := name.split("/")) > 2 and parts[-3].lower() in _FOLDERS]
+    if not placed:
+        present = archive.names
+        raise ReleaseError(
+            f"Expected {', '.join(_WHOLE + _KAGGLE)} or pictures in train/<class>/ and test/<class>/ "
+            f"in {archive.path}, but got {len(present)} files ({', '.join(present[:3]) or 'none'}). "
+            "Give FER-2013's file, folder or archive."
+        )
+    content = _Content("pictures", ignored=len(names) - len(placed))
+    total, done = archive.size(placed), 0
+    read: dict[str, NDArray[np.uint8]] = {}
+    for name in placed:
+        expression_index(name.split("/")[-2], f"{archive.path}: {name}")
+        data = archive.read(name)
+        read[name] = _decode(data, f"{archive.path}: {name}")
+        done += len(data)
+        advance(done, total)
+    for name in sorted(read):  # the same order from a folder as from an archive of it
+        *_, folder, expression, filename = name.split("/")
+        told = next((usage for usage in USAGES if filename.startswith(f"{usage}_")), None)
+        content.moved += told is not None and _FOLDERS[folder.lower()] not in (told, MERGED)
+        content.ids.append(name)
+        content.splits.append(told or _FOLDERS[folder.lower()])
+        content.labels.append(expression_index(expression))
+        content.pixels.append(read[name][None])
+    return content
+
+
+def _decode(data: bytes, where: str) -> NDArray[np.uint8]:
+    """Grey pixels uint8 [48, 48] of an encoded picture."""
+    import cv2
+
+    buffer = np.frombuffer(data, np.uint8)
+    pixels = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE) if len(buffer) else None
+    if pixels is None:
+        what = "0 bytes" if not data else f"{len(data)} bytes that are no picture"
+        raise ReleaseError(f"Expected a picture at {where}, but got {what}. Get the file again.")
+    if pixels.shape != (SIDE, SIDE):
+        raise ReleaseError(
+            f"Expected {SIDE}x{SIDE} pixels, as FER-2013 has, in {where}, but got "
+            f"{pixels.shape[1]}x{pixels.shape[0]}. Give the original pictures."
+        )
+    return np.asarray(pixels, np.uint8)
+
+
+def _check_splits(content: _Content, path: Path) -> None:
+    """FER-2013 trains on Training and is scored on others; Kaggle's two files may come alone."""
+    counts = Counter(content.splits)
+    if content.form in _KAGGLE and not counts.keys() - {"Training", MERGED}:
+        return
+    missing = [] if counts["Training"] else ["Training"]
+    if MERGED not in counts:
+        missing += [usage for usage in USAGES[1:] if not counts[usage]]
+    if missing:
+        present = ", ".join(f"{split} {count}" for split, count in counts.items())
+        raise ReleaseError(
+            f"Expected faces in every split of {path}, but {', '.join(missing)} is empty (found: {present}). "
+            "The release is incomplete: get it again."
+        )
+
+
+def _votes(content: _Content, ferplus: Path, path: Path) -> NDArray[np.uint8]:
+    if content.form == "pictures" or MERGED in content.splits or "PrivateTest" not in content.splits:
+        raise ReleaseError(
+            f"Expected all rows of fer2013.csv to join FER+ votes to, but {path} holds {content.form}. "
+            "Votes join by row number: give fer2013.csv or icml_face_data.csv, or leave release.ferplus out."
+        )
+    return read_votes(ferplus, content.splits)

@@ -1,0 +1,80 @@
+"""FER+ (Barsoum et al. 2016): ten taggers' votes for every row of ``fer2013.csv``.
+
+Votes join by row number and by nothing else: 173 image names are empty, 4 are used twice, and the number in a name
+is not the row.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.faces import FERPLUS_COLUMNS
+from fer_transfer.releases.archive import open_file, pretender
+
+_HEADER = ["Usage", "Image name", *FERPLUS_COLUMNS]
+_TAGGERS = 10
+
+
+def read_votes(path: Path, usages: Sequence[str]) -> NDArray[np.uint8]:
+    """Votes of every row of FER-2013's csv.
+
+    Args:
+        path: ``fer2013new.csv``.
+        usages: the Usage column of FER-2013's csv, which FER+ repeats and which must agree row by row.
+
+    Returns:
+        uint8 [N, 10], in the order of FERPLUS_COLUMNS; rows sum to 10, or to 9 where a tagger is missing.
+
+    Raises:
+        ReleaseError: naming the file and row that is damaged or belongs to another release.
+    """
+    rows = _rows(path)
+    if len(rows) != len(usages):
+        raise ReleaseError(
+            f"Expected {len(usages)} rows in {path}, one for each row of FER-2013, but got {len(rows)}. "
+            "Votes join by row number: give the fer2013new.csv that belongs to this release."
+        )
+    votes = np.zeros((len(rows), len(FERPLUS_COLUMNS)), np.uint8)
+    for number, (row, usage) in enumerate(zip(rows, usages, strict=True), start=1):
+        if len(row) != len(_HEADER):
+            _bad(path, number, f"{len(_HEADER)} values", str(len(row)))
+        if row[0] != usage:
+            _bad(path, number, f"Usage {usage}, as in FER-2013", repr(row[0][:20]))
+        counts = row[2:]
+        if not all(value.isascii() and value.isdigit() and len(value) <= 2 for value in counts):
+            _bad(path, number, f"numbers of votes, 0 to {_TAGGERS}", ",".join(counts)[:60])
+        if not 0 < sum(map(int, counts)) <= _TAGGERS:
+            _bad(path, number, f"1 to {_TAGGERS} votes in all", str(sum(map(int, counts))))
+        votes[number - 1] = [int(value) for value in counts]
+    return votes
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with open_file(path) as member:
+        data = member.read()
+    if what := pretender(data):
+        raise ReleaseError(f"Expected FER+ votes in {path}, but it is {what}. Get fer2013new.csv again.")
+    text = io.StringIO(data.decode("utf-8-sig", "replace"), newline="")
+    try:
+        header, *rows = [row for row in csv.reader(text) if row]
+    except (csv.Error, ValueError) as error:
+        raise ReleaseError(f"Expected FER+ votes in {path}, but got: {error}. Get it again.") from None
+    if [name.strip() for name in header] != _HEADER:
+        raise ReleaseError(
+            f"Expected the columns {','.join(_HEADER)} in {path}, but got {','.join(header)[:80]!r}. "
+            "Give FER+'s fer2013new.csv."
+        )
+    return rows
+
+
+def _bad(path: Path, number: int, expected: str, got: str) -> NoReturn:
+    raise ReleaseError(
+        f"Expected {expected} in row {number} of {path} (line {number + 1}), but got {got}. "
+        "Get fer2013new.csv again; votes belong to the rows of the original fer2013.csv."
+    )
