@@ -38,7 +38,7 @@ def _library_loads(folder: Path) -> bool:
 
     try:
         for library in folder.glob("_C*.so"):
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except OSError:
         return False
     return True
@@ -47,9 +47,9 @@ def _library_loads(folder: Path) -> bool:
 def _declare_schemas() -> None:
     import torch
 
-    library = torch.library.Library("torchvision", "FRAGMENT")  # noqa: TOR901 - kept alive below
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in _SCHEMAS:
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
     _kept_alive.append(library)
 
 

@@ -95,7 +95,9 @@ def check_target(path: str, node: Mapping[str, Any], supplied: Sequence[str] = (
     keys = {key for key in node if key not in ("_target_", "_partial_")}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     unknown = sorted(keys - set(parameters)) if not open_ended else []
-    required = {n for n, p in parameters.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    required = {
+        n for n, p in parameters.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    }
     missing = sorted(required - keys - set(supplied)) if not node.get("_partial_") else []
     if unknown or missing:
         raise ConfigError(

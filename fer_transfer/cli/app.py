@@ -11,7 +11,7 @@ from fer_transfer.config import conf_dir
 from fer_transfer.errors import FerTransferError
 
 
-def run(config_name: str, task: Callable[[DictConfig], None]) -> None:
+def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
     """Run a task under Hydra; exit with 1 if a job failed, after the other jobs of a multirun."""
     failures: list[str] = []
 

@@ -40,7 +40,8 @@ class Predictions:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """int64 [N], the most probable expression."""
-        return self.probabilities.argmax(axis=1)
+        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return predicted
 
     @property
     def labelled(self) -> bool:

@@ -32,6 +32,9 @@ from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 FORMAT_VERSION = 1
 
+#: What the owners call the split to train on (FER-2013, EmotiW).
+TRAINING_SPLITS = ("Training", "Train")
+
 #: Columns of ``votes.npy``: FER+'s own order (Barsoum et al. 2016, fer2013new.csv).
 FERPLUS_COLUMNS = (
     "neutral",
@@ -90,6 +93,11 @@ class Faces:
     def caveats(self) -> list[str]:
         """What must stand wherever a number made from these faces stands ("synthetic", "stand-in ...")."""
         return list(self.manifest["caveats"])
+
+    @property
+    def evaluation_splits(self) -> list[str]:
+        """Splits that are not the release's own training split, in the order of the release."""
+        return [split for split in dict.fromkeys(self.splits.tolist()) if split not in TRAINING_SPLITS]
 
     def rows(self, splits: Sequence[str]) -> NDArray[np.int64]:
         """Rows of the given splits, in the order of the release.

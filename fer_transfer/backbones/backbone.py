@@ -1,0 +1,113 @@
+"""Builds a network by timm's name: backbone and a fresh head of seven, weights, and the preprocessing they belong to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from fer_transfer.backbones.weights import load_into, read_weights, weights_digest
+from fer_transfer.errors import ConfigError, WeightsError
+from fer_transfer.labels import EXPRESSIONS
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What the weights expect of their input, per channel: ``(x / scale - mean) / std`` of grey 0..255 repeated.
+
+    Attributes:
+        mean: per channel, in units of ``x / scale``, in the network's own channel order.
+        std: likewise.
+        scale: 255 for networks fed 0..1, 1 for Caffe's.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float = 255.0
+
+
+@dataclass
+class BackboneRecipe:
+    """The network of a stage.
+
+    Attributes:
+        name: a timm model name, with or without a tag.
+        weights: ``none``, ``hub`` (timm's own, fetched over the network), or the path of a file. The path is not part of
+            the key; the file's digest is.
+        skip_weights: name patterns that the initial weights may lack or have too much: the 1000-class head.
+        kwargs: passed to the network's constructor.
+        preprocessing: mean, std and scale where timm's record of the name does not hold for these weights.
+    """
+
+    name: str = "???"
+    weights: str = "none"
+    skip_weights: list[str] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    preprocessing: dict[str, Any] | None = None
+
+
+def build_network(recipe: BackboneRecipe, load: bool = True) -> nn.Module:
+    """A timm network with a head of seven outputs.
+
+    Args:
+        recipe: the network.
+        load: fill in the recipe's initial weights; False where a parent stage's weights follow.
+
+    Raises:
+        ConfigError: if timm knows no such name or the constructor refuses the arguments.
+        WeightsError: if the initial weights do not fit.
+    """
+    import timm
+
+    hub = load and recipe.weights == "hub"
+    try:
+        network: nn.Module = timm.create_model(
+            recipe.name, pretrained=hub, num_classes=len(EXPRESSIONS), **recipe.kwargs
+        )
+    except (RuntimeError, TypeError) as error:
+        near = timm.list_models(f"*{recipe.name.split('.')[0][:6]}*")[:3]
+        raise ConfigError(
+            f"Cannot build backbone {recipe.name!r}: {error}. Expected a name from timm.list_models()"
+            + (f", such as {', '.join(near)}." if near else ".")
+        ) from None
+    except Exception as error:
+        if not hub:
+            raise
+        raise WeightsError(
+            f"Cannot fetch the weights of {recipe.name} from timm's hub: {error}. "
+            "Without a network give a file: recipe.backbone.weights=<path>."
+        ) from None
+    if load and recipe.weights not in ("none", "hub"):
+        load_into(network, read_weights(recipe.weights), recipe.skip_weights, recipe.weights)
+    return network
+
+
+def head_patterns(network: nn.Module) -> list[str]:
+    """Patterns of the head's parameter names, from timm's record (``classifier.*``, ``fc.*``, ``head.fc.*``)."""
+    names = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
+    names = [names] if isinstance(names, str) else list(names)
+    if not names:
+        raise ConfigError(f"{type(network).__name__} does not say which layer is its classifier (pretrained_cfg).")
+    return [f"{name}.*" for name in names]
+
+
+def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessing:
+    """The record that belongs to the weights: the recipe's own, else timm's for the name (RGB, 0..1)."""
+    config: Mapping[str, Any] = recipe.preprocessing or network.pretrained_cfg  # type: ignore[assignment]
+    return Preprocessing(
+        tuple(float(v) for v in config["mean"]),
+        tuple(float(v) for v in config["std"]),
+        float(config.get("scale", 255.0)),
+    )
+
+
+def initial_weights_identity(recipe: BackboneRecipe) -> str:
+    """What stands for the initial weights in a key: a digest for a file, else the word itself."""
+    if recipe.weights == "none":
+        return "none"
+    if recipe.weights == "hub":
+        import timm
+
+        config = timm.models.get_pretrained_cfg(recipe.name)
+        return f"hub:{recipe.name}:{config.tag if config else ''}"
+    return f"sha256:{weights_digest(recipe.weights)}"

@@ -1,0 +1,189 @@
+"""Weights in and out: local files of tensors, timm's hub when asked for, and the stages' own safetensors.
+
+A file is ``.safetensors`` or a PyTorch checkpoint that holds tensors only. Checkpoints of other trainers nest the
+weights ("state_dict", "model", ...) and prefix the names ("module.", "backbone.", ...): both are undone. What may differ
+from the network must be named by a pattern; everything else must match, name by name and shape by shape.
+"""
+
+import hashlib
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fer_transfer.errors import WeightsError
+from fer_transfer.faces.faces import file_digest
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """What went into a network and what did not.
+
+    Attributes:
+        taken: names of the network that were filled.
+        skipped: names, of the file or of the network, that a pattern excepts.
+    """
+
+    taken: list[str]
+    skipped: list[str]
+
+
+def weights_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a weights file, hexadecimal.
+
+    Raises:
+        WeightsError: if there is no such file.
+    """
+    try:
+        return file_digest([Path(path)])
+    except OSError as error:
+        raise WeightsError(
+            f"Expected a weights file at {path}, but got: {error.strerror}. Give its path in recipe.backbone.weights, "
+            "or recipe.backbone.weights=none to start from random weights."
+        ) from None
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read a file of tensors; never runs code from it.
+
+    Returns:
+        Name to tensor on the CPU, as stored, nesting undone, prefixes kept.
+
+    Raises:
+        WeightsError: if the file is missing, truncated, empty of tensors, or needs code to be unpickled.
+    """
+    path = Path(path)
+    if not path.is_file():
+        weights_digest(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"Expected tensors only in {path}, but unpickling it needs more ({str(error).splitlines()[0]}). It was not "
+            "run. Save its state_dict alone with safetensors or torch.save and give that file."
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+        raise WeightsError(
+            f"Cannot read weights from {path}: {str(error).splitlines()[0]}. The file is truncated or no weights file; "
+            "expected .safetensors or a .pth of tensors."
+        ) from None
+    tensors = _largest_state_dict(content)
+    if not tensors:
+        raise WeightsError(f"Expected a mapping of names to tensors in {path}, but got {type(content).__name__}.")
+    return tensors
+
+
+def _largest_state_dict(content: object) -> dict[str, Tensor]:
+    """The mapping with most tensors among ``content`` and the mappings nested in it."""
+    if not isinstance(content, Mapping):
+        return {}
+    own = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    nested = [_largest_state_dict(value) for value in content.values() if isinstance(value, Mapping)]
+    return max([own, *nested], key=len)
+
+
+def strip_common_prefix(names: Sequence[str], expected: Sequence[str]) -> str:
+    """The dotted prefix ("module.", "model.backbone.", ...) of names in a file that a network's names do not have.
+
+    >>> strip_common_prefix(["module.net.conv.weight", "module.net.fc.bias"], ["conv.weight", "fc.bias"])
+    'module.net.'
+    >>> strip_common_prefix(["conv.weight", "head.bias"], ["conv.weight", "fc.bias"])
+    ''
+    """
+
+    def hits(prefix: str) -> int:
+        return len({name[len(prefix) :] for name in names if name.startswith(prefix)} & set(expected))
+
+    parts = [name.split(".") for name in names]
+    prefixes = {".".join(p[:depth]) + "." for p in parts for depth in range(1, min(len(p), 4))}
+    return max(["", *sorted(prefixes)], key=hits)
+
+
+def load_into(
+    network: nn.Module, tensors: Mapping[str, Tensor], skip: Sequence[str] = (), source: str = "the weights"
+) -> LoadedWeights:
+    """Fill a network, strictly.
+
+    Args:
+        network: filled in place.
+        tensors: name to tensor; a common prefix is dropped.
+        skip: patterns (fnmatch, e.g. ``classifier.*``) over names, of the file or the network, that are left as they are.
+        source: what the tensors are, for the message.
+
+    Raises:
+        WeightsError: listing with ``-`` what the network misses, with ``+`` what it does not have, and other shapes.
+    """
+    own = network.state_dict()
+    prefix = strip_common_prefix(list(tensors), list(own))
+    given = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+
+    def excepted(name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in skip)
+
+    # Batch counters carry no information: PyTorch itself accepts checkpoints from before they existed.
+    missing = [n for n in own if n not in given and not excepted(n) and not n.endswith("num_batches_tracked")]
+    unknown = [n for n in given if n not in own and not excepted(n)]
+    shapes = [n for n in given if n in own and given[n].shape != own[n].shape and not excepted(n)]
+    if missing or unknown or shapes:
+        raise WeightsError(_mismatch(source, missing, unknown, shapes, own, given))
+    taken = [n for n in given if n in own and not excepted(n)]
+    network.load_state_dict({n: given[n] for n in taken}, strict=False)
+    return LoadedWeights(taken, sorted(n for n in {*own, *given} if excepted(n)))
+
+
+def _mismatch(
+    source: str,
+    missing: list[str],
+    unknown: list[str],
+    shapes: list[str],
+    own: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+) -> str:
+    lines = [
+        f"{source} does not fit the network: {len(missing)} missing, {len(unknown)} unknown, {len(shapes)} of another shape."
+    ]
+    lines += [f"  - {n} {tuple(own[n].shape)}" for n in missing[:_SHOWN]]
+    lines += [f"  + {n} {tuple(given[n].shape)}" for n in unknown[:_SHOWN]]
+    lines += [f"  ~ {n} expected {tuple(own[n].shape)}, but got {tuple(given[n].shape)}" for n in shapes[:_SHOWN]]
+    hidden = sum(max(0, len(group) - _SHOWN) for group in (missing, unknown, shapes))
+    lines += [f"  ... and {hidden} more"] if hidden else []
+    roots = sorted({n.split(".")[0] + ".*" for n in missing + unknown + shapes})
+    if len(roots) <= 3:
+        lines.append(
+            f"If that is meant, except them: recipe.backbone.skip_weights=[{','.join(repr(r) for r in roots)}]"
+        )
+    else:
+        lines.append("Choose the backbone that these weights were made for.")
+    return "\n".join(lines)
+
+
+def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> str:
+    """Write a network's state as safetensors under its own names, aside and renamed; returns the file's digest."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in network.state_dict().items()}
+    try:
+        save_file(tensors, aside, dict(metadata))
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return weights_digest(path)
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names and bytes of tensors, in the order of names: the same for the same weights in any file."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

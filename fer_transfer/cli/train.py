@@ -1,0 +1,46 @@
+"""``fer-train``: run the plan of a configuration, stage by stage, and record it for the report."""
+
+import functools
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from fer_transfer.cli.app import run
+
+if TYPE_CHECKING:
+    from fer_transfer.stages.runner import FinishedPlan
+
+
+def train(config: DictConfig) -> "FinishedPlan":
+    """Train what is not in the store yet and write the plan's record.
+
+    Args:
+        config: composed from ``conf/train.yaml``.
+
+    Returns:
+        The plan's jobs, in order, and how many were trained.
+    """
+    # Imported here: fer-train --help and tab completion need none of it.
+    from fer_transfer.config import check_target, locate, plain
+    from fer_transfer.stages.plan import plan_from
+    from fer_transfer.stages.record import write_record
+    from fer_transfer.stages.runner import Runner
+    from fer_transfer.stages.runtime import Runtime
+
+    plan = plan_from(config)
+    runtime = Runtime(**plain(config.runtime))
+    options = plain(config.logger)
+    target = options.pop("_target_")
+    logger = None
+    if target:
+        check_target("logger", {"_target_": target, **options}, ("plan", "stage", "key"))
+        logger = functools.partial(locate(target), **options)
+    runner = Runner(runtime, logger)
+    finished = runner.run_plan(plan)
+    write_record(runner.store, config, finished)
+    return finished
+
+
+def main() -> None:
+    """Entry point of the command."""
+    run("train", train)

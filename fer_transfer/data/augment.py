@@ -1,0 +1,102 @@
+"""Resizing, cropping, mirroring and normalising whole batches of uint8 faces on the device they are on.
+
+Resampling along one axis is a linear map, so a face is resized by two matrix products, and taking rows of the matrix
+at a random offset, in reverse order for a mirrored face, crops and mirrors in the same product: nothing is computed
+outside the crop. The matrix is what ``torch.nn.functional.interpolate`` makes of the identity, antialiased when it
+shrinks, so the result is that of resizing, then cropping.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fer_transfer.backbones.backbone import Preprocessing
+from fer_transfer.errors import ConfigError
+
+_MODES = ("bilinear", "bicubic")
+
+
+def resampling_matrix(source: int, target: int, mode: str = "bilinear") -> Tensor:
+    """float32 [target, source]: the linear map that resamples ``source`` pixels to ``target``, antialiased.
+
+    >>> resampling_matrix(2, 4)[:, 0].tolist()
+    [1.0, 0.75, 0.25, 0.0]
+    """
+    identity = torch.eye(source)[None, None]
+    return F.interpolate(identity, (target, source), mode=mode, antialias=True, align_corners=False)[0, 0]
+
+
+class BatchTransform(nn.Module):
+    """uint8 faces of any sizes in, one normalised float batch out.
+
+    Args:
+        resize: side in pixels that faces are resized to (the paper: 256).
+        crop: side in pixels of the network's input (AlexNet 227, VGG-CNN-M 224).
+        mirror: mirror half of the training faces.
+        interpolation: ``bilinear`` or ``bicubic`` (unknown in the paper).
+        preprocessing: of the network's weights.
+
+    Raises:
+        ConfigError: if the crop does not fit or the interpolation is unknown.
+    """
+
+    def __init__(
+        self,
+        resize: int,
+        crop: int,
+        mirror: bool,
+        interpolation: str,
+        preprocessing: Preprocessing,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        if not 0 < crop <= resize:
+            raise ConfigError(f"Expected 0 < augment.crop <= augment.resize, but got crop {crop}, resize {resize}.")
+        if interpolation not in _MODES:
+            raise ConfigError(f"Expected augment.interpolation to be one of {_MODES}, but got {interpolation!r}.")
+        self.resize, self.crop, self.mirror = resize, crop, mirror
+        self.interpolation, self.channels_last = interpolation, channels_last
+        std = torch.tensor(preprocessing.std)
+        self.register_buffer("_gain", 1 / (preprocessing.scale * std), persistent=False)
+        self.register_buffer("_offset", -torch.tensor(preprocessing.mean) / std, persistent=False)
+        self._matrices: dict[tuple[int, torch.device], Tensor] = {}
+
+    def forward(self, groups: Sequence[Tensor], random: bool) -> Tensor:
+        """Transform a batch.
+
+        Args:
+            groups: uint8 [n_i, H_i, W_i] each, grey 0..255: a batch may mix releases of different sizes.
+            random: random crop and mirror (training); else the centre crop.
+
+        Returns:
+            float32 [sum n_i, C, crop, crop], channels_last unless told otherwise.
+        """
+        with torch.autocast(groups[0].device.type, enabled=False):
+            grey = torch.cat([self._resample(pixels, random) for pixels in groups])
+            batch = torch.addcmul(self._offset, grey[..., None], self._gain).permute(0, 3, 1, 2)  # type: ignore[arg-type]
+        return batch if self.channels_last else batch.contiguous()
+
+    def _resample(self, pixels: Tensor, random: bool) -> Tensor:
+        """uint8 [n, H, W] to float32 [n, crop, crop], still 0..255."""
+        n, height, width = pixels.shape
+        rows, columns = self._matrix(height, pixels.device), self._matrix(width, pixels.device)
+        margin = self.resize - self.crop
+        steps = torch.arange(self.crop, device=pixels.device)
+        if random:
+            top, left = torch.randint(0, margin + 1, (2, n, 1), device=pixels.device)
+            across = left + steps
+            if self.mirror:
+                mirrored = torch.rand(n, 1, device=pixels.device) < 0.5
+                across = torch.where(mirrored, left + self.crop - 1 - steps, across)
+            down = top + steps
+        else:
+            down = across = (margin // 2 + steps)[None]
+        resampled = rows[down] @ pixels.float() @ columns[across].transpose(1, 2)
+        return resampled.clamp_(0, 255) if self.interpolation == "bicubic" else resampled
+
+    def _matrix(self, size: int, device: torch.device) -> Tensor:
+        if (size, device) not in self._matrices:
+            self._matrices[size, device] = resampling_matrix(size, self.resize, self.interpolation).to(device)
+        return self._matrices[size, device]

@@ -1,0 +1,101 @@
+"""Which faces a stage trains on, and what they are taken to show: release labels or FER+ votes, leaks, lost faces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fer_transfer.errors import ConfigError, FacesError
+from fer_transfer.faces.faces import FERPLUS_COLUMNS, Faces
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
+
+LABELS = ("release", "ferplus_majority", "ferplus_soft")
+
+#: Canonical index of each FER+ column, or UNLABELLED for contempt, unknown and NF.
+_FERPLUS_TO_EXPRESSION = np.array(
+    [expression_index(name) if is_expression(name) else UNLABELLED for name in FERPLUS_COLUMNS]
+)
+
+
+@dataclass
+class Labelling:
+    """How faces are labelled and which are left out of training.
+
+    Attributes:
+        labels: ``release``: as distributed. ``ferplus_majority``: the single expression with most FER+ votes; faces whose
+            most votes go to contempt, unknown or no face, or are tied, are left out. ``ferplus_soft``: the votes for the
+            seven, as probabilities; faces with none are left out. Releases without votes keep their labels.
+        drop_non_faces: leave out of training what most FER+ taggers called no face.
+        drop_leaked: leave out of training every face whose exact pixels also stand in a split not trained on.
+        train_on_lost: train also on frames where no face was found (the paper leaves them out: 921 of 958).
+    """
+
+    labels: str = "release"
+    drop_non_faces: bool = False
+    drop_leaked: bool = False
+    train_on_lost: bool = False
+
+    def __post_init__(self) -> None:
+        if self.labels not in LABELS:
+            raise ConfigError(f"Expected recipe.labelling.labels to be one of {LABELS}, but got {self.labels!r}.")
+
+
+def select_rows(faces: Faces, splits: Sequence[str], labelling: Labelling, training: bool) -> NDArray[np.int64]:
+    """Rows of the splits that have a target, less what the labelling drops from training; int64 [n].
+
+    Raises:
+        FacesError: if votes are needed and the faces carry none, or a split is unknown.
+    """
+    rows = faces.rows(splits)
+    keep = _hard_labels(faces, labelling.labels)[rows] != UNLABELLED
+    if training and not labelling.train_on_lost:
+        keep &= faces.found[rows]
+    if training and labelling.drop_non_faces and faces.name == "fer2013":
+        keep &= _votes(faces)[rows].argmax(axis=1) != FERPLUS_COLUMNS.index("NF")
+    if training and labelling.drop_leaked:
+        elsewhere = np.unique(faces.duplicate_of[~np.isin(faces.splits, list(splits))])
+        keep &= ~np.isin(faces.duplicate_of[rows], elsewhere)
+    kept: NDArray[np.int64] = rows[keep]
+    return kept
+
+
+def targets_of(faces: Faces, rows: NDArray[np.int64], labels: str) -> Tensor:
+    """int64 [n] expressions, or float32 [n, 7] probabilities for ``ferplus_soft``."""
+    if labels != "ferplus_soft":
+        return torch.from_numpy(_hard_labels(faces, labels)[rows].astype(np.int64))
+    if faces.votes is None:
+        return torch.nn.functional.one_hot(
+            torch.from_numpy(faces.labels[rows].astype(np.int64)), len(EXPRESSIONS)
+        ).float()
+    soft = _expression_votes(faces)[rows].astype(np.float32)
+    return torch.from_numpy(soft / soft.sum(axis=1, keepdims=True))
+
+
+def _hard_labels(faces: Faces, labels: str) -> NDArray[np.int64]:
+    """int64 [N]; UNLABELLED where the labelling gives a face none."""
+    if labels == "release" or faces.name != "fer2013":
+        return faces.labels.astype(np.int64)
+    votes = _votes(faces)
+    if labels == "ferplus_soft":
+        expressions = _expression_votes(faces)
+        return np.where(expressions.sum(axis=1) > 0, expressions.argmax(axis=1), UNLABELLED)
+    tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    return np.where(tied, UNLABELLED, _FERPLUS_TO_EXPRESSION[votes.argmax(axis=1)])
+
+
+def _votes(faces: Faces) -> NDArray[np.uint8]:
+    if faces.votes is None:
+        raise FacesError(
+            f"Expected FER+ votes in {faces.folder}, but it holds none. "
+            "Prepare with release.ferplus=<fer2013new.csv>, or use the release's labels."
+        )
+    return faces.votes
+
+
+def _expression_votes(faces: Faces) -> NDArray[np.int64]:
+    """int64 [N, 7], FER+ votes for the seven in canonical order."""
+    order = [int(np.flatnonzero(i == _FERPLUS_TO_EXPRESSION)[0]) for i in range(len(EXPRESSIONS))]
+    return _votes(faces)[:, order].astype(np.int64)

@@ -1,0 +1,93 @@
+"""What one follows a stage by: a CSV row an epoch always, a line or a bar on the terminal."""
+
+import csv
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from fer_transfer.errors import ConfigError
+
+_COLUMNS = [
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "selection_loss",
+    "selection_accuracy",
+    "lr",
+    "seconds",
+    "faces_per_second",
+]
+
+
+class EpochLog(Callback):
+    """Appends a row to ``metrics.csv`` after every epoch, and prints a line where there is no bar.
+
+    Args:
+        path: of the CSV file; rows of epochs that a resumed run repeats are dropped first.
+        stage: name to print.
+        faces: training faces an epoch.
+        lines: whether to print.
+
+    Raises:
+        ConfigError: as soon as an epoch's loss is not finite.
+    """
+
+    def __init__(self, path: Path, stage: str, faces: int, lines: bool) -> None:
+        self.path, self.stage, self.faces, self.lines = path, stage, faces, lines
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the rows of epochs before the one that is trained next."""
+        self._first = trainer.current_epoch
+        rows = read_metrics(self.path) if self.path.exists() else []
+        with self.path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(row for row in rows if int(row["epoch"]) < self._first)
+        self._started = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._epoch_started = time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Training part of the epoch is over: its rate does not count the selection split."""
+        self._trained = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write and print."""
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row: dict[str, Any] = {name: f"{values[name]:.6g}" for name in _COLUMNS if name in values}
+        row |= {
+            "epoch": trainer.current_epoch,
+            "lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
+            "seconds": f"{time.perf_counter() - self._epoch_started:.2f}",
+            "faces_per_second": f"{self.faces / (self._trained - self._epoch_started):.1f}",
+        }
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, _COLUMNS).writerow(row)
+        if not math.isfinite(values["train_loss"]):
+            raise ConfigError(
+                f"The training loss of stage {self.stage!r} became {values['train_loss']} in epoch {trainer.current_epoch + 1}. "
+                "Lower the learning rate (recipe.optimizer.lr) or clip gradients (recipe.gradient_clip=1)."
+            )
+        if self.lines:
+            print(self._line(trainer, values, row), flush=True)
+
+    def _line(self, trainer: pl.Trainer, values: dict[str, float], row: dict[str, Any]) -> str:
+        done, total = trainer.current_epoch + 1, int(trainer.max_epochs or 0)
+        left = (time.perf_counter() - self._started) / (done - self._first) * (total - done)
+        return (
+            f"  {self.stage} {done:>{len(str(total))}}/{total}  loss {values['train_loss']:.3f}  "
+            f"train {values['train_accuracy']:.1%}  selection {values['selection_accuracy']:.1%}  "
+            f"{float(row['faces_per_second']):.0f} faces/s  {left:.0f} s left"
+        )
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """Rows of a ``metrics.csv``, one an epoch."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

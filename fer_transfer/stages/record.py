@@ -1,0 +1,111 @@
+"""The record of a finished plan: what a report needs to know besides the predictions."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from omegaconf import DictConfig
+
+from fer_transfer.backbones.backbone import initial_weights_identity
+from fer_transfer.config import plain
+from fer_transfer.stages.key import digest
+from fer_transfer.stages.runner import FinishedPlan, predicted_splits
+from fer_transfer.stages.store import Store
+from fer_transfer.training.recipe import Recipe
+
+RECORD_VERSION = 1
+
+
+def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> dict[str, Any]:
+    """Write ``store/submissions/<identity>.json`` and return it.
+
+    Rows of one table share ``settings_id``: the recipe common to all stages, and what is different by stage name, less
+    the seed. Runs of one row share ``row_id`` and differ in the seed alone.
+    """
+    plan = str(config.plan.name)
+    last = finished.jobs[-1]
+    recipes = {job.stage.name: job.stage.recipe for job in finished.jobs}
+    chain = [[job.stage.name, job.stage.init_from, _without_seed(asdict(job.stage.recipe))] for job in finished.jobs]
+    used = {name: f.digest for name, f in finished.faces.items()}
+    start = initial_weights_identity(finished.jobs[0].stage.recipe.backbone)
+    results = [job.folder.result() or {} for job in finished.jobs]
+    selected = {
+        f"{name}/{split}"
+        for job in finished.jobs
+        if job.stage.recipe.keep == "best"
+        for name, splits in job.stage.recipe.data["selection"].items()
+        for split in splits
+    }
+    record = {
+        "version": RECORD_VERSION,
+        "submission": config.submission,
+        "plan": plan,
+        "backbone": last.stage.recipe.backbone.name,
+        "seed": last.stage.recipe.seed,
+        "settings_id": digest([_without_seed(plain(config.recipe)), plain(config.stages), start, used]),
+        "row_id": digest([plan, chain, start, used]),
+        "settings": _settings(recipes) | {"weights": _weights_text(finished.jobs[0].stage.recipe, start)},
+        "stages": [
+            {
+                "name": job.stage.name,
+                "key": job.key,
+                "epochs": job.stage.recipe.epochs,
+                "seconds": result.get("seconds"),
+            }
+            for job, result in zip(finished.jobs, results, strict=True)
+        ],
+        "predictions": {
+            f"{of_release.name}/{split}": str(path.relative_to(store.root))
+            for of_release, split, path in predicted_splits(last, finished.faces)
+        },
+        "faces": {
+            name: {"digest": f.digest, "caveats": f.caveats, "counts": f.manifest["counts"]}
+            for name, f in finished.faces.items()
+        },
+        "selected_on": sorted(selected),
+        "environment": results[-1].get("environment", {}),
+    }
+    store.write_submission(digest([record["row_id"], record["seed"]]), record)
+    return record
+
+
+def _without_seed(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Less the seed and the path of the weights, whose digest stands beside."""
+    backbone = {key: value for key, value in recipe["backbone"].items() if key != "weights"}
+    return {key: value for key, value in recipe.items() if key != "seed"} | {"backbone": backbone}
+
+
+def _weights_text(recipe: Recipe, identity: str) -> str:
+    if not identity.startswith("sha256:"):
+        return identity
+    return f"{recipe.backbone.weights.replace(chr(92), '/').split('/')[-1]} ({identity[:19]})"
+
+
+def _settings(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+    """Flat and printable; a value in which stages differ is given by stage."""
+    flat = {name: dict(_flatten(_printable(recipe))) for name, recipe in recipes.items()}
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    settings = {}
+    for key in keys:
+        values = {name: of_stage.get(key) for name, of_stage in flat.items()}
+        distinct = {str(v) for v in values.values()}
+        settings[key] = (
+            next(iter(values.values())) if len(distinct) == 1 else ", ".join(f"{n}: {v}" for n, v in values.items())
+        )
+    return settings
+
+
+def _printable(recipe: Recipe) -> dict[str, Any]:
+    content = asdict(recipe)
+    for dropped in ("seed", "data"):
+        content.pop(dropped)
+    content["backbone"].pop("weights")
+    return content
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    items: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        items += _flatten(value, f"{name}.") if isinstance(value, Mapping) and value else [(name, value)]
+    return items

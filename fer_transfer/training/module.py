@@ -1,0 +1,107 @@
+"""The one LightningModule: a network, the batch transform of its weights, and a recipe."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from fer_transfer.config import locate
+from fer_transfer.data.augment import BatchTransform
+from fer_transfer.data.datamodules import FaceBatch
+from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.training.optim import parameter_groups
+from fer_transfer.training.recipe import Recipe
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+class ExpressionClassifier(pl.LightningModule):
+    """Classifies uint8 faces into the seven expressions.
+
+    Args:
+        network: a timm network with seven outputs.
+        transform: from uint8 faces to the network's input, on the device.
+        recipe: of the stage.
+        head: name patterns of the network's head.
+        class_weights: float32 [7] for the loss, or None.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        transform: BatchTransform,
+        recipe: Recipe,
+        head: list[str],
+        class_weights: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, groups: tuple[Tensor, ...]) -> Tensor:
+        """Logits float [N, 7] of uint8 faces [n_i, H_i, W_i], by the centre crop."""
+        logits: Tensor = self.network(self.transform(groups, random=False))
+        return logits
+
+    def train(self, mode: bool = True) -> "ExpressionClassifier":
+        """Set training mode; batch normalisation keeps its stored statistics where the recipe freezes it."""
+        super().train(mode)
+        if mode and self.recipe.batch_norm == "frozen":
+            for layer in self.network.modules():
+                if isinstance(layer, _BATCH_NORMS):
+                    layer.eval()
+        return self
+
+    def on_train_batch_start(self, batch: FaceBatch, batch_idx: int) -> None:
+        """Reseed at the first batch of each epoch: a resumed run then equals an uninterrupted one."""
+        if batch_idx == 0:
+            torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
+
+    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
+        """Cross-entropy of a randomly cropped and mirrored batch."""
+        logits = self.network(self.transform(batch.pixels, random=True))
+        weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
+        loss = F.cross_entropy(logits.float(), batch.target, weight, label_smoothing=self.recipe.label_smoothing)
+        self._log("train", logits, batch.target, loss)
+        return loss
+
+    def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
+        """Loss and accuracy on the selection splits."""
+        logits = self(batch.pixels)
+        self._log("selection", logits, batch.target, F.cross_entropy(logits.float(), batch.target))
+
+    def _log(self, name: str, logits: Tensor, target: Tensor, loss: Tensor) -> None:
+        hard = target.argmax(dim=1) if target.ndim == 2 else target
+        values = {f"{name}_loss": loss, f"{name}_accuracy": (logits.argmax(dim=1) == hard).float().mean()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(target))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The recipe's optimiser over backbone and head groups; its schedule advances with every step."""
+        arguments = {k: v for k, v in self.recipe.optimizer.items() if k != "_target_"}
+        groups = parameter_groups(self.network, self.head, arguments["lr"], self.recipe.head_multiplier)
+        optimizer: torch.optim.Optimizer = locate(self.recipe.optimizer["_target_"])(groups, **arguments)
+        steps = int(self.trainer.estimated_stepping_batches) / self.recipe.epochs
+        schedule = self._schedule()
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: schedule(step / steps, self.recipe.epochs)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _schedule(self) -> Callable[[float, int], float]:
+        arguments = {k: v for k, v in self.recipe.scheduler.items() if k != "_target_"}
+        return partial(locate(self.recipe.scheduler["_target_"]), **arguments)
+
+
+def balanced_weights(targets: Tensor) -> Tensor:
+    """float32 [7], inversely proportional to the classes' shares of the targets, mean 1 over the faces.
+
+    >>> balanced_weights(torch.tensor([0, 0, 0, 3])).tolist()[:4]
+    [0.666..., 0.0, 0.0, 2.0]
+    """
+    counts = targets.sum(dim=0) if targets.ndim == 2 else torch.bincount(targets, minlength=len(EXPRESSIONS)).float()
+    present = counts > 0
+    return torch.where(present, counts.sum() / (present.sum() * counts.clamp_min(1)), torch.zeros(()))

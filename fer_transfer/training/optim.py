@@ -1,0 +1,71 @@
+"""Parameter groups and learning-rate schedules."""
+
+import math
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+from fer_transfer.errors import ConfigError
+
+Schedule = Callable[[float, int], float]
+
+
+def step_decay(epoch: float, epochs: int, every: int, factor: float) -> float:
+    """Multiplier of the learning rate: ``factor`` to the number of ``every``-epoch periods passed.
+
+    The paper divides by 10 after every 10 epochs.
+
+    >>> [round(step_decay(e, 30, every=10, factor=0.1), 6) for e in (0, 9.99, 10, 25)]
+    [1.0, 1.0, 0.1, 0.01]
+    """
+    return factor ** int(epoch // every)
+
+
+def warmup_cosine(epoch: float, epochs: int, warmup: float) -> float:
+    """Multiplier of the learning rate: linear from 0 over ``warmup`` epochs, then half a cosine down to 0.
+
+    >>> [round(warmup_cosine(e, 10, warmup=2), 3) for e in (0, 1, 2, 6, 10)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    if epoch < warmup:
+        return epoch / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (epoch - warmup) / max(epochs - warmup, 1e-9))))
+
+
+def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
+    """Take parameters out of training by name pattern (fnmatch).
+
+    Raises:
+        ConfigError: if a pattern matches nothing.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                f"Expected recipe.frozen pattern {pattern!r} to match a parameter, but got none of {names[:3]} ... "
+                f"({len(names)} names)."
+            )
+    for name, parameter in network.named_parameters():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            parameter.requires_grad_(False)
+
+
+def parameter_groups(
+    network: nn.Module, head: Sequence[str], learning_rate: float, head_multiplier: float
+) -> list[dict[str, Any]]:
+    """Trainable parameters in two groups, backbone and head; the head's learning rate is multiplied.
+
+    Args:
+        network: whose parameters.
+        head: name patterns of the head.
+        learning_rate: of the backbone.
+        head_multiplier: 10 is customary for a fresh head on a trained backbone; unknown in the paper.
+    """
+    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups[any(fnmatchcase(name, pattern) for pattern in head)].append(parameter)
+    rates = {False: learning_rate, True: learning_rate * head_multiplier}
+    return [{"params": groups[is_head], "lr": rates[is_head]} for is_head in (False, True) if groups[is_head]]

@@ -1,0 +1,106 @@
+"""The recipe: everything that can change the trained weights of a stage, typed, with nothing else in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer_transfer.backbones.backbone import BackboneRecipe
+from fer_transfer.config import check_target
+from fer_transfer.data.targets import Labelling
+from fer_transfer.errors import ConfigError
+
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+#: Parameters that the code passes to a configured object itself.
+_SUPPLIED = {
+    "data": ("labelling", "faces", "batch_size", "seed"),
+    "augment": ("preprocessing",),
+    "optimizer": ("params",),
+    "scheduler": ("epoch", "epochs"),
+}
+
+
+@dataclass
+class Recipe:
+    """One stage's training. Defaults live in ``conf/recipe/default.yaml``, not here.
+
+    Attributes:
+        backbone: network, initial weights and their preprocessing.
+        data: target and arguments of the DataModule: splits to train on and to select on, by release.
+        labelling: what faces are taken to show, which are left out.
+        augment: target and arguments of the batch transform.
+        optimizer: target and arguments; ``params`` is supplied.
+        scheduler: target and arguments of a function of (epoch, epochs) that multiplies the learning rate.
+        epochs: passes over the training faces.
+        batch_size: faces a step.
+        precision: Lightning's name: 32-true, bf16-mixed, 16-mixed.
+        keep: ``last`` epoch, or the ``best`` on the selection splits.
+        head: ``keep`` the parent's head, or ``reset`` to fresh weights; without a parent the head is always fresh.
+        head_multiplier: of the head's learning rate.
+        frozen: patterns of parameter names that are not trained.
+        batch_norm: ``train``; ``frozen``: normalise with the stored statistics; ``unfold``: as ``train``, after giving
+            initial weights whose batch normalisation was folded away their statistics back (``batch_norm.unfold``).
+        class_weights: ``none``, or ``balanced``: inversely proportional to the training counts.
+        label_smoothing: 0..1.
+        gradient_clip: largest gradient norm, or null.
+        skip_weights: name patterns in which a child may differ from its parent.
+        seed: of the fresh weights, the order of faces, crops, mirrors and dropout.
+    """
+
+    backbone: BackboneRecipe
+    data: dict[str, Any]
+    augment: dict[str, Any]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    epochs: int
+    batch_size: int
+    precision: str
+    keep: str
+    head: str
+    head_multiplier: float
+    batch_norm: str
+    class_weights: str
+    label_smoothing: float
+    gradient_clip: float | None
+    seed: int
+    labelling: Labelling = field(default_factory=Labelling)
+    frozen: list[str] = field(default_factory=list)
+    skip_weights: list[str] = field(default_factory=list)
+
+
+_CHOICES = {
+    "precision": _PRECISIONS,
+    "keep": ("last", "best"),
+    "head": ("keep", "reset"),
+    "batch_norm": ("train", "frozen", "unfold"),
+    "class_weights": ("none", "balanced"),
+}
+
+
+def recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
+    """Check and type a composed recipe.
+
+    Raises:
+        ConfigError: on a misspelt or missing key, a wrong type, or a target whose signature does not fit.
+    """
+    try:
+        typed = OmegaConf.merge(OmegaConf.structured(Recipe), dict(content))
+        recipe = OmegaConf.to_object(typed)
+    except (OmegaConfBaseException, ConfigError) as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(f"The recipe of stage {stage!r} is wrong: {first} (see fer-train --cfg job).") from None
+    assert isinstance(recipe, Recipe)
+    for key, allowed in _CHOICES.items():
+        if getattr(recipe, key) not in allowed:
+            raise ConfigError(
+                f"Expected {key} of stage {stage!r} to be one of {allowed}, but got {getattr(recipe, key)!r}."
+            )
+    for key in ("epochs", "batch_size"):
+        if getattr(recipe, key) < 1:
+            raise ConfigError(f"Expected {key} of stage {stage!r} to be at least 1, but got {getattr(recipe, key)}.")
+    for key, supplied in _SUPPLIED.items():
+        check_target(f"{stage}.{key}", getattr(recipe, key), supplied)
+    return recipe
