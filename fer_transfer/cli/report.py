@@ -1,0 +1,60 @@
+"""``fer-report``: print the tables of a store and write them as CSV, Markdown and LaTeX."""
+
+import os
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from fer_transfer.cli.app import run
+
+
+def report(config: DictConfig) -> None:
+    """Make the report of a store.
+
+    Args:
+        config: composed from ``conf/report.yaml``.
+
+    Raises:
+        ConfigError: if the level or the team's name is no such thing.
+        StoreError: if nothing is finished, a record or predictions file is damaged, or nothing can be written.
+    """
+    from rich.console import Console
+
+    from fer_transfer.errors import ConfigError
+    from fer_transfer.reports.emotiw_zip import check_team
+    from fer_transfer.reports.files import write_report, write_text, write_zips
+    from fer_transfer.reports.render import to_latex, to_markdown, to_terminal
+    from fer_transfer.reports.results import load_groups, load_published
+    from fer_transfer.reports.tables import confusion_tables, main_tables
+
+    if not (isinstance(config.level, float) and 0 < config.level < 1):
+        raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
+    if config.submission_zip is not None:
+        check_team(str(config.submission_zip))
+    out = Path(config.out)
+    groups, published = load_groups(Path(config.store)), load_published()
+    tables = main_tables(groups, published, config.level, bool(config.published))
+    confusions = confusion_tables(groups, config.level)
+
+    zips = write_zips(out, groups, str(config.submission_zip)) if config.submission_zip is not None else []
+    write_report(out, groups, published, config.level, bool(config.published))
+    write_text(
+        out / "table.md",
+        "# Results\n\n" + to_markdown(tables) + "\n## Confusion matrices\n\n" + to_markdown(confusions, 3),
+    )
+    write_text(out / "table.tex", to_latex([*tables, *confusions]))
+
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if wide else 100, highlight=False)
+    for table in tables:
+        to_terminal(table, console)
+    written = "table.csv, table.md, table.tex, claims.csv, per_class.csv and confusion/"
+    console.print(
+        f"\nWritten to {out}: {written}" + (f", {len(zips)} zips for EmotiW in zips/" if zips else ""), markup=False
+    )
+
+
+def main() -> None:
+    """Entry point of the command."""
+    run("report", report)

@@ -1,0 +1,72 @@
+"""The file that the EmotiW challenge takes: one zip named after the team, one text file per Test image."""
+
+import os
+import re
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from fer_transfer.errors import ConfigError, StoreError
+from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.labels import EXPRESSIONS
+
+_PICTURE = re.compile(r"\.(png|jpe?g|bmp|tiff?)$", re.IGNORECASE)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold; a fixed one keeps the bytes the same
+
+
+def check_team(team: str) -> str:
+    """The team's name if it can name a file.
+
+    Raises:
+        ConfigError: otherwise.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", team, re.ASCII):
+        raise ConfigError(
+            f"Expected a team name of letters, digits, '.', '-' and '_', but got {team!r}. Give another: "
+            "submission_zip=<TeamName>."
+        )
+    return team
+
+
+def write_submission_zip(predictions: Predictions, folder: Path, team: str, comment: str = "") -> Path:
+    """Write ``folder/<team>.zip``: for each image ``<its name without ending>.txt`` with one of the seven words.
+
+    Faces that the detector lost are in it too: the challenge scores every Test image. The same predictions give the
+    same bytes.
+
+    Args:
+        predictions: those of the Test split; labels are not used.
+        folder: made if it is missing.
+        team: names the file.
+        comment: kept in the zip's comment field, outside the files (the caveats).
+
+    Raises:
+        ConfigError: if the team's name cannot name a file.
+        StoreError: if there are no predictions or two images would give one text file.
+    """
+    check_team(team)
+    words: dict[str, str] = {}
+    for image, expression in zip(predictions.ids.tolist(), predictions.predicted.tolist(), strict=True):
+        stem = _PICTURE.sub("", PurePosixPath(image).name)
+        if stem in words:
+            raise StoreError(
+                f"Expected images of distinct names, but two are called {stem!r}. Prepare the faces again."
+            )
+        words[stem] = EXPRESSIONS[expression]
+    if not words:
+        raise StoreError(
+            "Expected predictions of Test images, but there are none. Prepare a release with a Test split."
+        )
+    path = folder / f"{team}.zip"
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{team}.zip.{os.getpid()}"
+    try:
+        with zipfile.ZipFile(aside, "w") as archive:
+            archive.comment = comment.encode()[:65535]
+            for stem in sorted(words):
+                entry = zipfile.ZipInfo(f"{stem}.txt", _EPOCH)
+                entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every operating system
+                archive.writestr(entry, words[stem], zipfile.ZIP_DEFLATED)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path

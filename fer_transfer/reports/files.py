@@ -1,0 +1,210 @@
+"""The report's files: table.csv, table.md, table.tex, claims.csv, per_class.csv, confusion/ and the submission zips."""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fer_transfer.errors import StoreError
+from fer_transfer.evaluation.metrics import confusion_matrix
+from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.labels import EXPRESSIONS, PAPER_ORDER
+from fer_transfer.reports.cells import caveat_line, is_selected
+from fer_transfer.reports.claims import CLAIMS, find
+from fer_transfer.reports.emotiw_zip import check_team, write_submission_zip
+from fer_transfer.reports.results import Group, Published, Row, base_plan
+from fer_transfer.reports.scores import TEST, VAL, Score, score
+
+_SCORED = ((VAL, True), (VAL, False), (TEST, False), ("fer2013/PublicTest", False), ("fer2013/PrivateTest", False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file aside and rename it, so that it is never half there."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text, encoding="utf-8", newline="")
+        aside.replace(path)
+    except OSError as error:
+        raise StoreError(f"Cannot write {path}: {error}. Free space or choose another folder: out=<folder>.") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def to_csv(lines: Sequence[dict[str, Any]]) -> str:
+    """Lines with the same keys as CSV; nan and None are empty."""
+    file = io.StringIO()
+    if lines:
+        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: _plain(value) for key, value in line.items()} for line in lines)
+    return file.getvalue()
+
+
+def _plain(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def score_lines(
+    groups: Sequence[Group], published: Sequence[Published], level: float, with_paper: bool
+) -> list[dict[str, Any]]:
+    """One line per plan, split and set of faces; ``k`` lists the images right by seed, in the order of ``seeds``.
+
+    With the paper, its rows whose network was not run at all follow, as not run.
+    """
+    lines = []
+    for group in groups:
+        for plan in group.plans:
+            rows, paper = group.of(plan), _of(published, group.backbone, plan)
+            for split, found_only in _SCORED:
+                lines.append(
+                    _where(group.backbone, plan, group.settings_id, split, found_only)
+                    | _score_columns(score(rows, split, found_only), level)
+                    | {"selected_on_split": "yes" if is_selected(rows, split) else "no"}
+                    | _published_columns(paper, split, found_only)
+                    | {"caveats": "; ".join(group.caveats)}
+                )
+    run = {group.backbone for group in groups}
+    for row in published:
+        for split, found_only in _SCORED[:3] if with_paper and row.backbone not in run else ():
+            lines.append(
+                _where(row.backbone, row.plan, "", split, found_only)
+                | _score_columns("not run", level)
+                | {"selected_on_split": "no"}
+                | _published_columns(row, split, found_only)
+                | {"caveats": ""}
+            )
+    return lines
+
+
+def _of(published: Sequence[Published], backbone: str, plan: str) -> Published | None:
+    return next((row for row in published if (row.backbone, row.plan) == (backbone, base_plan(plan))), None)
+
+
+def _where(backbone: str, plan: str, settings_id: str, split: str, found_only: bool) -> dict[str, Any]:
+    over = "found" if found_only else "all"
+    return {"backbone": backbone, "plan": plan, "settings_id": settings_id, "split": split, "over": over}
+
+
+def _score_columns(found: Score | str, level: float) -> dict[str, Any]:
+    names = ("status", "seeds", "percent", "sd", "k", "n", "low", "high", "macro_recall", "macro_recall_sd")
+    if isinstance(found, str):
+        status = {"-": "no predictions"}.get(found, found)
+        return dict.fromkeys(names) | {"status": status}
+    low, high = found.interval(level) or (None, None)
+    sizes = found.count if len(set(found.count)) > 1 else found.count[:1]
+    lists = (" ".join(map(str, values)) for values in (found.seeds, found.correct, sizes))
+    seeds, k, n = lists
+    return dict(zip(names, ("run", seeds, *found.percent, k, n, low, high, *found.macro_percent), strict=True))
+
+
+def _published_columns(row: Published | None, split: str, found_only: bool) -> dict[str, Any]:
+    """The paper's numbers beside the faces they are over: those found of Val, all of Test."""
+    columns = dict.fromkeys(("published_percent", "published_k", "published_n", "published_macro_recall"))
+    values: dict[str, Any] = {"submission": row.submission if row else None} | columns
+    if row is None or (split, found_only) not in ((VAL, True), (TEST, False)):
+        return values
+    numbers = row.val if split == VAL else row.test
+    macro = row.val_macro_recall if split == VAL else None
+    return values | dict(zip(columns, (*numbers, macro), strict=True))
+
+
+def claim_lines(groups: Sequence[Group], level: float) -> list[dict[str, Any]]:
+    """One line per claim and group; ``points`` lists the differences by seed, p is of the first."""
+    lines = []
+    for group in groups:
+        for claim, better, worse in CLAIMS:
+            finding = find(group, better, worse)
+            lines.append(
+                {
+                    "backbone": group.backbone,
+                    "settings_id": group.settings_id,
+                    "claim": claim,
+                    "better": better,
+                    "worse": worse,
+                    "seeds": " ".join(map(str, finding.seeds)),
+                    "points": " ".join(f"{value:.4f}" for value in finding.points),
+                    "only_better": finding.only_better if finding.points else None,
+                    "only_worse": finding.only_worse if finding.points else None,
+                    "p": None if finding.p is None else f"{finding.p:.6g}",
+                    "verdict": finding.verdict(1 - level),
+                    "caveats": "; ".join(group.caveats),
+                }
+            )
+    return lines
+
+
+def class_lines(row: Row, level: float) -> list[dict[str, Any]]:
+    """Counts and recall of each expression on every labelled split of a row, over the found and over all faces.
+
+    Lines are in the paper's order; the seven columns after ``truth`` count the predictions.
+    """
+    lines = []
+    for split, predictions in row.predictions.items():
+        for over, chosen in (("found", predictions.only_found()), ("all", predictions)):
+            if not len(chosen) or not chosen.labelled:
+                continue
+            matrix = confusion_matrix(chosen.labels, chosen.predicted)
+            for name in PAPER_ORDER:
+                truth = EXPRESSIONS.index(name)
+                n, k = int(matrix[truth].sum()), int(matrix[truth, truth])
+                low, high = wilson_interval(k, n, level)
+                lines.append(
+                    {"split": split, "over": over, "truth": name}
+                    | {column: int(matrix[truth, EXPRESSIONS.index(column)]) for column in PAPER_ORDER}
+                    | {"k": k, "n": n, "recall": 100 * k / n if n else None, "low": 100 * low, "high": 100 * high}
+                    | {"caveats": "; ".join(row.caveats)}
+                )
+    return lines
+
+
+def write_report(
+    out: Path, groups: Sequence[Group], published: Sequence[Published], level: float, with_paper: bool
+) -> list[Path]:
+    """Write the CSV files of a report; those of rows stand in ``confusion/``, one file each.
+
+    Raises:
+        StoreError: if the folder cannot be written.
+    """
+    rows = [row for group in groups for row in group.rows]
+    by_row = {row: class_lines(row, level) for row in rows}
+    per_class = []
+    for row, lines in by_row.items():
+        where = {"backbone": row.backbone, "plan": row.plan, "settings_id": row.settings_id, "seed": row.seed}
+        per_class += [where | {key: value for key, value in line.items() if key not in PAPER_ORDER} for line in lines]
+    contents = {
+        out / "table.csv": score_lines(groups, published, level, with_paper),
+        out / "claims.csv": claim_lines(groups, level),
+        out / "per_class.csv": per_class,
+    } | {out / "confusion" / f"{row.name}.csv": lines for row, lines in by_row.items() if lines}
+    for path, lines in contents.items():
+        write_text(path, to_csv(lines))
+    return list(contents)
+
+
+def write_zips(out: Path, groups: Sequence[Group], team: str) -> list[Path]:
+    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of EmotiW's Test images.
+
+    Raises:
+        ConfigError: if the team's name cannot name a file.
+        StoreError: if no row has such predictions, or the folder cannot be written.
+    """
+    check_team(team)
+    rows = [row for group in groups for row in group.rows if len(row.predictions.get(TEST, ())) > 0]
+    if not rows:
+        raise StoreError(
+            f"Expected predictions of {TEST}, but no finished plan has any. Prepare a release with Test images and run "
+            "fer-train again, or leave submission_zip out."
+        )
+    try:
+        return [
+            write_submission_zip(row.predictions[TEST], out / "zips" / row.name, team, caveat_line(row.caveats))
+            for row in rows
+        ]
+    except OSError as error:
+        raise StoreError(f"Cannot write {out / 'zips'}: {error}. Free space or choose out=<folder>.") from None

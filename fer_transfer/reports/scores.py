@@ -1,0 +1,77 @@
+"""Scores of rows that differ only in seed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_transfer.evaluation.metrics import confusion_matrix, macro_recall
+from fer_transfer.evaluation.statistics import mean_and_spread, wilson_interval
+from fer_transfer.reports.results import Row
+
+#: The two columns of the paper's table.
+VAL, TEST = "emotiw/Val", "emotiw/Test"
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy of one plan on one split, over its seeds.
+
+    Attributes:
+        seeds: in ascending order.
+        correct, count: images right, images, by seed.
+        macro: macro recall by seed, 0..1.
+    """
+
+    seeds: tuple[int, ...]
+    correct: tuple[int, ...]
+    count: tuple[int, ...]
+    macro: tuple[float, ...]
+
+    @property
+    def percents(self) -> tuple[float, ...]:
+        """Accuracy in percent, by seed."""
+        return tuple(100 * k / n if n else math.nan for k, n in zip(self.correct, self.count, strict=True))
+
+    @property
+    def percent(self) -> tuple[float, float]:
+        """Mean and sample standard deviation over the seeds, in percent."""
+        return mean_and_spread(self.percents)
+
+    @property
+    def macro_percent(self) -> tuple[float, float]:
+        """The same of the macro recall."""
+        return mean_and_spread([100 * value for value in self.macro])
+
+    def interval(self, level: float) -> tuple[float, float] | None:
+        """Wilson's interval in percent; None for several seeds: same images, so they cannot be pooled."""
+        if len(self.seeds) > 1:
+            return None
+        low, high = wilson_interval(self.correct[0], self.count[0], level)
+        return 100 * low, 100 * high
+
+
+def score(rows: Sequence[Row], split: str, found_only: bool) -> Score | str:
+    """Accuracy of rows that differ only in seed, or the word that says why there is none.
+
+    Returns:
+        A score; else "not run" (no rows), "trained on", "withheld" (labels), or "-" (no predictions).
+    """
+    if not rows:
+        return "not run"
+    if any(split in row.trained_on for row in rows):
+        return "trained on"
+    having = [row for row in rows if len(row.predictions.get(split, ())) > 0]
+    if not having:
+        return "-"
+    chosen = [row.predictions[split].only_found() if found_only else row.predictions[split] for row in having]
+    if not all(predictions.labelled for predictions in chosen):
+        return "withheld"
+    matrices = [confusion_matrix(predictions.labels, predictions.predicted) for predictions in chosen]
+    return Score(
+        tuple(row.seed for row in having),
+        tuple(int(np.trace(matrix)) for matrix in matrices),
+        tuple(int(matrix.sum()) for matrix in matrices),
+        tuple(macro_recall(matrix) for matrix in matrices),
+    )

@@ -1,0 +1,206 @@
+"""fer-report through its command, on a small store."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_store import SYNTHETIC, add_row
+from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from fer_transfer.cli.report import report
+from fer_transfer.config import compose
+from fer_transfer.errors import ConfigError, StoreError
+from fer_transfer.labels import EXPRESSIONS, PAPER_ORDER
+from fer_transfer.reports.results import load_groups
+
+_MAIN = "from fer_transfer.cli.report import main; main()"
+
+
+def command(*arguments, folder):
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    return subprocess.run(
+        [sys.executable, "-c", _MAIN, *arguments], cwd=folder, capture_output=True, text=True, env=environment
+    )
+
+
+def make(store: Path, *overrides: str) -> Path:
+    report(compose("report", [f"store={store}", f"out={store.parent / 'report'}", *overrides]))
+    return store.parent / "report"
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def store(tmp_path):
+    for seed in (0, 1):
+        add_row(tmp_path / "store", "emotiw", 0.15, seed)
+        add_row(tmp_path / "store", "fer28_emotiw", 0.5, seed)
+    add_row(tmp_path / "store", "fer32", 0.45, selected_on=["fer2013/PrivateTest"])
+    add_row(tmp_path / "store", "fer28", 0.45, backbone="bvlc_alexnet")
+    return tmp_path / "store"
+
+
+def test_the_command_prints_and_writes(store, tmp_path):
+    done = command("submission_zip=Team", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    for expected in ("not run", "withheld", "trained on", "SYNTHETIC FACES", "shows", "48.5 208/429", "[43.8, 53.2]"):
+        assert expected in done.stdout
+    report_files = {path.name for path in (tmp_path / "report").iterdir()}
+    assert report_files == {
+        "table.csv", "table.md", "table.tex", "claims.csv", "per_class.csv", "confusion", "zips",
+    }  # fmt: skip
+    zips = sorted((tmp_path / "report" / "zips").glob("*/Team.zip"))
+    assert len(zips) == 6 and len(zipfile.ZipFile(zips[0]).namelist()) == 372
+    assert {path.name for path in tmp_path.iterdir()} == {"store", "report"}  # no log, no Hydra folder
+
+
+def test_numbers_agree_with_scikit_learn_and_statsmodels(store):
+    table = lines(make(store) / "table.csv")
+    (group,) = (g for g in load_groups(store) if g.backbone == "bvlc_alexnet")
+    val = group.of("fer28")[0].predictions["emotiw/Val"]
+    assert len(val) == 436 and val.found.sum() == 429
+    for over, keep in (("found", val.found), ("all", np.ones(436, bool))):
+        labels, predicted = val.labels[keep], val.predicted[keep]
+        (line,) = (
+            x for x in table
+            if (x["backbone"], x["plan"], x["split"], x["over"]) == ("bvlc_alexnet", "fer28", "emotiw/Val", over)
+        )  # fmt: skip
+        assert float(line["percent"]) == pytest.approx(100 * accuracy_score(labels, predicted), abs=1e-4)
+        assert float(line["macro_recall"]) == pytest.approx(
+            100 * recall_score(labels, predicted, average="macro"), abs=1e-4
+        )
+        low, high = proportion_confint(int(line["k"]), int(line["n"]), method="wilson")
+        assert (float(line["low"]), float(line["high"])) == pytest.approx((100 * low, 100 * high), abs=1e-4)
+        assert line["n"] == str(keep.sum()) and line["published_k"] == ("201" if over == "found" else "")
+
+
+def test_several_seeds_give_mean_and_sample_deviation_without_an_interval(store):
+    table = lines(make(store) / "table.csv")
+    (line,) = (
+        x for x in table if (x["plan"], x["split"], x["over"], x["status"]) == ("emotiw", "emotiw/Val", "found", "run")
+    )
+    percents = [100 * int(k) / 429 for k in line["k"].split()]
+    assert line["seeds"] == "0 1" and line["low"] == line["high"] == ""
+    assert float(line["percent"]) == pytest.approx(np.mean(percents), abs=1e-4)
+    assert float(line["sd"]) == pytest.approx(np.std(percents, ddof=1), abs=1e-4)
+
+
+def test_claims_agree_with_statsmodels(store):
+    claims = lines(make(store) / "claims.csv")
+    (line,) = (x for x in claims if (x["better"], x["worse"]) == ("fer28_emotiw", "emotiw") and x["p"])
+    (group,) = (g for g in load_groups(store) if g.backbone == "mobilenetv2_100")
+    a, b = (group.of(plan)[0].predictions["emotiw/Val"].only_found() for plan in ("fer28_emotiw", "emotiw"))
+    right_a, right_b = a.predicted == a.labels, b.predicted == b.labels
+    table = [[0, (right_a & ~right_b).sum()], [(right_b & ~right_a).sum(), 0]]
+    assert float(line["p"]) == pytest.approx(mcnemar(table, exact=True).pvalue, rel=1e-4)
+    assert float(line["points"].split()[0]) == pytest.approx(100 * (right_a.mean() - right_b.mean()), abs=1e-4)
+    assert line["verdict"] == "shows" and line["seeds"] == "0 1"
+    assert {x["verdict"] for x in claims if x["better"] == "fer32_emotiw"} == {
+        "fer32_emotiw not run", "fer32_emotiw and fer32+emotiw not run", "fer32_emotiw and emotiw not run",
+        "fer32_emotiw and fer32 not run",
+    }  # fmt: skip
+
+
+def test_a_worse_plan_does_not_show_and_an_equal_one_is_not_resolvable(tmp_path):
+    add_row(tmp_path / "store", "emotiw", 0.6)
+    add_row(tmp_path / "store", "fer28", 0.1)
+    add_row(tmp_path / "store", "fer28_emotiw", 0.6)
+    claims = {(x["better"], x["worse"]): x["verdict"] for x in lines(make(tmp_path / "store") / "claims.csv")}
+    assert claims["fer28", "emotiw"] == "does not show"
+    assert claims["fer28_emotiw", "emotiw"] == "not resolvable"
+    assert claims["fer28_emotiw", "fer28"] == "shows"
+
+
+def test_confusion_matrices_are_scikit_learns_in_the_papers_order(store):
+    out = make(store)
+    (group,) = (g for g in load_groups(store) if g.backbone == "bvlc_alexnet")
+    (row,) = group.rows
+    val = row.predictions["emotiw/Val"].only_found()
+    order = [EXPRESSIONS.index(name) for name in PAPER_ORDER]
+    theirs = confusion_matrix(val.labels, val.predicted, labels=order)
+    ours = [
+        x for x in lines(out / "confusion" / f"{row.name}.csv") if (x["split"], x["over"]) == ("emotiw/Val", "found")
+    ]
+    assert [x["truth"] for x in ours] == list(PAPER_ORDER)
+    assert [[int(x[name]) for name in PAPER_ORDER] for x in ours] == theirs.tolist()
+    assert "| Fear | " + " | ".join(map(str, theirs[0])) + " |" in (out / "table.md").read_text()
+
+
+def test_the_caveat_stands_in_every_file_and_zip(store, capsys):
+    out = make(store, "submission_zip=Team")
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) == 5 + 6 + 6
+    for path in files:
+        assert SYNTHETIC.encode() in path.read_bytes(), path
+    for path in out.rglob("*.csv"):
+        with_numbers = [x for x in lines(path) if x.get("status", "run") == "run"]
+        assert with_numbers and all(SYNTHETIC in x["caveats"] for x in with_numbers), path
+    headings = re.split(r"^##+ ", (out / "table.md").read_text(), flags=re.MULTILINE)[1:]
+    assert all("SYNTHETIC FACES" in part for part in headings if part.strip() != "Confusion matrices")
+    assert capsys.readouterr().out.count("SYNTHETIC FACES") >= 4
+
+
+def test_a_split_on_which_an_epoch_was_chosen_carries_a_dagger(store):
+    text = (make(store) / "table.md").read_text()
+    (fer32,) = re.findall(r"^\| fer32<br>seed 0 .*$", text, re.MULTILINE)
+    assert fer32.count("†") == 1 and "† an epoch was chosen" in text
+    table = lines(store.parent / "report" / "table.csv")
+    assert {x["split"] for x in table if x["selected_on_split"] == "yes"} == {"fer2013/PrivateTest"}
+
+
+def test_without_the_paper_its_rows_are_left_out(store, capsys):
+    out = make(store, "published=false")
+    assert "The paper's rows" not in capsys.readouterr().out
+    assert {x["backbone"] for x in lines(out / "table.csv")} == {"bvlc_alexnet", "mobilenetv2_100"}
+
+
+def test_every_published_row_stands_in_the_table(store):
+    text = (make(store) / "table.md").read_text().split("\n## ")[1]
+    assert len(re.findall(r"^\| [-\d]", text, re.MULTILINE)) == 13 + 1  # and the rule
+    assert text.count("| not run | not run |") == 11
+
+
+@pytest.mark.parametrize(
+    "override, error, message",
+    [
+        ("level=1.5", ConfigError, "level between 0 and 1"),
+        ("submission_zip=a/b", ConfigError, "team name"),
+        ("store=/nowhere", StoreError, "no such folder"),
+    ],
+)
+def test_bad_input_is_one_error_before_anything_is_written(store, override, error, message):
+    with pytest.raises(error, match=message):
+        make(store, override)
+    assert not (store.parent / "report").exists()
+
+
+def test_the_command_shows_an_error_without_a_traceback(tmp_path):
+    done = command("store=nowhere", folder=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: Expected finished plans")
+    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_help_is_fast_because_torch_is_not_imported(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", _MAIN, "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "submission_zip" in done.stdout
+    assert not re.search(r"\| +(torch|scipy|pytorch_lightning)$", done.stderr, re.MULTILINE)
+
+
+def test_making_a_report_needs_no_torch(store, tmp_path):
+    code = "import sys; from fer_transfer.cli.report import main; main(); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,86 @@
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from fer_transfer.errors import StoreError
+from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.evaluation.statistics import compare, mcnemar_exact, mean_and_spread, wilson_interval
+
+trials = st.integers(1, 4000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(trials, st.floats(0.5, 0.999))
+def test_wilson_agrees_with_scipy_and_statsmodels(trial, level):
+    k, n = trial
+    ours = wilson_interval(k, n, level)
+    assert ours == pytest.approx(tuple(stats.binomtest(k, n).proportion_ci(level, method="wilson")), abs=1e-9)
+    assert ours == pytest.approx(proportion_confint(k, n, 1 - level, method="wilson"), abs=1e-9)
+
+
+@given(trials)
+def test_wilson_holds_the_share_and_stays_in_range(trial):
+    low, high = wilson_interval(*trial)
+    assert 0 <= low <= trial[0] / trial[1] <= high <= 1
+
+
+def test_wilson_knows_nothing_of_no_faces():
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("arguments", [(2, 1), (-1, 1), (1, 2, 0.0), (1, 2, 1.0)])
+def test_wilson_refuses(arguments):
+    with pytest.raises(ValueError, match="Expected"):
+        wilson_interval(*arguments)
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=10))
+def test_spread_is_the_sample_standard_deviation(values):
+    mean, spread = mean_and_spread(values)
+    assert mean == pytest.approx(statistics.fmean(values))
+    assert spread == pytest.approx(statistics.stdev(values), abs=1e-9)
+
+
+def test_one_seed_has_no_spread():
+    mean, spread = mean_and_spread([3.0])
+    assert mean == 3.0 and np.isnan(spread)
+    with pytest.raises(ValueError, match="at least one"):
+        mean_and_spread([])
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_mcnemar_agrees_with_statsmodels_and_scipy(b, c):
+    p = mcnemar_exact(b, c)
+    assert p == pytest.approx(mcnemar([[0, b], [c, 0]], exact=True).pvalue if b + c else 1.0)
+    assert p == pytest.approx(stats.binomtest(b, b + c).pvalue if b + c else 1.0)
+
+
+def test_mcnemar_of_many_faces_and_of_nonsense():
+    assert 0 <= mcnemar_exact(2500, 1000) < 1e-100
+    with pytest.raises(ValueError, match="counts"):
+        mcnemar_exact(-1, 2)
+
+
+def predictions(ids, labels, predicted):
+    probabilities = np.eye(7)[predicted]
+    return Predictions(np.array(list(ids)), np.array(labels, np.int8), np.ones(len(ids), bool), probabilities)
+
+
+def test_compare_pairs_faces_by_id_whatever_their_order():
+    a = predictions("abcd", [0, 1, 2, 3], [0, 1, 2, 0])  # right: a b c
+    b = predictions("dcba", [3, 2, 1, 0], [3, 0, 0, 0])  # right: d a
+    found = compare(a, b)
+    assert (found.only_a, found.only_b, found.n) == (2, 1, 4)
+    assert found.difference == 0.25
+    assert compare(b, a).difference == -0.25 and compare(b, a).p == found.p
+
+
+@pytest.mark.parametrize("ids, labels", [("abx", [0, 1, 2]), ("ab", [0, 1]), ("abc", [0, 1, 3]), ("abc", [0, 1, -1])])
+def test_compare_refuses_other_faces_or_labels(ids, labels):
+    with pytest.raises(StoreError, match="same labelled faces"):
+        compare(predictions("abc", [0, 1, 2], [0, 0, 0]), predictions(ids, labels, [0] * len(ids)))

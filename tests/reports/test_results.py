@@ -1,0 +1,96 @@
+import json
+
+import pytest
+from fake_store import SYNTHETIC, add_row
+
+from fer_transfer.errors import StoreError
+from fer_transfer.reports.results import load_groups, load_published
+
+
+def test_rows_are_grouped_by_backbone_and_settings(tmp_path):
+    for plan in ("emotiw", "fer28"):
+        for seed in (1, 0):
+            add_row(tmp_path, plan, 0.4, seed)
+    add_row(tmp_path, "emotiw", 0.4, settings_id="other")
+    add_row(tmp_path, "emotiw", 0.4, backbone="vgg_cnn_m_2048")
+    groups = load_groups(tmp_path)
+    assert [(group.backbone, group.settings_id[:5], len(group.rows)) for group in groups] == [
+        ("mobilenetv2_100", "01234", 4),
+        ("mobilenetv2_100", "other", 1),
+        ("vgg_cnn_m_2048", "01234", 1),
+    ]
+    assert [row.seed for row in groups[0].of("emotiw")] == [0, 1]
+    assert groups[0].caveats == (f"emotiw: {SYNTHETIC}",)
+
+
+def test_one_plan_with_two_settings_of_its_own_is_two_rows_not_two_seeds(tmp_path):
+    add_row(tmp_path, "emotiw", 0.4, row_id="aaaaaaaa")
+    add_row(tmp_path, "emotiw", 0.4, seed=1, row_id="bbbbbbbb")
+    (group,) = load_groups(tmp_path)
+    assert [row.plan for row in group.rows] == ["emotiw#aaaaaa", "emotiw#bbbbbb"]
+    assert group.of("emotiw") == ()
+
+
+def test_two_records_of_one_row_are_refused(tmp_path):
+    first = add_row(tmp_path, "emotiw", 0.4)
+    first.with_name("copy.json").write_text(first.read_text())
+    with pytest.raises(StoreError, match="Expected one record of emotiw with seed 0"):
+        load_groups(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["", "missing"])
+def test_an_empty_or_missing_store_says_so(tmp_path, folder):
+    with pytest.raises(StoreError, match="fer-train"):
+        load_groups(tmp_path / folder)
+
+
+def damage_json(record):
+    record.write_text(record.read_text()[:100])
+
+
+def other_version(record):
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"version": 2}))
+
+
+def not_a_mapping(record):
+    record.write_text("[]")
+
+
+def no_seed(record):
+    record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "seed"}))
+
+
+@pytest.mark.parametrize("damage", [damage_json, other_version, not_a_mapping, no_seed])
+def test_a_damaged_record_is_named(tmp_path, damage):
+    record = add_row(tmp_path, "emotiw", 0.4)
+    damage(record)
+    with pytest.raises(StoreError, match="fer-train again") as error:
+        load_groups(tmp_path)
+    assert str(record) in str(error.value)
+
+
+@pytest.mark.parametrize("replace", [None, "", "id,label\n", "cut", "nan"])
+def test_damaged_or_missing_predictions_are_named(tmp_path, replace):
+    record = add_row(tmp_path, "emotiw", 0.4)
+    path = tmp_path / json.loads(record.read_text())["predictions"]["emotiw/Val"]
+    text = path.read_text()
+    if replace is None:
+        path.unlink()
+    elif replace == "cut":
+        path.write_text(text[:-20])
+    elif replace == "nan":
+        path.write_text(text.replace("0.4", "nan", 1))
+    else:
+        path.write_text(replace)
+    with pytest.raises(StoreError) as error:
+        load_groups(tmp_path)
+    assert str(path) in str(error.value)
+
+
+def test_the_papers_numbers_are_consistent():
+    published = load_published()
+    assert len(published) == 13
+    for row in published:
+        for percent, k, n in (row.val, row.test):
+            if k is not None and n is not None:
+                assert percent == pytest.approx(100 * k / n, abs=0.06)
