@@ -153,11 +153,12 @@ class FER2013Release:
     def summary(self) -> list[str]:
         """One line for each split: its number of faces, as published or not."""
         report = self.report()
-        lines = [f"FER-2013 from {self.path} ({report['form']})" + (", synthetic" if self._synthetic else "")]
+        lines = [f"FER-2013 from {self.path} ({report['form']})"]
         for split, counts in report["counts"].items():
             title = "test (Public and Private merged)" if split == MERGED else split
             differences = _differences(split, counts)
             verdict = "as published" if not differences else "published: " + "; ".join(differences)
+            verdict = "synthetic" if self._synthetic else verdict
             by_class = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
             lines.append(f"{title}: {sum(counts.values())} faces ({by_class}); {verdict}")
         if moved := self._scanned.moved:

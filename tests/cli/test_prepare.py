@@ -1,0 +1,86 @@
+"""``fer-prepare`` as it is called: from the command line, on a tiny release in the true layout."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_transfer.faces.duplicates import duplicates
+from fer_transfer.faces.faces import open_faces
+
+SPLITS = ["Training"] * 9 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
+
+
+def fer_prepare(*overrides: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "fer_transfer.cli.prepare", *overrides]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (len(SPLITS), 2304))
+    rows = (f"{i % 7},{' '.join(map(str, face))},{SPLITS[i]}" for i, face in enumerate(pixels.tolist()))
+    (tmp_path / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *rows, ""]))
+    return tmp_path / "fer2013.csv"
+
+
+def test_prepares_once_and_writes_nothing_else(csv: Path, tmp_path: Path) -> None:
+    done = fer_prepare("release=fer2013", "release.path=fer2013.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Training: 9 faces" in done.stdout and "reading fer2013: done" in done.stderr
+    assert "caveat: class counts differ" in done.stdout
+    assert len(open_faces(tmp_path / "faces" / "fer2013")) == len(SPLITS)
+    again = fer_prepare("release.path=fer2013.csv", cwd=tmp_path)
+    assert again.returncode == 0 and "nothing to do" in again.stderr
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["faces", "fer2013.csv"]
+
+
+def test_mistakes_are_one_message(csv: Path, tmp_path: Path) -> None:
+    for overrides, expected in (
+        (["release.path=none.csv"], "Expected a release at none.csv"),
+        ([], "release.path"),
+        (["release.path=fer2013.csv", "+release.pth=x"], "unknown ['pth']"),
+        (["release.path=fer2013.csv", "release.ferplus=fer2013.csv"], "Give FER+'s fer2013new.csv"),
+    ):
+        done = fer_prepare(*overrides, cwd=tmp_path)
+        assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["fer2013.csv"]
+
+
+def test_a_bad_row_leaves_no_faces(csv: Path, tmp_path: Path) -> None:
+    csv.write_text(csv.read_text().replace("PrivateTest", "Secret", 1))
+    done = fer_prepare("release.path=fer2013.csv", cwd=tmp_path)
+    assert done.returncode == 1 and "row 13 of fer2013.csv" in done.stderr and "'Secret'" in done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["fer2013.csv"]
+
+
+def test_help_needs_neither_torch_nor_opencv(tmp_path: Path) -> None:
+    code = "import sys, fer_transfer.cli.prepare; print(sorted({'torch', 'cv2', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+    shown = fer_prepare("--help", cwd=tmp_path)
+    assert shown.returncode == 0 and "ferplus: null" in shown.stdout
+
+
+def test_the_real_file(shared_data: Path, tmp_path: Path) -> None:  # slow: 94 MB of gzip, about 7 s
+    paths = [f"release.path={shared_data / 'fer2013.tar.gz'}", f"release.ferplus={shared_data / 'fer2013new.csv'}"]
+    done = fer_prepare(*paths, "out=fer", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("; as published") == 3 and "caveat" not in done.stdout
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1.5 * 2**20  # KiB
+    faces = open_faces(tmp_path / "fer")
+    assert duplicates(faces) == {
+        "faces": 35887,
+        "distinct": 34034,
+        "conflicting": 57,
+        "also_in_training": {"PrivateTest": 288, "PublicTest": 280},
+        "constant": 12,
+    }
+    assert faces.pixels[0, 0, :4].tolist() == [70, 80, 82, 72] and faces.pixels[-1, -1, -2:].tolist() == [199, 201]
+    assert faces.manifest["counts"]["PrivateTest"]["Disgust"] == 55 and faces.manifest["report"]["differences"] == []
+    assert faces.votes is not None and faces.votes[0].tolist() == [4, 0, 0, 1, 3, 2, 0, 0, 0, 0]
+    assert sorted(set(faces.votes.sum(axis=1).tolist())) == [9, 10]
+    assert 150 <= int((faces.votes.argmax(axis=1) == 9).sum()) <= 200  # about 177 pictures show no face

@@ -1,0 +1,217 @@
+"""Prepared faces: what is written is read back, failures leave nothing, work is not done twice."""
+
+import errno
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fer_transfer.errors import FacesError, ReleaseError
+from fer_transfer.faces.duplicates import duplicate_lines, duplicates
+from fer_transfer.faces.faces import Faces, FacesWriter, file_digest, open_faces
+from fer_transfer.faces.prepare import prepare
+from fer_transfer.releases.release import Advance, Face
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (6, 4, 5), np.uint8)
+
+
+class TinyRelease:
+    """Six faces of two splits; a failure can be asked for."""
+
+    name, size = "tiny", (4, 5)
+
+    def __init__(self, source: Path, fail_at: int | None = None, choice: int = 0) -> None:
+        self.sources, self.fail_at, self.choice, self.scans = [source], fail_at, choice, 0
+        self.count = 6
+
+    def settings(self) -> dict[str, Any]:
+        return {"choice": self.choice, "size": self.size}  # a tuple, which JSON turns into a list
+
+    def scan(self, advance: Advance) -> int:
+        self.scans += 1
+        advance(1, 2)
+        return self.count
+
+    def faces(self) -> Iterator[Face]:
+        for i in range(6):
+            if i == self.fail_at:
+                raise ReleaseError(f"picture {i} is bad")
+            votes = np.arange(10, dtype=np.uint8) + i
+            yield Face(PIXELS[i], f"f{i}", "Train" if i < 4 else "Test", i if i < 4 else -1, i != 1, votes)
+
+    def caveats(self) -> list[str]:
+        return ["synthetic"]
+
+    def report(self) -> dict[str, Any]:
+        return {"movies": 3}
+
+    def summary(self) -> list[str]:
+        return ["six tiny faces"]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release" / "a.png").write_bytes(b"a")
+    return tmp_path / "release"
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.name != "release")
+
+
+def test_what_is_prepared_is_read_back(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    faces = prepare(TinyRelease(source), tmp_path / "faces" / "tiny", quiet())
+    assert np.array_equal(faces.pixels, PIXELS) and isinstance(faces.pixels, np.memmap)
+    assert faces.ids.tolist() == [f"f{i}" for i in range(6)] and faces.labels.tolist() == [0, 1, 2, 3, -1, -1]
+    assert faces.rows(["Test"]).tolist() == [4, 5] and faces.found.tolist() == [True, False, True, True, True, True]
+    assert faces.votes is not None and faces.votes[5].tolist() == list(range(5, 15))
+    assert faces.name == "tiny" and faces.caveats == ["synthetic"] and faces.manifest["report"] == {"movies": 3}
+    assert faces.manifest["counts"]["Test"]["unlabelled"] == 2 and faces.manifest["lost"]["Train"]["Disgust"] == 1
+    names = ("pixels.npy", "index.npy", "votes.npy")
+    assert faces.digest == file_digest(faces.folder / name for name in names)
+    out = capsys.readouterr().out
+    assert "six tiny faces" in out and "1 faces were not found" in out and "caveat: synthetic" in out
+    assert leftovers(tmp_path / "faces") == ["tiny"]
+
+
+def test_nothing_is_prepared_twice(source: Path, tmp_path: Path) -> None:
+    first, again, other = TinyRelease(source), TinyRelease(source), TinyRelease(source, choice=1)
+    digest = prepare(first, tmp_path / "tiny", quiet()).digest
+    console = quiet()
+    assert prepare(again, tmp_path / "tiny", console).digest == digest and again.scans == 0
+    assert "nothing to do" in console.file.getvalue()  # type: ignore[attr-defined]
+    prepare(other, tmp_path / "tiny", quiet())
+    assert other.scans == 1
+    (source / "b.png").write_bytes(b"b")
+    changed = TinyRelease(source, choice=1)
+    prepare(changed, tmp_path / "tiny", quiet())
+    assert changed.scans == 1
+    os.truncate(tmp_path / "tiny" / "pixels.npy", 150)
+    damaged = TinyRelease(source, choice=1)
+    assert prepare(damaged, tmp_path / "tiny", quiet()).digest == digest and damaged.scans == 1
+
+
+def test_a_failure_leaves_nothing_or_the_older_faces(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="picture 3 is bad"):
+        prepare(TinyRelease(source, fail_at=3), tmp_path / "tiny", quiet())
+    assert leftovers(tmp_path) == []
+    digest = prepare(TinyRelease(source), tmp_path / "tiny", quiet()).digest
+    with pytest.raises(ReleaseError, match="picture 5 is bad"):
+        prepare(TinyRelease(source, fail_at=5, choice=2), tmp_path / "tiny", quiet())
+    assert leftovers(tmp_path) == ["tiny"] and open_faces(tmp_path / "tiny").digest == digest
+
+
+def test_a_full_disk_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(FacesError, match=r"No space left on device.*Free space or choose another folder"):
+        prepare(TinyRelease(source), tmp_path / "tiny", quiet())
+    assert leftovers(tmp_path) == []
+
+
+def test_a_disk_that_fills_while_pixels_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if len(data) == 20:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data) or 0
+
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, mode))
+    with pytest.raises(FacesError, match="No space left"), FacesWriter(tmp_path / "tiny", "tiny", (4, 5), 1) as writer:
+        writer.add(PIXELS[0], "a", "Train", 0)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_wrong_count_or_a_repeated_id_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FacesError, match="Expected 3 faces"), FacesWriter(tmp_path / "t", "t", (4, 5), 3) as writer:
+        writer.add(PIXELS[0], "a", "Train", 0)
+    with pytest.raises(FacesError, match="1 distinct"), FacesWriter(tmp_path / "t", "t", (4, 5), 2) as writer:
+        writer.add(PIXELS[0], "a", "Train", 0)
+        writer.add(PIXELS[1], "a", "Train", 0)
+    assert leftovers(tmp_path) == []
+
+
+def test_other_folders_are_not_replaced(source: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    prepare(TinyRelease(source), mine, quiet())  # an empty folder may be used
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("x")
+    with pytest.raises(FacesError, match=r"1 other files \(chapter1\.tex\)"):
+        prepare(TinyRelease(source), tmp_path / "thesis", quiet())
+    with pytest.raises(FacesError, match="it is a file"):
+        prepare(TinyRelease(source), tmp_path / "thesis" / "chapter1.tex", quiet())
+    for inside in (source, source / "faces"):
+        with pytest.raises(FacesError, match="outside the release"):
+            prepare(TinyRelease(source), inside, quiet())
+    with pytest.raises(ReleaseError, match="there is nothing"):
+        prepare(TinyRelease(tmp_path / "none"), tmp_path / "new", quiet())
+    assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "x" and not (tmp_path / "new").exists()
+
+
+def test_progress_is_bars_in_a_terminal_and_two_lines_elsewhere(source: Path, tmp_path: Path) -> None:
+    terminal, file = Console(file=io.StringIO(), force_terminal=True, width=120), quiet()
+    prepare(TinyRelease(source), tmp_path / "a", terminal)
+    prepare(TinyRelease(source), tmp_path / "b", file)
+    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "100%" in shown and "preparing 6 faces" in shown
+    assert file.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "reading tiny ...",
+        "reading tiny: done",
+        "preparing 6 faces ...",
+        "preparing 6 faces: done",
+    ]
+
+
+def write(folder: Path, rows: list[tuple[int, str, int]]) -> Faces:
+    """Faces from (picture, split, label); picture -1 is of one colour."""
+    with FacesWriter(folder, "t", (4, 5), len(rows)) as writer:
+        for i, (picture, split, label) in enumerate(rows):
+            writer.add(np.full((4, 5), 9, np.uint8) if picture < 0 else PIXELS[picture], f"f{i}", split, label)
+    return open_faces(folder)
+
+
+def test_duplicates_are_counted(tmp_path: Path) -> None:
+    rows = [(0, "Training", 1), (0, "Training", 2), (1, "Training", 3), (2, "PublicTest", 1), (1, "PublicTest", 3)]
+    rows += [(1, "PublicTest", 3), (0, "PrivateTest", -1), (-1, "PrivateTest", 0), (2, "PrivateTest", -1)]
+    found = duplicates(write(tmp_path / "t", rows))
+    assert found == {
+        "faces": 9,
+        "distinct": 4,
+        "conflicting": 1,  # picture 0; a withheld label conflicts with none
+        "also_in_training": {"PrivateTest": 1, "PublicTest": 2},
+        "constant": 1,
+    }
+    lines = duplicate_lines(found)
+    assert (
+        lines[0] == "exact duplicates: 4 distinct pictures of 9 (5 repeat another), 1 of them with conflicting labels"
+    )
+    assert "2 faces of PublicTest also stand in the training split" in lines and len(lines) == 4
+    clean = duplicates(write(tmp_path / "u", [(0, "Train", 0), (1, "Val", 0)]))
+    assert duplicate_lines(clean) == []
+
+
+def test_folders_that_are_no_faces(tmp_path: Path) -> None:
+    with pytest.raises(FacesError, match="fer-prepare"):
+        open_faces(tmp_path)
+    faces = write(tmp_path / "t", [(0, "Train", 0)])
+    with pytest.raises(FacesError, match="holds Train"):
+        faces.rows(["Val"])
+    for name, content in (("manifest.json", "{"), ("manifest.json", '{"format": 99}'), ("pixels.npy", "x")):
+        damaged = shutil.copytree(tmp_path / "t", tmp_path / "damaged", dirs_exist_ok=True)
+        (damaged / name).write_text(content)
+        with pytest.raises(FacesError, match=r"[Pp]repare"):
+            open_faces(damaged)
