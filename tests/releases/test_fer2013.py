@@ -149,6 +149,7 @@ def damage(find: str, replace: str) -> str:
 
 
 ROW_3 = text(PIXELS[2])
+ROW_4 = text(PIXELS[3])
 CUT = ROW_3.rsplit(" ", 1)[0]
 
 
@@ -157,6 +158,7 @@ CUT = ROW_3.rsplit(" ", 1)[0]
     [
         (damage(ROW_3, CUT), "2304 pixels in row 3 of .*, but got 2303"),
         (damage(ROW_3, ROW_3 + " 7"), "2304 pixels in row 3 .*, but got 2305"),
+        (damage(ROW_3, CUT).replace(ROW_4, ROW_4 + " 7"), "2304 pixels in row 3 .*, but got 2303"),  # even in sum
         (damage(ROW_3, CUT + " 256"), "0 to 255 as pixel 2304 in row 3 .*'256'"),
         (damage(ROW_3, CUT + " 1000"), "pixel 2304 in row 3 .*'1000'"),
         (damage(ROW_3, CUT + " -1"), "pixel 2304 in row 3 .*'-1'"),
