@@ -41,6 +41,7 @@ class ExpressionClassifier(pl.LightningModule):
         super().__init__()
         self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
         self.register_buffer("class_weights", class_weights, persistent=False)
+        self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
 
     def forward(self, groups: tuple[Tensor, ...]) -> Tensor:
         """Logits float [N, 7] of uint8 faces [n_i, H_i, W_i], by the centre crop."""

@@ -90,7 +90,8 @@ def recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
         typed = OmegaConf.merge(OmegaConf.structured(Recipe), dict(content))
         recipe = OmegaConf.to_object(typed)
     except (OmegaConfBaseException, ConfigError) as error:
-        first = str(error).splitlines()[0]
+        key = getattr(error, "full_key", None)
+        first = (f"{key}: " if key else "") + str(error).splitlines()[0]
         raise ConfigError(f"The recipe of stage {stage!r} is wrong: {first} (see fer-train --cfg job).") from None
     assert isinstance(recipe, Recipe)
     for key, allowed in _CHOICES.items():

@@ -1,0 +1,187 @@
+"""Stages through fer-train's own entry point, on tiny faces with a tiny network."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+
+from fer_transfer.cli.train import train
+from fer_transfer.config import compose
+from fer_transfer.errors import ConfigError, FacesError, StoreError, WeightsError
+from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.faces.faces import open_faces
+from fer_transfer.stages.progress import EpochLog, read_metrics
+from fer_transfer.stages.store import Store
+
+
+def run(tiny, *overrides):
+    return train(compose("train", [*tiny, *overrides]))
+
+
+def weights(finished, stage=-1):
+    return load_file(finished.jobs[stage].folder.weights)
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_cascade_trains_predicts_and_is_recorded(tiny, faces_folder):
+    finished = run(tiny, "plan=fer28_emotiw", "recipe.epochs=6")
+    assert finished.trained == 2
+    folder = finished.jobs[-1].folder
+    assert not folder.checkpoint.exists()
+    record = json.loads(next((folder.path.parent / "submissions").iterdir()).read_text())
+    assert set(record["predictions"]) == {"emotiw/Val", "emotiw/Test", "fer2013/PublicTest", "fer2013/PrivateTest"}
+    assert record["faces"]["emotiw"]["caveats"] == ["synthetic"]
+    val = Predictions.read(folder.path.parent / record["predictions"]["emotiw/Val"])
+    faces = open_faces(faces_folder / "emotiw")
+    rows = faces.rows(["Val"])
+    assert val.ids.tolist() == faces.ids[rows].tolist() and val.labels.tolist() == faces.labels[rows].tolist()
+    assert np.allclose(val.probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (val.predicted == val.labels).mean() > 0.6  # chance is 1/7
+    assert not Predictions.read(folder.path.parent / record["predictions"]["emotiw/Test"]).labelled
+
+
+def test_finished_command_trains_nothing_and_shared_stage_is_trained_once(tiny):
+    assert run(tiny, "plan=fer28").trained == 1
+    assert run(tiny, "plan=fer28_emotiw").trained == 1
+    assert run(tiny, "plan=fer28_emotiw").trained == 0
+    assert run(tiny, "plan=fer28_emotiw", "recipe.seed=1").trained == 2
+
+
+def test_cached_first_stage_does_not_change_the_second(tiny, tmp_path):
+    run(tiny, "plan=fer28")
+    after_hit = run(tiny, "plan=fer28_emotiw")
+    in_one_go = run(tiny, "plan=fer28_emotiw", f"runtime.store={tmp_path / 'other'}")
+    assert after_hit.trained == 1 and in_one_go.trained == 2
+    assert equal(weights(after_hit), weights(in_one_go))
+
+
+def test_resumed_stage_equals_an_uninterrupted_one(tiny, tmp_path, monkeypatch):
+    whole = run(tiny, "plan=fer32+emotiw", "recipe.epochs=4", "recipe.augment.mirror=true")
+    original = EpochLog.on_train_epoch_end
+
+    def interrupted(self, trainer, module):
+        if trainer.current_epoch == 2:
+            raise OSError("killed")
+        original(self, trainer, module)
+
+    overrides = ["plan=fer32+emotiw", "recipe.epochs=4", f"runtime.store={tmp_path / 'other'}"]
+    monkeypatch.setattr(EpochLog, "on_train_epoch_end", interrupted)
+    with pytest.raises(StoreError, match="killed"):
+        run(tiny, *overrides)
+    monkeypatch.undo()
+    resumed = run(tiny, *overrides)
+    assert equal(weights(whole), weights(resumed))
+    rows, other = (read_metrics(f.jobs[-1].folder.metrics) for f in (whole, resumed))
+    assert [r["train_loss"] for r in rows] == [r["train_loss"] for r in other]
+    assert [int(r["epoch"]) for r in other] == [0, 1, 2, 3]
+
+
+def test_damaged_checkpoint_starts_again(tiny):
+    job = run(tiny, "plan=emotiw").jobs[0]
+    before = weights(run(tiny, "plan=emotiw"))
+    (job.folder.path / "result.json").unlink()
+    job.folder.checkpoint.write_bytes(b"half a checkpoint")
+    assert equal(before, weights(run(tiny, "plan=emotiw")))
+
+
+def test_weights_load_without_this_package(tiny):
+    finished = run(tiny, "plan=emotiw")
+    timm.create_model("test_resnet", num_classes=7).load_state_dict(weights(finished), strict=True)
+
+
+def test_child_starts_from_its_parent(tiny):
+    kept = run(tiny, "plan=fer28_emotiw", "recipe.batch_norm=frozen", "+stages.emotiw.optimizer.lr=0")
+    assert equal(weights(kept, 0), weights(kept))
+    reset = run(tiny, "plan=fer28_emotiw", "recipe.batch_norm=frozen", "+stages.emotiw.optimizer.lr=0", "+stages.emotiw.head=reset")
+    parent, child = weights(reset, 0), weights(reset)
+    changed = sorted(name for name in parent if not torch.equal(parent[name], child[name]))
+    assert changed == ["fc.bias", "fc.weight"]
+
+
+def test_best_epoch_is_marked_as_selected(tiny):
+    finished = run(tiny, "plan=emotiw", "recipe.keep=best")
+    record = json.loads(next((finished.jobs[0].folder.path.parent / "submissions").iterdir()).read_text())
+    assert record["selected_on"] == ["emotiw/Val"]
+    best = max(float(row["selection_accuracy"]) for row in read_metrics(finished.jobs[0].folder.metrics))
+    val = Predictions.read(finished.jobs[0].folder.path.parent / record["predictions"]["emotiw/Val"])
+    assert (val.predicted == val.labels).mean() == pytest.approx(best, abs=0.026)  # one face of 40
+
+
+def test_waiting_job_does_not_train_what_another_has_trained(tiny, tmp_path, capsys):
+    source = run(tiny, "plan=emotiw").jobs[0]
+    store = Store(tmp_path / "store")
+    hidden = source.folder.path / "hidden.json"
+    (source.folder.path / "result.json").rename(hidden)
+    lock = store.lock(source.key)
+    lock.acquire()
+    results = []
+    thread = threading.Thread(target=lambda: results.append(run(tiny, "plan=emotiw")))
+    thread.start()
+    time.sleep(2)
+    assert not results
+    hidden.rename(source.folder.path / "result.json")
+    lock.release()
+    thread.join(60)
+    assert results and "trained by another job" in capsys.readouterr().out
+
+
+def test_changed_weights_in_the_store_are_noticed(tiny):
+    folder = run(tiny, "plan=emotiw").jobs[0].folder
+    folder.weights.write_bytes(folder.weights.read_bytes()[:-4] + b"oops")
+    with pytest.raises(StoreError, match="missing or changed"):
+        run(tiny, "plan=emotiw")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "message"),
+    [
+        (["runtime.faces.emotiw=nowhere"], FacesError, "fer-prepare"),
+        (["recipe.backbone.weights=nowhere.pth"], WeightsError, "nowhere.pth"),
+        (["recipe.backbone.name=resnet1k"], ConfigError, "resnet1k"),
+        (["recipe.augment.crop=40"], ConfigError, "crop"),
+        (["plan.stages.emotiw.data.train.emotiw=[Validation]"], FacesError, "Train, Val, Test|Test, Train, Val"),
+        (["plan.stages.emotiw.data.train.emotiw=[Train,Val]"], ConfigError, "reports"),
+        (["recipe.labelling.labels=ferplus_soft", "plan=fer28"], FacesError, "FER\\+"),
+        (["recipe.frozen=[nothing.*]"], ConfigError, "match a parameter"),
+        (["+plan.stages.emotiw.data.train.unknown=[Train]"], ConfigError, "runtime.faces"),
+        (["recipe.backbone.name=vit_tiny_patch16_224"], ConfigError, "refuses an input"),
+    ],
+)
+def test_bad_input_stops_before_training(tiny, tmp_path, overrides, error, message):
+    with pytest.raises(error, match=message):
+        run(tiny, "plan=emotiw", *overrides)
+    assert not list((tmp_path / "store").glob("*/weights.safetensors"))
+    assert not list((tmp_path / "store").glob("*/recipe.json"))
+
+
+def test_diverging_stage_says_so_and_is_not_finished(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="learning rate"):
+        run(tiny, "plan=emotiw", "recipe.optimizer.lr=1e30")
+    assert not list((tmp_path / "store").glob("*/result.json"))
+
+
+def test_full_disk_leaves_no_finished_stage(tiny, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fer_transfer.stages.runner.save_weights", full)
+    with pytest.raises(StoreError, match="No space left"):
+        run(tiny, "plan=emotiw")
+    assert not list((tmp_path / "store").glob("*/result.json"))
+    monkeypatch.undo()
+    assert run(tiny, "plan=emotiw").trained == 1
+
+
+def test_wandb_keeps_one_offline_run_a_stage(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    finished = run(tiny, "plan=fer28_emotiw", "logger=wandb")
+    runs = sorted(path.name for path in (tmp_path / "store" / "wandb").glob("offline-run-*"))
+    assert {name.rsplit("-", 1)[1] for name in runs} == {job.key for job in finished.jobs}
