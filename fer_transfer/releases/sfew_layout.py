@@ -1,0 +1,173 @@
+"""What the names below an SFEW folder tell: split, class, film, and whether a picture is a frame or an aligned face."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+
+from fer_transfer.errors import ReleaseError
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
+
+#: The owners' names, in their order.
+SPLITS = ("Train", "Val", "Test")
+
+_SPLIT_WORDS = {"train": "Train", "training": "Train", "val": "Val", "validation": "Val", "test": "Test"}
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_FILM = re.compile(r"(.+)_\d+_\d+")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of the release: its path inside, unique id, split, label (0..6 or UNLABELLED), and film or None."""
+
+    path: str
+    id: str
+    split: str
+    label: int
+    aligned: bool
+    film: str | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The pictures to be used, all frames or all aligned faces.
+
+    Attributes:
+        pictures: in the order Train, Val, Test, and in each as in the release.
+        aligned: whether they are the organisers' aligned faces.
+        both: whether the release holds the other kind too.
+        ignored: number of other files by extension.
+    """
+
+    pictures: list[Picture]
+    aligned: bool
+    both: bool
+    ignored: dict[str, int] = field(default_factory=dict)
+
+    def films(self) -> dict[str, int]:
+        """Number of films by split, counted where file names tell the film."""
+        return {split: len(found) for split in SPLITS if (found := self._films(split))}
+
+    def films_in_two_splits(self) -> dict[str, list[str]]:
+        """Films that stand in two splits, by pair of splits ("Train and Val"), sorted."""
+        pairs = {f"{a} and {b}": sorted(self._films(a) & self._films(b)) for a, b in combinations(SPLITS, 2)}
+        return {pair: films for pair, films in pairs.items() if films}
+
+    def _films(self, split: str) -> set[str]:
+        return {picture.film for picture in self.pictures if picture.split == split and picture.film}
+
+
+def film_of(name: str) -> str | None:
+    """The film that a frame's file name tells (``Film_timecode_frame.png``), or None.
+
+    >>> film_of("Airheads_000519240_00000005.png"), film_of("George_W_Bush_0015.jpg")
+    ('Airheads', None)
+    """
+    match = _FILM.fullmatch(PurePosixPath(name).stem)
+    return match[1] if match else None
+
+
+def read_layout(path: Path, names: list[str], aligned: str) -> Layout:
+    """Read the names of a release.
+
+    Args:
+        path: folder or archive, for messages.
+        names: relative POSIX paths of its files.
+        aligned: ``true``, ``false`` or ``auto``: which kind to use where both are there.
+
+    Raises:
+        ReleaseError: if Train or Val is empty, a class folder is none of the seven, or the kind asked for is not there.
+    """
+    ignored: Counter[str] = Counter()
+    pictures = []
+    for name in names:
+        picture = _read_name(name, path) if name.lower().endswith(_PICTURES) else None
+        if picture:
+            pictures.append(picture)
+        else:
+            ignored[PurePosixPath(name).suffix.lower() or "none"] += 1
+    _refuse_empty_splits(path, pictures, names)
+    use = _choose(path, pictures, aligned)
+    chosen = [p for split in SPLITS for p in pictures if p.split == split and p.aligned == use]
+    seen = Counter(picture.id for picture in chosen)
+    unique = [p if seen[p.id] == 1 else replace(p, id=p.path) for p in chosen]
+    return Layout(unique, use, len(chosen) < len(pictures), dict(sorted(ignored.items())))
+
+
+def _words(folder: str) -> list[str]:
+    return re.findall(r"[a-z]+", folder.lower())
+
+
+def _read_name(name: str, path: Path) -> Picture | None:
+    """A picture's record, or None if it lies below no split."""
+    folders = PurePosixPath(name).parts[:-1]
+    base = PurePosixPath(name).name
+    split = aligned = None
+    classes: list[str] = []
+    for folder in folders:
+        splits = {_SPLIT_WORDS[word] for word in _words(folder) if word in _SPLIT_WORDS}
+        is_aligned = "aligned" in _words(folder)
+        aligned = aligned or is_aligned
+        if len(splits) == 1:  # the innermost counts: a folder above may be called "test_data"
+            classes = classes if splits == {split} else []
+            split = splits.pop()
+        elif split and not is_aligned:
+            classes.append(folder)
+    if split is None:
+        return None
+    return Picture(name, base, split, _label(classes, name, split, path), bool(aligned), film_of(base))
+
+
+def _label(classes: list[str], name: str, split: str, path: Path) -> int:
+    if split == "Test" and not (classes and is_expression(classes[-1])):
+        return UNLABELLED
+    if not classes:
+        raise ReleaseError(
+            f"Expected a class folder below {split}, but {path} holds {name} without one. "
+            f"Move it to {split}/<Class>/, where <Class> is one of {', '.join(EXPRESSIONS)}."
+        )
+    label = expression_index(classes[-1], f"{path}: {name}")
+    different = [folder for folder in classes[:-1] if is_expression(folder) and expression_index(folder) != label]
+    if different:
+        raise ReleaseError(
+            f"Expected one class for each picture, but {path}: {name} lies in both {different[0]} and {classes[-1]}. "
+            "Move it to the right folder."
+        )
+    return label
+
+
+def _refuse_empty_splits(path: Path, pictures: list[Picture], names: list[str]) -> None:
+    empty = [split for split in ("Train", "Val") if not any(picture.split == split for picture in pictures)]
+    if not empty:
+        return
+    inner = [name for name in names if name.lower().endswith((".zip", ".rar", ".7z", ".tar", ".gz"))]
+    hint = f" It holds archives ({', '.join(inner[:3])}): unpack them there first." if inner else ""
+    raise ReleaseError(
+        f"Expected pictures in Train/<Class>/ and Val/<Class>/ below {path}, but {' and '.join(empty)} "
+        f"{'has' if len(empty) == 1 else 'have'} none; {len(names)} files, first {', '.join(names[:3]) or 'none'}."
+        f"{hint} Give the folder or archive above both."
+    )
+
+
+def _choose(path: Path, pictures: list[Picture], aligned: str) -> bool:
+    """Whether to use the aligned faces: one kind for all splits, since a network sees the difference."""
+    splits = [split for split in SPLITS if any(picture.split == split for picture in pictures)]
+    whole = {
+        kind: all(any(p.split == split and p.aligned == kind for p in pictures) for split in splits)
+        for kind in (False, True)
+    }
+    wanted = {"true": [True], "false": [False]}.get(aligned, [False, True])
+    for kind in wanted:
+        if whole[kind]:
+            return kind
+    held = [
+        f"{split}: {sum(p.split == split and not p.aligned for p in pictures)} frames, "
+        f"{sum(p.split == split and p.aligned for p in pictures)} aligned"
+        for split in splits
+    ]
+    kinds = " or ".join("aligned faces" if kind else "frames" for kind in wanted)
+    raise ReleaseError(
+        f"Expected {kinds} in every split of {path}, but got {'; '.join(held)}. "
+        "Choose with release.aligned=true|false|auto, or add what is missing."
+    )
