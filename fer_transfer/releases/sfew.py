@@ -9,7 +9,7 @@ any depth of a folder or archive:
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.config import check_target, locate
 from fer_transfer.errors import ReleaseError
 from fer_transfer.faces.crop import central_square, cut, stretch_range
 from fer_transfer.faces.detection import Detector, ViolaJones, largest
@@ -39,29 +40,30 @@ class SFEWRelease:
 
     Args:
         path: a folder or an archive.
-        detector: finds the faces in frames; Viola-Jones by default.
+        detector: finds the faces in frames: a ``Detector``, or its configuration (``_target_`` and options);
+            Viola-Jones by default.
         size: height and width of a prepared face in pixels.
         aligned: ``true``: the organisers' aligned faces; ``false``: the frames; ``auto``: the frames where they are there.
         stretch: whether each face's darkest and brightest pixel become 0 and 255.
         note: a caveat to stand beside every number made from this release ("stand-in: LFW photographs").
+        name: the word that plans use for the faces.
     """
-
-    name = "emotiw"
 
     def __init__(
         self,
         path: str,
-        detector: Detector | None = None,
+        detector: Detector | Mapping[str, Any] | None = None,
         size: int = 256,
         aligned: bool | str = "auto",
         stretch: bool = True,
         note: str | None = None,
+        name: str = "emotiw",
     ) -> None:
         if str(aligned).lower() not in ("true", "false", "auto"):
             raise ReleaseError(f"Expected true, false or auto for release.aligned, but got {aligned!r}.")
-        self.path, self.size = Path(path).expanduser(), (size, size)
+        self.name, self.path, self.size = name, Path(path).expanduser(), (size, size)
         self.aligned, self.stretch, self.note = str(aligned).lower(), stretch, note
-        self.detector: Detector = detector or ViolaJones()
+        self.detector = _build(detector)
         self._layout: Layout | None = None
         self._lost: list[Picture] = []
         self._synthetic = False
@@ -188,6 +190,14 @@ class SFEWRelease:
             agree = ["class counts agree with the published SFEW 2.0"]
             lines += [f"published SFEW 2.0 differs, {line}" for line in report["differences"]] or agree
         return lines
+
+
+def _build(detector: Detector | Mapping[str, Any] | None) -> Detector:
+    if not isinstance(detector, Mapping):
+        return detector or ViolaJones()
+    check_target("release.detector", detector)
+    built: Detector = locate(detector["_target_"])(**{key: v for key, v in detector.items() if key != "_target_"})
+    return built
 
 
 def decode_grey(data: bytes, where: str) -> NDArray[np.uint8]:

@@ -121,6 +121,7 @@ def synthetic_fer2013(
     counts: Mapping[str, int] | None = None,
     seed: int = 2015,
     wrong_labels: float = 0.1,
+    name: str = "fer2013",
 ) -> FER2013Release:
     """The synthetic stand-in of FER-2013, drawn into ``path`` unless it is there already (about 300 faces a second).
 
@@ -130,7 +131,7 @@ def synthetic_fer2013(
     counts = dict(counts or {"Training": 3600, "PublicTest": 450, "PrivateTest": 450})
     if not _is_there(Path(path), _options("fer2013", counts, seed, wrong_labels, [48, 48])):
         write_fer2013(path, counts, seed, wrong_labels)
-    return FER2013Release(str(Path(path) / "fer2013.csv"))
+    return FER2013Release(str(Path(path) / "fer2013.csv"), name=name)
 
 
 def synthetic_emotiw(
@@ -140,6 +141,7 @@ def synthetic_emotiw(
     wrong_labels: float = 0.05,
     frame_size: tuple[int, int] = (192, 240),
     size: int = 256,
+    name: str = "emotiw",
 ) -> SFEWRelease:
     """The synthetic stand-in of SFEW 2.0, drawn into ``path`` unless it is there already.
 
@@ -150,6 +152,7 @@ def synthetic_emotiw(
         wrong_labels: share of wrong class folders.
         frame_size: (height, width) of a frame in pixels.
         size: height and width of a prepared face in pixels.
+        name: the word that plans use for the faces.
 
     Raises:
         ReleaseError: if ``path`` holds anything else, or was drawn with other options.
@@ -158,7 +161,7 @@ def synthetic_emotiw(
     height, width = frame_size
     if not _is_there(Path(path), _options("sfew", counts, seed, wrong_labels, [height, width])):
         write_sfew(path, counts, seed, wrong_labels, (height, width))
-    return SFEWRelease(path, size=size)
+    return SFEWRelease(path, size=size, name=name)
 
 
 def _options(kind: str, counts: Mapping[str, int], seed: int, wrong_labels: float, size: list[int]) -> Json:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -6,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_transfer.errors import ReleaseError
+from fer_transfer.errors import ConfigError, ReleaseError
+from fer_transfer.faces.faces import open_faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 from fer_transfer.releases.sfew import SFEWRelease, decode_grey
 from fer_transfer.releases.sfew_layout import film_of
@@ -233,6 +236,24 @@ def test_bad_layouts_are_refused_by_the_scan(tmp_path, spoil, message):
     spoil(root)
     with pytest.raises(ReleaseError, match=message):
         SFEWRelease(str(root)).scan(lambda done, of: None)
+
+
+def test_the_detector_may_be_given_as_configuration(tmp_path):
+    target = "fer_transfer.faces.detection.ViolaJones"
+    assert SFEWRelease(str(tmp_path), {"_target_": target, "smallest": 0.4}).settings()["smallest"] == 0.4
+    with pytest.raises(ConfigError, match=r"release.detector.*unknown \['smalest'\]"):
+        SFEWRelease(str(tmp_path), {"_target_": target, "smalest": 0.4})
+
+
+def test_the_command_prepares_a_release_with_a_detector(tmp_path):
+    root = _make(tmp_path / "release", "class folders")
+    overrides = ["release=emotiw", f"release.path={root}", "release.size=32", f"out={tmp_path / 'faces'}"]
+    command = [sys.executable, "-m", "fer_transfer.cli.prepare", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    faces = open_faces(tmp_path / "faces")
+    assert faces.name == "emotiw" and len(faces) == 21 and faces.pixels.shape[1:] == (32, 32)
+    assert not faces.found.any()  # noise holds no face
 
 
 def test_a_missing_path_and_a_bad_option_are_refused(tmp_path):
