@@ -104,3 +104,26 @@ def check_target(path: str, node: Mapping[str, Any], supplied: Sequence[str] = (
             f"{path} does not fit {node['_target_']}: unknown {unknown or 'none'}, missing {missing or 'none'}. "
             f"Its parameters are {', '.join(parameters)}."
         )
+
+
+def build(path: str, node: Any, **supplied: Any) -> Any:
+    """Make what a plain ``_target_`` mapping describes, mappings inside it first, each checked against its signature.
+
+    Args:
+        path: dotted path in the configuration, for messages.
+        node: plain data; anything without ``_target_`` is returned as it is.
+        supplied: arguments that the code passes itself.
+
+    Raises:
+        ConfigError: if a mapping does not fit what it configures.
+
+    >>> build("x", {"_target_": "fractions.Fraction", "numerator": 3, "denominator": 6})
+    Fraction(1, 2)
+    """
+    if not isinstance(node, Mapping):
+        return node
+    arguments = {key: build(f"{path}.{key}", value) for key, value in node.items() if key != "_target_"}
+    if "_target_" not in node:
+        return arguments
+    check_target(path, node, tuple(supplied))
+    return locate(node["_target_"])(**arguments, **supplied)

@@ -61,9 +61,9 @@ def build_network(recipe: BackboneRecipe, load: bool = True) -> nn.Module:
 
     hub = load and recipe.weights == "hub"
     try:
-        network: nn.Module = timm.create_model(
-            recipe.name, pretrained=hub, num_classes=len(EXPRESSIONS), **recipe.kwargs
-        )
+        network: nn.Module = timm.create_model(recipe.name, pretrained=hub, **recipe.kwargs)
+        # Not num_classes=7 above: some constructors draw the head so wide that the first loss is 10 instead of ln 7.
+        network.reset_classifier(len(EXPRESSIONS))  # type: ignore[operator]
     except (RuntimeError, TypeError) as error:
         near = timm.list_models(f"*{recipe.name.split('.')[0][:6]}*")[:3]
         raise ConfigError(

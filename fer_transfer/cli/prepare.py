@@ -13,14 +13,11 @@ from fer_transfer.cli.app import run
 def task(config: DictConfig) -> None:
     """Prepare the release that the configuration names into the folder ``out``."""
     # Imported here so that --help and mistakes in the configuration do not wait for numpy and OpenCV.
-    from fer_transfer.config import check_target, locate, plain
+    from fer_transfer.config import build, plain
     from fer_transfer.faces.prepare import prepare
 
     settings = plain(config)
-    arguments = dict(settings["release"])
-    check_target("release", arguments)
-    release = locate(arguments.pop("_target_"))(**arguments)
-    prepare(release, settings["out"])
+    prepare(build("release", settings["release"]), settings["out"])
 
 
 def main() -> None:

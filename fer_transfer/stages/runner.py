@@ -1,13 +1,6 @@
-"""Trains the stages of a plan, each once. The only code that calls Lightning's Trainer.
+"""Runs the stages of a plan, each once: compute the key, look it up, lock, train or resume, predict, commit."""
 
-For each stage: compute the key, look it up, lock, train or resume, predict, commit. ``init_from`` (start from these
-weights) and resuming (continue this run) are two things: the first reads a parent's safetensors, the second the stage's
-own ``last.ckpt``.
-"""
-
-import logging
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
 
 from fer_transfer.backbones.backbone import (
@@ -33,9 +25,9 @@ from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.faces import Faces, open_faces
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.stages.fit import fit
 from fer_transfer.stages.key import stage_key
 from fer_transfer.stages.plan import Plan, Stage
-from fer_transfer.stages.progress import EpochLog
 from fer_transfer.stages.runtime import Runtime, environment
 from fer_transfer.stages.store import StageFolder, Store, write_json
 from fer_transfer.training.module import ExpressionClassifier, balanced_weights
@@ -198,10 +190,7 @@ class Runner:
         data = self._data(job, faces)
         module, taken = self._module(job, data)
         logger = self.logger(plan.name, job.stage, job.key) if self.logger else None
-        _fit(module, data, job, self.runtime, logger)
-        if recipe.keep == "best":
-            best = torch.load(folder.path / "best.ckpt", map_location="cpu", weights_only=True)
-            module.load_state_dict(best["state_dict"])
+        fit(module, data, folder, job.stage.name, self.runtime, logger)
         metadata = {
             "backbone": recipe.backbone.name,
             "expressions": ",".join(EXPRESSIONS),
@@ -271,58 +260,6 @@ def _sample(data: FacesDataModule, count: int = 256) -> tuple[torch.Tensor, ...]
     """Training faces evenly spread over the set."""
     indices = np.linspace(0, len(data.train_set) - 1, min(count, len(data.train_set))).astype(int)
     return data.train_set.__getitems__(indices.tolist()).pixels
-
-
-def _fit(
-    module: ExpressionClassifier, data: FacesDataModule, job: Job, runtime: Runtime, logger: Logger | None
-) -> None:
-    """Train to the last epoch, from the last checkpoint where there is one."""
-    recipe, folder, style = job.stage.recipe, job.folder, runtime.progress_style()
-    callbacks: list[pl.Callback] = [EpochLog(folder.metrics, job.stage.name, len(data.train_set), style == "lines")]
-    callbacks.append(ModelCheckpoint(folder.path, "last", enable_version_counter=False))
-    if recipe.keep == "best":
-        callbacks.append(_best_checkpoint(folder.path))
-    if style == "bar":
-        callbacks.append(RichProgressBar(leave=False))
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        # Batches are made by one indexing call each: worker processes would only cost.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
-        trainer = pl.Trainer(
-            accelerator=runtime.accelerator,
-            devices=1,
-            precision=recipe.precision,  # type: ignore[arg-type]
-            max_epochs=recipe.epochs,
-            callbacks=callbacks,
-            logger=logger or False,
-            enable_progress_bar=style == "bar",
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            gradient_clip_val=recipe.gradient_clip,
-            default_root_dir=folder.path,
-        )
-        trainer.fit(module, data, ckpt_path=_checkpoint(folder))
-    if logger is not None:
-        logger.finalize("success")
-
-
-def _best_checkpoint(folder: Path) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        folder, "best", "selection_accuracy", mode="max", save_weights_only=True, enable_version_counter=False
-    )
-
-
-def _checkpoint(folder: StageFolder) -> str | None:
-    """The checkpoint to resume from; a damaged one is set aside, and the stage starts again."""
-    if not folder.checkpoint.exists():
-        return None
-    try:
-        torch.load(folder.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:
-        folder.checkpoint.unlink()
-        return None
-    return str(folder.checkpoint)
 
 
 @torch.inference_mode()

@@ -1,0 +1,35 @@
+# make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
+# Both create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
+BIN := .venv/bin
+
+.PHONY: demo test format clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,2s/^# //p' $(MAKEFILE_LIST)
+
+.venv/installed: pyproject.toml
+	@echo "setting up .venv (a few minutes the first time)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/fer-prepare release=synthetic_fer2013 release.path=demo/releases/fer2013 out=demo/faces/fer2013
+	$(BIN)/fer-prepare release=synthetic_emotiw release.path=demo/releases/sfew out=demo/faces/emotiw
+	$(BIN)/fer-train -m experiment=demo 'plan=glob(*)'
+	$(BIN)/fer-report store=demo/store out=demo/report published=false submission_zip=demo
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,90 @@
+"""One fit. The only code that calls Lightning's Trainer.
+
+``init_from`` (start from these weights) and resuming (continue this run) are two things: the first reads a parent's
+safetensors before this is called, the second the stage's own ``last.ckpt``.
+"""
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import Logger
+
+from fer_transfer.data.datamodules import FacesDataModule
+from fer_transfer.stages.progress import EpochLog
+from fer_transfer.stages.runtime import Runtime
+from fer_transfer.stages.store import StageFolder
+from fer_transfer.training.module import ExpressionClassifier
+
+
+def fit(
+    module: ExpressionClassifier,
+    data: FacesDataModule,
+    folder: StageFolder,
+    name: str,
+    runtime: Runtime,
+    logger: Logger | None,
+) -> None:
+    """Train to the last epoch, from the last checkpoint where there is one, and leave the recipe's choice of epoch.
+
+    Args:
+        module: trained in place; its recipe says how.
+        data: what it is trained on.
+        folder: of the stage; metrics and checkpoints go there.
+        name: of the stage, to print.
+        runtime: device and progress.
+        logger: besides ``metrics.csv``, or None.
+    """
+    recipe, style = module.recipe, runtime.progress_style()
+    callbacks: list[pl.Callback] = [EpochLog(folder.metrics, name, len(data.train_set), style == "lines")]
+    callbacks.append(ModelCheckpoint(folder.path, "last", enable_version_counter=False))
+    if recipe.keep == "best":
+        callbacks.append(_best_checkpoint(folder.path))
+    if style == "bar":
+        callbacks.append(RichProgressBar(leave=False))
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # Batches are made by one indexing call each: worker processes would only cost.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")  # Lightning's own use of torch
+        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+        trainer = pl.Trainer(
+            accelerator=runtime.accelerator,
+            devices=1,
+            precision=recipe.precision,  # type: ignore[arg-type]
+            max_epochs=recipe.epochs,
+            callbacks=callbacks,
+            logger=logger or False,
+            enable_progress_bar=style == "bar",
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=recipe.gradient_clip,
+            default_root_dir=folder.path,
+        )
+        trainer.fit(module, data, ckpt_path=_checkpoint(folder))
+    if logger is not None:
+        logger.finalize("success")
+    if recipe.keep == "best":
+        best = torch.load(folder.path / "best.ckpt", map_location="cpu", weights_only=True)
+        module.load_state_dict(best["state_dict"])
+
+
+def _best_checkpoint(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        folder, "best", "selection_accuracy", mode="max", save_weights_only=True, enable_version_counter=False
+    )
+
+
+def _checkpoint(folder: StageFolder) -> str | None:
+    """The checkpoint to resume from; a damaged one is set aside, and the stage starts again."""
+    if not folder.checkpoint.exists():
+        return None
+    try:
+        torch.load(folder.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:
+        folder.checkpoint.unlink()
+        return None
+    return str(folder.checkpoint)
