@@ -9,7 +9,7 @@ any depth of a folder or archive:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.config import check_target, locate
 from fer_transfer.errors import ReleaseError
 from fer_transfer.faces.crop import central_square, cut, stretch_range
 from fer_transfer.faces.detection import Detector, ViolaJones, largest
@@ -40,8 +39,7 @@ class SFEWRelease:
 
     Args:
         path: a folder or an archive.
-        detector: finds the faces in frames: a ``Detector``, or its configuration (``_target_`` and options);
-            Viola-Jones by default.
+        detector: finds the faces in frames; Viola-Jones by default.
         size: height and width of a prepared face in pixels.
         aligned: ``true``: the organisers' aligned faces; ``false``: the frames; ``auto``: the frames where they are there.
         stretch: whether each face's darkest and brightest pixel become 0 and 255.
@@ -52,7 +50,7 @@ class SFEWRelease:
     def __init__(
         self,
         path: str,
-        detector: Detector | Mapping[str, Any] | None = None,
+        detector: Detector | None = None,
         size: int = 256,
         aligned: bool | str = "auto",
         stretch: bool = True,
@@ -63,7 +61,7 @@ class SFEWRelease:
             raise ReleaseError(f"Expected true, false or auto for release.aligned, but got {aligned!r}.")
         self.name, self.path, self.size = name, Path(path).expanduser(), (size, size)
         self.aligned, self.stretch, self.note = str(aligned).lower(), stretch, note
-        self.detector = _build(detector)
+        self.detector = detector or ViolaJones()
         self._layout: Layout | None = None
         self._lost: list[Picture] = []
         self._synthetic = False
@@ -190,14 +188,6 @@ class SFEWRelease:
             agree = ["class counts agree with the published SFEW 2.0"]
             lines += [f"published SFEW 2.0 differs, {line}" for line in report["differences"]] or agree
         return lines
-
-
-def _build(detector: Detector | Mapping[str, Any] | None) -> Detector:
-    if not isinstance(detector, Mapping):
-        return detector or ViolaJones()
-    check_target("release.detector", detector)
-    built: Detector = locate(detector["_target_"])(**{key: v for key, v in detector.items() if key != "_target_"})
-    return built
 
 
 def decode_grey(data: bytes, where: str) -> NDArray[np.uint8]:

@@ -238,13 +238,6 @@ def test_bad_layouts_are_refused_by_the_scan(tmp_path, spoil, message):
         SFEWRelease(str(root)).scan(lambda done, of: None)
 
 
-def test_the_detector_may_be_given_as_configuration(tmp_path):
-    target = "fer_transfer.faces.detection.ViolaJones"
-    assert SFEWRelease(str(tmp_path), {"_target_": target, "smallest": 0.4}).settings()["smallest"] == 0.4
-    with pytest.raises(ConfigError, match=r"release.detector.*unknown \['smalest'\]"):
-        SFEWRelease(str(tmp_path), {"_target_": target, "smalest": 0.4})
-
-
 def test_the_command_prepares_a_release_with_a_detector(tmp_path):
     root = _make(tmp_path / "release", "class folders")
     overrides = ["release=emotiw", f"release.path={root}", "release.size=32", f"out={tmp_path / 'faces'}"]
