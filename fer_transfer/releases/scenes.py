@@ -1,4 +1,4 @@
-"""Pictures around drawn faces: small grey photographs as in FER-2013, and coloured film frames as in SFEW."""
+"""Pictures around drawn faces: small grey photographs as in FER-2013, and coloured movie frames as in SFEW."""
 
 from dataclasses import dataclass
 
@@ -46,8 +46,8 @@ def draw_photograph(rng: np.random.Generator, expression: int, size: int) -> tup
 
 
 @dataclass(frozen=True)
-class Film:
-    """What the frames of one film share: cast, colours (BGR 0..255), light and grading."""
+class Movie:
+    """What the frames of one movie share: cast, colours (BGR 0..255), light and grading."""
 
     title: str
     cast: tuple[Person, ...]
@@ -58,8 +58,8 @@ class Film:
     grain: float
 
     @classmethod
-    def random(cls, rng: np.random.Generator, title: str) -> "Film":
-        """A film with four actors and a look of its own."""
+    def random(cls, rng: np.random.Generator, title: str) -> "Movie":
+        """A movie with four actors and a look of its own."""
         return cls(
             title=title,
             cast=tuple(random_person(rng) for _ in range(4)),
@@ -71,20 +71,22 @@ class Film:
         )
 
 
-def draw_frame(rng: np.random.Generator, expression: int, film: Film, size: tuple[int, int]) -> tuple[Picture, Points]:
+def draw_frame(
+    rng: np.random.Generator, expression: int, movie: Movie, size: tuple[int, int]
+) -> tuple[Picture, Points]:
     """A coloured frame with one actor, whose head takes 25 to 60 % of its height.
 
     Args:
         rng: source of chance.
         expression: canonical index 0..6.
-        film: the look to give it.
+        movie: the look to give it.
         size: (height, width) in pixels.
 
     Returns:
         uint8 [H, W, 3] BGR, and float64 [2, 2] the (x, y) of the eyes, the picture's left one first.
     """
     height, width = size
-    picture = _background(rng, size, film.palette)
+    picture = _background(rng, size, movie.palette)
     scale = height * rng.uniform(0.25, 0.6) / HEAD
     top, side = 1.8 * scale, 1.3 * scale
     pose = Pose(
@@ -96,22 +98,22 @@ def draw_frame(rng: np.random.Generator, expression: int, film: Film, size: tupl
         roll=rng.normal(0, 0.11),
         yaw=rng.normal(0, 0.24),
         pitch=rng.normal(0, 0.12),
-        light=(film.light[0] + rng.normal(0, 0.08), film.light[1]),
+        light=(movie.light[0] + rng.normal(0, 0.08), movie.light[1]),
         gain=rng.uniform(0.6, 1.1),
     )
-    person = film.cast[int(rng.integers(len(film.cast)))]
-    _torso(picture, pose, film.palette[int(rng.integers(len(film.palette)))])
+    person = movie.cast[int(rng.integers(len(movie.cast)))]
+    _torso(picture, pose, movie.palette[int(rng.integers(len(movie.palette)))])
     eyes = draw_face(picture, person, random_muscles(rng, expression, 0.17), pose)
     if rng.random() < 0.08:
         _occlude(rng, picture, pose)
-    return _graded(rng, _blurred(picture, rng.uniform(0.0, 0.05) * scale), film), eyes
+    return _graded(rng, _blurred(picture, rng.uniform(0.0, 0.05) * scale), movie), eyes
 
 
-def _graded(rng: np.random.Generator, picture: Picture, film: Film) -> Picture:
-    """Tint, gamma and grain; coarse steps keep the files small, as a film's compression does."""
-    steps = np.linspace(0, 1, 256)[:, None] ** film.gamma * film.tint * 255
+def _graded(rng: np.random.Generator, picture: Picture, movie: Movie) -> Picture:
+    """Tint, gamma and grain; coarse steps keep the files small, as a movie's compression does."""
+    steps = np.linspace(0, 1, 256)[:, None] ** movie.gamma * movie.tint * 255
     table = np.clip(steps, 0, 255).astype(np.uint8)[None]
-    noise = np.rint(rng.normal(0, film.grain, picture.shape[:2])).astype(np.int16)
+    noise = np.rint(rng.normal(0, movie.grain, picture.shape[:2])).astype(np.int16)
     grained = np.clip(cv2.LUT(picture, table).astype(np.int16) + noise[..., None], 0, 255)
     steps_of_four: Picture = (grained.astype(np.uint8) & np.uint8(0xFC)) + np.uint8(2)
     return steps_of_four

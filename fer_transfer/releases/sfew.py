@@ -3,7 +3,7 @@
 Below one folder for each split (``Train``, ``Train_SFEW_2_0``, ``Final_SFEW_2_Train``, ``Val``, ``Test``, ...), itself at
 any depth of a folder or archive:
 
-- ``<Class>/Film_timecode_frame.png``, the class folder once or twice: frames, whose face is to be found;
+- ``<Class>/Movie_timecode_frame.png``, the class folder once or twice: frames, whose face is to be found;
 - ``Train_Aligned_Faces/<Class>/...``: the organisers' aligned faces, used as they are;
 - pictures without class folders in ``Test``: labels withheld.
 """
@@ -139,7 +139,7 @@ class SFEWRelease:
         return found
 
     def report(self) -> dict[str, Any]:
-        """Counts, lost faces by split and class, films that stand in two splits, differences from the published counts."""
+        """Counts, lost faces by split and class, movies that stand in two splits, differences from the published counts."""
         layout = self._scanned
         return {
             "pictures": "the organisers' aligned faces" if layout.aligned else "frames",
@@ -147,8 +147,8 @@ class SFEWRelease:
             "counts": _count(layout.pictures),
             "lost": _count(self._lost),
             "differences": self._differences(),
-            "films": layout.films(),
-            "films in two splits": layout.films_in_two_splits(),
+            "movies": layout.movies(),
+            "movies in two splits": layout.movies_in_two_splits(),
             "ignored": layout.ignored,
         }
 
@@ -166,7 +166,7 @@ class SFEWRelease:
         return lines
 
     def summary(self) -> list[str]:
-        """Found of all by split and class, films in two splits, and differences from the published counts."""
+        """Found of all by split and class, movies in two splits, and differences from the published counts."""
         report, lost = self.report(), _count(self._lost)
         lines = [f"EmotiW (SFEW) from {self.path}: {report['pictures']}" + (", synthetic" if self._synthetic else "")]
         if report["both kinds there"]:
@@ -180,9 +180,9 @@ class SFEWRelease:
             )
         if "Test" not in report["counts"]:
             lines.append("Test: not there, so no submission can be made")
-        for pair, films in report["films in two splits"].items():
+        for pair, movies in report["movies in two splits"].items():
             lines.append(
-                f"{pair}: {len(films)} films in both ({', '.join(films[:3])}{', ...' if len(films) > 3 else ''})"
+                f"{pair}: {len(movies)} movies in both ({', '.join(movies[:3])}{', ...' if len(movies) > 3 else ''})"
             )
         if not self._synthetic:
             agree = ["class counts agree with the published SFEW 2.0"]

@@ -1,4 +1,4 @@
-"""What the names below an SFEW folder tell: split, class, film, and whether a picture is a frame or an aligned face."""
+"""What the names below an SFEW folder tell: split, class, movie, and whether a picture is a frame or an aligned face."""
 
 import re
 from collections import Counter
@@ -14,19 +14,19 @@ SPLITS = ("Train", "Val", "Test")
 
 _SPLIT_WORDS = {"train": "Train", "training": "Train", "val": "Val", "validation": "Val", "test": "Test"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_FILM = re.compile(r"(.+)_\d+_\d+")
+_MOVIE = re.compile(r"(.+)_\d+_\d+")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of the release: its path inside, unique id, split, label (0..6 or UNLABELLED), and film or None."""
+    """One picture of the release: its path inside, unique id, split, label (0..6 or UNLABELLED), and movie or None."""
 
     path: str
     id: str
     split: str
     label: int
     aligned: bool
-    film: str | None
+    movie: str | None
 
 
 @dataclass(frozen=True)
@@ -45,26 +45,26 @@ class Layout:
     both: bool
     ignored: dict[str, int] = field(default_factory=dict)
 
-    def films(self) -> dict[str, int]:
-        """Number of films by split, counted where file names tell the film."""
-        return {split: len(found) for split in SPLITS if (found := self._films(split))}
+    def movies(self) -> dict[str, int]:
+        """Number of movies by split, counted where file names tell the movie."""
+        return {split: len(found) for split in SPLITS if (found := self._movies(split))}
 
-    def films_in_two_splits(self) -> dict[str, list[str]]:
-        """Films that stand in two splits, by pair of splits ("Train and Val"), sorted."""
-        pairs = {f"{a} and {b}": sorted(self._films(a) & self._films(b)) for a, b in combinations(SPLITS, 2)}
-        return {pair: films for pair, films in pairs.items() if films}
+    def movies_in_two_splits(self) -> dict[str, list[str]]:
+        """Movies that stand in two splits, by pair of splits ("Train and Val"), sorted."""
+        pairs = {f"{a} and {b}": sorted(self._movies(a) & self._movies(b)) for a, b in combinations(SPLITS, 2)}
+        return {pair: movies for pair, movies in pairs.items() if movies}
 
-    def _films(self, split: str) -> set[str]:
-        return {picture.film for picture in self.pictures if picture.split == split and picture.film}
+    def _movies(self, split: str) -> set[str]:
+        return {picture.movie for picture in self.pictures if picture.split == split and picture.movie}
 
 
-def film_of(name: str) -> str | None:
-    """The film that a frame's file name tells (``Film_timecode_frame.png``), or None.
+def movie_of(name: str) -> str | None:
+    """The movie that a frame's file name tells (``Movie_timecode_frame.png``), or None.
 
-    >>> film_of("Airheads_000519240_00000005.png"), film_of("George_W_Bush_0015.jpg")
+    >>> movie_of("Airheads_000519240_00000005.png"), movie_of("George_W_Bush_0015.jpg")
     ('Airheads', None)
     """
-    match = _FILM.fullmatch(PurePosixPath(name).stem)
+    match = _MOVIE.fullmatch(PurePosixPath(name).stem)
     return match[1] if match else None
 
 
@@ -116,7 +116,7 @@ def _read_name(name: str, path: Path) -> Picture | None:
             classes.append(folder)
     if split is None:
         return None
-    return Picture(name, base, split, _label(classes, name, split, path), bool(aligned), film_of(base))
+    return Picture(name, base, split, _label(classes, name, split, path), bool(aligned), movie_of(base))
 
 
 def _label(classes: list[str], name: str, split: str, path: Path) -> int:

@@ -24,7 +24,7 @@ from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.releases.fer2013 import FER2013Release
 from fer_transfer.releases.pixel_csv import USAGES
 from fer_transfer.releases.release import SYNTHETIC_MARK
-from fer_transfer.releases.scenes import Film, draw_frame, draw_photograph
+from fer_transfer.releases.scenes import Movie, draw_frame, draw_photograph
 from fer_transfer.releases.sfew import SFEWRelease
 from fer_transfer.releases.sfew_layout import SPLITS
 
@@ -80,9 +80,9 @@ def write_sfew(
     wrong_labels: float = 0.05,
     size: tuple[int, int] = (192, 240),
 ) -> Path:
-    """Write frames of invented films as SFEW 2.0 lays them out, and ``folder/synthetic.json``.
+    """Write frames of invented movies as SFEW 2.0 lays them out, and ``folder/synthetic.json``.
 
-    ``Train/<Class>/Film_timecode_frame.png`` and ``Val/<Class>/...`` are labelled, ``Test/...`` is flat. No film
+    ``Train/<Class>/Movie_timecode_frame.png`` and ``Val/<Class>/...`` are labelled, ``Test/...`` is flat. No movie
     stands in two splits.
 
     Args:
@@ -101,11 +101,11 @@ def write_sfew(
 
     def fill(aside: Path) -> Json:
         faces: Json = {}
-        films = _films(counts, seed)
+        movies = _movies(counts, seed)
         for split, i, drawn, given, rng in _draws(counts, _SFEW_SHARES, seed, wrong_labels):
-            film, start = films[split][int(rng.integers(len(films[split])))], 40_000 + 1_000 * i
-            name = f"{film.title}_{start + int(rng.integers(1_000)):09d}_{int(rng.integers(1, 80)):08d}.png"
-            frame, eyes = draw_frame(rng, drawn, film, size)
+            movie, start = movies[split][int(rng.integers(len(movies[split])))], 40_000 + 1_000 * i
+            name = f"{movie.title}_{start + int(rng.integers(1_000)):09d}_{int(rng.integers(1, 80)):08d}.png"
+            frame, eyes = draw_frame(rng, drawn, movie, size)
             place = aside / split if split == "Test" else aside / split / EXPRESSIONS[given]
             place.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes(_png(frame))
@@ -234,13 +234,13 @@ def _labels(count: int, shares: tuple[int, ...], seed: list[int]) -> NDArray[np.
     return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(shares)), each))
 
 
-def _films(counts: Mapping[str, int], seed: int) -> dict[str, list[Film]]:
-    """Invented films, each in one split only; about 24 frames come from one."""
+def _movies(counts: Mapping[str, int], seed: int) -> dict[str, list[Movie]]:
+    """Invented movies, each in one split only; about 24 frames come from one."""
     rng = np.random.default_rng([seed, len(counts)])
     titles = iter(rng.permutation([a + b for a in _ADJECTIVES for b in _NOUNS]).tolist())
     share = len(_ADJECTIVES) * len(_NOUNS) // max(1, len(counts))
     return {
-        split: [Film.random(rng, next(titles)) for _ in range(max(1, min(share, n // 24)))]
+        split: [Movie.random(rng, next(titles)) for _ in range(max(1, min(share, n // 24)))]
         for split, n in counts.items()
     }
 

@@ -39,7 +39,7 @@ def fit(
         logger: besides ``metrics.csv``, or None.
     """
     recipe, style = module.recipe, runtime.progress_style()
-    callbacks: list[pl.Callback] = [EpochLog(folder.metrics, name, len(data.train_set), style == "lines")]
+    callbacks: list[pl.Callback] = [EpochLog(folder.metrics, name, len(data.train_set), style != "none")]
     callbacks.append(ModelCheckpoint(folder.path, "last", enable_version_counter=False))
     if recipe.keep == "best":
         callbacks.append(_best_checkpoint(folder.path))

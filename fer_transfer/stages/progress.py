@@ -1,4 +1,4 @@
-"""What one follows a stage by: a CSV row an epoch always, a line or a bar on the terminal."""
+"""What one follows a stage by: a CSV row an epoch always, a line an epoch on the terminal."""
 
 import csv
 import math
@@ -24,7 +24,7 @@ _COLUMNS = [
 
 
 class EpochLog(Callback):
-    """Appends a row to ``metrics.csv`` after every epoch, and prints a line where there is no bar.
+    """Appends a row to ``metrics.csv`` after every epoch, and prints a line.
 
     Args:
         path: of the CSV file; rows of epochs that a resumed run repeats are dropped first.

@@ -26,7 +26,7 @@ class Runtime:
         threads: CPU threads, or null for all.
         channels_last: keep pictures in channels_last memory format, the faster one on CPUs and tensor cores.
         tune_malloc: let the C library keep freed memory instead of giving each big buffer back (Linux).
-        progress: ``auto`` (a bar on a terminal, a line an epoch elsewhere), ``bar``, ``lines`` or ``none``.
+        progress: ``lines`` (one an epoch), ``bar`` (and a bar below), ``none``, or ``auto``: a bar on a terminal.
     """
 
     store: str = "store"

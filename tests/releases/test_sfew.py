@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_transfer.errors import ConfigError, ReleaseError
+from fer_transfer.errors import ReleaseError
 from fer_transfer.faces.faces import open_faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 from fer_transfer.releases.sfew import SFEWRelease, decode_grey
-from fer_transfer.releases.sfew_layout import film_of
+from fer_transfer.releases.sfew_layout import movie_of
 
 # Where each class's and the unlabelled pictures go, in the layouts met.
 LAYOUTS = {
@@ -62,7 +62,7 @@ def _make(root: Path, layout: str, shape=(40, 60, 3)) -> Path:
     for split, place in zip(("Train", "Val", "Test"), LAYOUTS[layout], strict=True):
         for label in EXPRESSIONS:
             seed += 1
-            name = f"{split}Film_000519240_{seed:08d}.png"
+            name = f"{split}Movie_000519240_{seed:08d}.png"
             _write(root / place.format(label) / name, _picture(seed, shape))
     return root
 
@@ -87,7 +87,7 @@ def test_every_layout_gives_the_same_faces(tmp_path, layout, kind):
     for split in ("Train", "Val"):
         by_id = {face.id: face.label for face in faces if face.split == split}
         first = 1 if split == "Train" else 8
-        assert by_id == {f"{split}Film_000519240_{first + i:08d}.png": i for i in range(7)}
+        assert by_id == {f"{split}Movie_000519240_{first + i:08d}.png": i for i in range(7)}
     assert {face.label for face in faces[14:]} == {UNLABELLED}
     assert release.report()["ignored"] == {".txt": 1}
     aligned = release.report()["pictures"] != "frames"
@@ -114,7 +114,7 @@ def test_a_face_is_the_largest_box_grey_and_stretched(tmp_path):
     root = _make(tmp_path, "class folders")
     _, faces = _read(root)
     _, plain = _read(root, stretch=False)
-    file = root / "Train" / "Angry" / "TrainFilm_000519240_00000001.png"
+    file = root / "Train" / "Angry" / "TrainMovie_000519240_00000001.png"
     colour = cv2.imread(str(file)).astype(float)
     grey = colour @ (0.114, 0.587, 0.299)
     np.testing.assert_allclose(plain[0].pixels, grey[4:20, 8:24], atol=1)
@@ -126,7 +126,7 @@ def test_lost_faces_are_kept_with_the_central_square(tmp_path):
     root = _make(tmp_path, "class folders")
     release, faces = _read(root, detector=Never(), size=40, stretch=False)
     assert len(faces) == 21 and not any(face.found for face in faces)
-    picture = cv2.imread(str(root / "Train/Angry/TrainFilm_000519240_00000001.png"))
+    picture = cv2.imread(str(root / "Train/Angry/TrainMovie_000519240_00000001.png"))
     np.testing.assert_array_equal(faces[0].pixels, cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[:, 10:50])
     assert any(line.startswith("Val: found 0 of 7 (lost: Angry 1, ") for line in release.summary())
     assert release.report()["lost"]["Test"] == {"unlabelled": 7}
@@ -153,12 +153,12 @@ def test_frames_and_aligned_faces_are_never_mixed(tmp_path):
         _read(tmp_path, aligned="false")
 
 
-def test_films_in_two_splits_are_reported(tmp_path):
+def test_movies_in_two_splits_are_reported(tmp_path):
     root = _make(tmp_path, "class folders")
-    _write(root / "Val" / "Happy" / "TrainFilm_000519999_00000001.png", _picture(99))
+    _write(root / "Val" / "Happy" / "TrainMovie_000519999_00000001.png", _picture(99))
     release, _ = _read(root)
-    assert release.report()["films in two splits"] == {"Train and Val": ["TrainFilm"]}
-    assert "Train and Val: 1 films in both (TrainFilm)" in release.summary()
+    assert release.report()["movies in two splits"] == {"Train and Val": ["TrainMovie"]}
+    assert "Train and Val: 1 movies in both (TrainMovie)" in release.summary()
 
 
 def test_equal_names_still_give_distinct_ids(tmp_path):
@@ -274,9 +274,9 @@ def test_inner_archives_are_pointed_out(tmp_path):
         SFEWRelease(str(tmp_path)).scan(lambda done, of: None)
 
 
-def test_film_names():
-    assert film_of("About_A_Boy_002232240_00000030.png") == "About_A_Boy"
-    assert film_of("test_0001.jpg") is None and film_of("Spencer_Abraham_0015.jpg") is None
+def test_movie_names():
+    assert movie_of("About_A_Boy_002232240_00000030.png") == "About_A_Boy"
+    assert movie_of("test_0001.jpg") is None and movie_of("Spencer_Abraham_0015.jpg") is None
 
 
 def test_the_stand_in_is_read(shared_data):

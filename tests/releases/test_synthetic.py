@@ -8,7 +8,7 @@ from fer_transfer.config import check_target, conf_dir, plain
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.releases.scenes import draw_frame, draw_photograph
-from fer_transfer.releases.sfew_layout import film_of
+from fer_transfer.releases.sfew_layout import movie_of
 from fer_transfer.releases.synthetic import synthetic_emotiw, synthetic_fer2013, write_fer2013, write_sfew
 
 FER = {"Training": 60, "PublicTest": 14, "PrivateTest": 14}
@@ -53,16 +53,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(fer, tmp_path):
     assert again.read_bytes() == fer.read_bytes() != other.read_bytes()
 
 
-def test_sfew_folders_names_and_films(sfew):
+def test_sfew_folders_names_and_movies(sfew):
     pictures = [path.relative_to(sfew) for path in sfew.rglob("*.png")]
     assert {path.parts[0]: 0 for path in pictures} == dict.fromkeys(SFEW, 0)
     for split, count in SFEW.items():
         own = [path for path in pictures if path.parts[0] == split]
         assert len(own) == count
         assert all(len(path.parts) == 2 if split == "Test" else path.parts[1] in EXPRESSIONS for path in own)
-    films = {split: {film_of(path.name) for path in pictures if path.parts[0] == split} for split in SFEW}
-    assert None not in set.union(*films.values())
-    assert sum(map(len, films.values())) == len(set.union(*films.values()))
+    movies = {split: {movie_of(path.name) for path in pictures if path.parts[0] == split} for split in SFEW}
+    assert None not in set.union(*movies.values())
+    assert sum(map(len, movies.values())) == len(set.union(*movies.values()))
     assert set(json.loads((sfew / "synthetic.json").read_text())["faces"]) == {path.name for path in pictures}
 
 
@@ -88,11 +88,11 @@ def _mean(picture, places):
 
 
 def test_frames_are_coloured_and_of_any_size():
-    from fer_transfer.releases.scenes import Film
+    from fer_transfer.releases.scenes import Movie
 
-    film = Film.random(np.random.default_rng(0), "Film")
+    movie = Movie.random(np.random.default_rng(0), "Movie")
     for size in ((96, 120), (576, 720)):
-        frame, eyes = draw_frame(np.random.default_rng(1), 3, film, size)
+        frame, eyes = draw_frame(np.random.default_rng(1), 3, movie, size)
         assert frame.shape == (*size, 3) and (eyes < size[::-1]).all() and (eyes > 0).all()
         assert frame.std(axis=2).mean() > 1
 
@@ -124,7 +124,7 @@ def test_emotiw_release_reads_what_was_drawn(tmp_path):
     faces = list(release.faces())
     assert {face.pixels.shape for face in faces} == {(64, 64)}
     assert np.mean([face.found for face in faces]) > 0.6
-    assert release.caveats() == ["synthetic"] and release.report()["films in two splits"] == {}
+    assert release.caveats() == ["synthetic"] and release.report()["movies in two splits"] == {}
     assert release.name == "emotiw" and {face.label for face in faces if face.split == "Test"} == {-1}
 
 

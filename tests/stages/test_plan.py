@@ -48,11 +48,13 @@ def test_wrong_plans_name_what_is_wrong(override, message):
 
 
 def test_a_stage_that_is_no_plan_is_ignored_by_plans_without_it():
-    assert [s.recipe.epochs for s in plan_from(compose("train", ["plan=fer28", "+stages.emotiw.epochs=2"])).stages] == [30]
+    assert [s.recipe.epochs for s in plan_from(compose("train", ["plan=fer28", "+stages.emotiw.epochs=2"])).stages] == [
+        30
+    ]
 
 
 def test_missing_value_is_named():
-    with pytest.raises(ConfigError, match="recipe.backbone.name"):
+    with pytest.raises(ConfigError, match=r"recipe\.backbone\.name"):
         plan_from(compose("train", ["backbone=timm"]))
 
 

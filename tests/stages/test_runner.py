@@ -98,9 +98,10 @@ def test_weights_load_without_this_package(tiny):
 
 
 def test_child_starts_from_its_parent(tiny):
-    kept = run(tiny, "plan=fer28_emotiw", "recipe.batch_norm=frozen", "+stages.emotiw.optimizer.lr=0")
+    same = ["plan=fer28_emotiw", "recipe.batch_norm=frozen", "+stages.emotiw.optimizer.lr=0"]
+    kept = run(tiny, *same)
     assert equal(weights(kept, 0), weights(kept))
-    reset = run(tiny, "plan=fer28_emotiw", "recipe.batch_norm=frozen", "+stages.emotiw.optimizer.lr=0", "+stages.emotiw.head=reset")
+    reset = run(tiny, *same, "+stages.emotiw.head=reset")
     parent, child = weights(reset, 0), weights(reset)
     changed = sorted(name for name in parent if not torch.equal(parent[name], child[name]))
     assert changed == ["fc.bias", "fc.weight"]
