@@ -64,19 +64,17 @@ def build_network(recipe: BackboneRecipe, load: bool = True) -> nn.Module:
         network: nn.Module = timm.create_model(recipe.name, pretrained=hub, **recipe.kwargs)
         # Not num_classes=7 above: some constructors draw the head so wide that the first loss is 10 instead of ln 7.
         network.reset_classifier(len(EXPRESSIONS))  # type: ignore[operator]
-    except (RuntimeError, TypeError) as error:
+    except Exception as error:  # constructors raise whatever they like: KeyError, AssertionError, ...
+        if hub and isinstance(error, OSError):
+            raise WeightsError(
+                f"Cannot fetch the weights of {recipe.name} from timm's hub: {error} "
+                "Without a network give a file: recipe.backbone.weights=<path>."
+            ) from None
         near = timm.list_models(f"*{recipe.name.split('.')[0][:6]}*")[:3]
         raise ConfigError(
-            f"Cannot build backbone {recipe.name!r}: {error}. Expected a name from timm.list_models()"
-            + (f", such as {', '.join(near)}." if near else ".")
-        ) from None
-    except Exception as error:
-        if not hub:
-            raise
-        raise WeightsError(
-            f"Cannot fetch the weights of {recipe.name} from timm's hub: {error}. "
-            "Without a network give a file: recipe.backbone.weights=<path>."
-        ) from None
+            f"Cannot build backbone {recipe.name!r} ({type(error).__name__}: {error}). Expected a name from "
+            "timm.list_models()" + (f", such as {', '.join(near)}," if near else "") + " and arguments that it takes."
+        ) from error
     if load and recipe.weights not in ("none", "hub"):
         load_into(network, read_weights(recipe.weights), recipe.skip_weights, recipe.weights)
     return network
@@ -92,13 +90,29 @@ def head_patterns(network: nn.Module) -> list[str]:
 
 
 def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessing:
-    """The record that belongs to the weights: the recipe's own, else timm's for the name (RGB, 0..1)."""
-    config: Mapping[str, Any] = recipe.preprocessing or network.pretrained_cfg  # type: ignore[assignment]
-    return Preprocessing(
-        tuple(float(v) for v in config["mean"]),
-        tuple(float(v) for v in config["std"]),
-        float(config.get("scale", 255.0)),
-    )
+    """The record that belongs to the weights: the recipe's own, else timm's for the name (RGB, 0..1).
+
+    Raises:
+        ConfigError: if the recipe's own lacks mean or std, or these are no numbers.
+    """
+    own = recipe.preprocessing
+    config: Mapping[str, Any] = network.pretrained_cfg if own is None else own  # type: ignore[assignment]
+    try:
+        mean, std = (tuple(float(v) for v in config[key]) for key in ("mean", "std"))
+        scale = float(config.get("scale", 255.0))
+        if unknown := sorted(set(own or ()) - {"mean", "std", "scale"}):
+            raise KeyError(*unknown)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            "Expected recipe.backbone.preprocessing with lists mean and std of numbers and perhaps a scale, but got "
+            f"{dict(config)} ({type(error).__name__}: {error})."
+        ) from None
+    if len(mean) != len(std) or min(scale, *std) <= 0:
+        raise ConfigError(
+            "Expected recipe.backbone.preprocessing with as many positive std as mean and a positive scale, but got "
+            f"mean {mean}, std {std}, scale {scale}."
+        )
+    return Preprocessing(mean, std, scale)
 
 
 def initial_weights_identity(recipe: BackboneRecipe) -> str:

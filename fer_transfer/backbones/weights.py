@@ -5,7 +5,6 @@ weights ("state_dict", "model", ...) and prefix the names ("module.", "backbone.
 from the network must be named by a pattern; everything else must match, name by name and shape by shape.
 """
 
-import hashlib
 import os
 import pickle
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -70,18 +68,24 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"Expected tensors only in {path}, but unpickling it needs more ({str(error).splitlines()[0]}). It was not "
+            f"Expected tensors only in {path}, but unpickling it needs more ({_first_line(error)}). It was not "
             "run. Save its state_dict alone with safetensors or torch.save and give that file."
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+    except (
+        Exception
+    ) as error:  # at damaged bytes the unpickler raises anything: IndexError, struct.error, AssertionError
         raise WeightsError(
-            f"Cannot read weights from {path}: {str(error).splitlines()[0]}. The file is truncated or no weights file; "
+            f"Cannot read weights from {path} ({_first_line(error)}). The file is truncated or no weights file; "
             "expected .safetensors or a .pth of tensors."
         ) from None
     tensors = _largest_state_dict(content)
     if not tensors:
         raise WeightsError(f"Expected a mapping of names to tensors in {path}, but got {type(content).__name__}.")
     return tensors
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _largest_state_dict(content: object) -> dict[str, Tensor]:
@@ -126,7 +130,12 @@ def load_into(
     """
     own = network.state_dict()
     prefix = strip_common_prefix(list(tensors), list(own))
-    given = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+    given = {name.removeprefix(prefix): t for name, t in tensors.items()}
+    if len(given) < len(tensors):
+        twice = [n for n in tensors if not n.startswith(prefix) and prefix + n in tensors]
+        raise WeightsError(
+            f"Expected each tensor of {source} once, but {twice[:3]} stand there with and without {prefix!r}."
+        )
 
     def excepted(name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in skip)
@@ -178,12 +187,3 @@ def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) ->
     finally:
         aside.unlink(missing_ok=True)
     return weights_digest(path)
-
-
-def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names and bytes of tensors, in the order of names: the same for the same weights in any file."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -38,7 +38,7 @@ def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
     """Take parameters out of training by name pattern (fnmatch).
 
     Raises:
-        ConfigError: if a pattern matches nothing.
+        ConfigError: if a pattern matches nothing, or nothing is left to train.
     """
     names = [name for name, _ in network.named_parameters()]
     for pattern in patterns:
@@ -50,6 +50,8 @@ def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
     for name, parameter in network.named_parameters():
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ConfigError(f"Expected recipe.frozen to leave a parameter to train, but {list(patterns)} matches all.")
 
 
 def parameter_groups(

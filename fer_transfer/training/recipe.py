@@ -104,4 +104,6 @@ def recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
             raise ConfigError(f"Expected {key} of stage {stage!r} to be at least 1, but got {getattr(recipe, key)}.")
     for key, supplied in _SUPPLIED.items():
         check_target(f"{stage}.{key}", getattr(recipe, key), supplied)
+    if "lr" not in recipe.optimizer:
+        raise ConfigError(f"Expected the learning rate optimizer.lr of stage {stage!r}, but got {recipe.optimizer}.")
     return recipe

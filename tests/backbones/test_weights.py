@@ -1,0 +1,236 @@
+"""Files of weights: every way they are nested and named, everything that must not fit, and everything damaged."""
+
+import os
+import pickle
+import random
+
+import pytest
+import timm
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from fer_transfer.backbones.weights import load_into, read_weights, save_weights, weights_digest
+from fer_transfer.errors import WeightsError
+
+
+def network(outputs=7, seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, outputs))
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def renamed(tensors, prefix):
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def training_checkpoint(state):
+    """What trainers write: the weights among optimiser state, counters and words."""
+    momenta = {i: {"momentum_buffer": torch.zeros(3), "step": torch.tensor(5)} for i in range(40)}
+    return {
+        "epoch": 3,
+        "arch": "net",
+        "state_dict": state,
+        "best": 0.5,
+        "optimizer": {"state": momenta, "param_groups": []},
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "backbone.", "module.backbone.", "state.model.net."])
+@pytest.mark.parametrize(
+    "nest", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"a": {"model": s}}, training_checkpoint]
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_nesting_and_prefixes_are_undone(prefix, nest, zipped, tmp_path):
+    saved = network(seed=1)
+    torch.save(nest(renamed(saved.state_dict(), prefix)), tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    target = network()
+    loaded = load_into(target, read_weights(tmp_path / "x.pth"))
+    assert equal(target.state_dict(), saved.state_dict())
+    assert set(loaded.taken) == set(saved.state_dict()) and loaded.skipped == []
+
+
+def test_safetensors(tmp_path):
+    saved, target = network(seed=1), network()
+    save_file(renamed(saved.state_dict(), "module."), tmp_path / "x.safetensors")
+    load_into(target, read_weights(tmp_path / "x.safetensors"))
+    assert equal(target.state_dict(), saved.state_dict())
+
+
+def test_round_trip(tmp_path):
+    saved, target = network(seed=1).to(memory_format=torch.channels_last), network()
+    digest = save_weights(tmp_path / "x.safetensors", saved, {"backbone": "net"})
+    load_into(target, read_weights(tmp_path / "x.safetensors"))
+    assert equal(target.state_dict(), saved.state_dict())
+    assert digest == weights_digest(tmp_path / "x.safetensors") and len(digest) == 64
+    assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+    with safe_open(tmp_path / "x.safetensors", "pt") as file:
+        assert file.metadata() == {"backbone": "net"}
+
+
+def test_weights_that_share_memory_are_saved(tmp_path):
+    tied = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    tied[1].weight = tied[0].weight
+    save_weights(tmp_path / "x.safetensors", tied, {})
+    assert equal(read_weights(tmp_path / "x.safetensors"), tied.state_dict())
+
+
+def lines_of(error):
+    return [line.strip() for line in str(error.value).splitlines() if line.startswith("  ")]
+
+
+def test_everything_that_does_not_fit_is_listed_and_nothing_is_loaded():
+    target = network()
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    tensors = {name: tensor + 1 for name, tensor in target.state_dict().items()}
+    del tensors["0.bias"]
+    tensors |= {"4.weight": torch.zeros(2, 2), "3.weight": torch.zeros(1000, 4)}
+    with pytest.raises(WeightsError, match="x.pth does not fit.*1 missing, 1 unknown, 1 of another shape") as error:
+        load_into(target, tensors, source="x.pth")
+    assert lines_of(error) == ["- 0.bias (4,)", "+ 4.weight (2, 2)", "~ 3.weight expected (7, 4), but got (1000, 4)"]
+    assert "skip_weights=['0.*','3.*','4.*']" in str(error.value)
+    assert equal(target.state_dict(), before)
+
+
+def test_long_lists_are_cut():
+    with pytest.raises(WeightsError, match="and 2 more") as error:
+        load_into(network(), network().state_dict() | {f"extra.{i}": torch.zeros(1) for i in range(10)})
+    assert len(lines_of(error)) == 9
+
+
+def test_what_stands_outside_the_prefix_is_not_lost_silently():
+    tensors = renamed(network().state_dict(), "encoder.") | {"projector.weight": torch.zeros(2, 2)}
+    with pytest.raises(WeightsError, match=r"\+ projector.weight"):
+        load_into(network(), tensors)
+    assert load_into(network(), tensors, ["projector.*"]).skipped == ["projector.weight"]
+
+
+def test_names_with_and_without_prefix():
+    state = network().state_dict()
+    with pytest.raises(WeightsError, match=r"'0.bias'.*'module\.'"):
+        load_into(network(), renamed(state, "module.") | {"0.bias": state["0.bias"]})
+
+
+def test_another_head_by_pattern_only():
+    target, thousand = network(), network(1000, seed=1)
+    fresh = target[3].weight.clone()
+    with pytest.raises(WeightsError, match=r"~ 3.weight(.|\n)*skip_weights=\['3.\*'\]"):
+        load_into(target, thousand.state_dict())
+    loaded = load_into(target, thousand.state_dict(), ["3.*"])
+    assert loaded.skipped == ["3.bias", "3.weight"] and not set(loaded.skipped) & set(loaded.taken)
+    assert torch.equal(target[3].weight, fresh) and torch.equal(target[0].weight, thousand[0].weight)
+
+
+def test_an_excepted_name_is_left_as_it_is_even_where_it_would_fit():
+    target, other = network(), network(seed=1)
+    load_into(target, other.state_dict(), ["3.weight"])
+    assert not torch.equal(target[3].weight, other[3].weight) and torch.equal(target[3].bias, other[3].bias)
+
+
+def test_weights_from_before_batch_counters():
+    state = {name: tensor for name, tensor in network(seed=1).state_dict().items() if "num_batches" not in name}
+    load_into(network(), state)
+
+
+def test_weights_of_another_network():
+    resnet = timm.create_model("test_resnet", num_classes=7).state_dict()
+    with pytest.raises(WeightsError, match="made for") as error:
+        load_into(timm.create_model("test_vit", num_classes=7), resnet)
+    assert {line[0] for line in lines_of(error)} >= {"-", "+"}
+
+
+class Evil:
+    """Unpickled by a trusting reader, it makes a file."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own, about the pickle protocol
+@pytest.mark.parametrize("write", ["torch", "torch_legacy", "pickle", "beside_tensors"])
+def test_code_is_never_run(write, tmp_path):
+    path, marker = tmp_path / "evil.pth", tmp_path / "marker"
+    content = {"state_dict": network().state_dict(), "x": Evil(marker)} if write == "beside_tensors" else Evil(marker)
+    if write == "pickle":
+        path.write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=write != "torch_legacy")
+    with pytest.raises(WeightsError, match="evil.pth"):
+        read_weights(path)
+    assert not marker.exists()
+    if write == "pickle":
+        pickle.loads(path.read_bytes())
+        assert marker.exists()  # it would have run
+
+
+def test_a_whole_pickled_network_is_refused_with_advice(tmp_path):
+    torch.save(network(), tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="Expected tensors only in .*x.pth.*state_dict"):
+        read_weights(tmp_path / "x.pth")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own, about pickle protocols in random bytes
+@pytest.mark.parametrize("kind", ["zipped", "legacy", "safetensors"])
+def test_damaged_files_are_weights_errors(kind, tmp_path):
+    path = tmp_path / ("x.safetensors" if kind == "safetensors" else "x.pth")
+    if kind == "safetensors":
+        save_file(network().state_dict(), path)
+    else:
+        torch.save(network().state_dict(), path, _use_new_zipfile_serialization=kind == "zipped")
+    data, choose = path.read_bytes(), random.Random(0)
+    damaged = [data[: len(data) * i // 40] for i in range(40)]
+    damaged += [choose.randbytes(choose.randrange(1, 200)) for _ in range(20)]
+    for number, content in enumerate(damaged):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=path.name):
+            pytest.fail(f"read damaged file {number}: {read_weights(path).keys()}")
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], torch.zeros(3), {"optimizer": {"lr": 0.1}}])
+def test_files_without_tensors_by_name(content, tmp_path):
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="mapping of names to tensors in .*x.pth"):
+        read_weights(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("read", [read_weights, weights_digest])
+def test_missing_file_and_folder(read, tmp_path):
+    for path in (tmp_path / "nowhere.pth", tmp_path):
+        with pytest.raises(WeightsError, match=r"Expected a weights file at .*weights=none"):
+            read(path)
+
+
+def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fer_transfer.backbones.weights.save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        save_weights(tmp_path / "x.safetensors", network(), {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_real_imagenet_weights(shared_weights):
+    tensors = read_weights(shared_weights / "mobilenetv2_100_imagenet.pth")
+    loaded = load_into(timm.create_model("mobilenetv2_100", num_classes=7, pad_type="same"), tensors, ["classifier.*"])
+    assert loaded.skipped == ["classifier.bias", "classifier.weight"] and len(loaded.taken) == 312
+    whole = timm.create_model("mobilenetv2_100", pad_type="same")
+    assert len(load_into(whole, tensors).taken) == 314
+    assert equal(whole.state_dict(), tensors)
+
+
+def test_real_training_checkpoint(shared_weights):
+    tensors = read_weights(shared_weights / "mobilenetV1X0.25_pretrain.tar")
+    assert len(tensors) == 164 and all(name.startswith("module.") for name in tensors)
+    assert tensors["module.fc.weight"].shape == (1000, 256)
+    fc = nn.ModuleDict({"fc": nn.Linear(256, 1000)})
+    load_into(fc, tensors, ["stage*"])
+    assert torch.equal(fc["fc"].weight, tensors["module.fc.weight"])

@@ -1,0 +1,185 @@
+"""Every committed configuration composes and fits what it configures; and what is said when one does not."""
+
+import csv
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from hydra.errors import MissingConfigException
+from omegaconf import OmegaConf
+
+from fer_transfer import config as module
+from fer_transfer.config import build, check_target, compose, conf_dir, locate, plain, published_csv, targets
+from fer_transfer.errors import ConfigError
+from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.stages.plan import plan_from
+from fer_transfer.stages.runtime import Runtime
+from fer_transfer.training.recipe import _SUPPLIED
+
+SUPPLIED = {**_SUPPLIED, "logger": ("plan", "stage", "key")}  # by the last word of the path
+ROOTS = {
+    "train": "recipe backbone augment optimizer scheduler plan runtime logger experiment submission data",
+    "prepare": "release",
+}
+MISSING = {"backbone": ["recipe.backbone.name=test_resnet"], "release": ["release.path=somewhere"]}  # what is ??? there
+
+
+def committed() -> Iterator[tuple[str, str]]:
+    """(root, override) that brings in each file of conf/."""
+    for path in sorted(conf_dir().rglob("*.yaml")):
+        group, name = path.parent.name, path.stem
+        if path.parent == conf_dir():
+            yield name, ""
+        elif group != "hydra":  # in every root
+            root = next(root for root, groups in ROOTS.items() if group in groups.split())
+            yield root, f"{'+' if group == 'data' else ''}{group}={name}"
+
+
+def check(root: str, override: str) -> None:
+    """Compose; compare every target with the signature it configures; read plan and runtime as fer-train does."""
+    group = "release" if root == "prepare" else override.partition("=")[0]
+    config = compose(root, [*([override] if override else []), *MISSING.get(group, [])])
+    for path, node in targets(plain(config)):
+        if node["_target_"] is not None:
+            check_target(path, node, SUPPLIED.get(path.rpartition(".")[2], ()))
+    if root == "train":
+        plan_from(config)
+        Runtime(**plain(config.runtime))
+
+
+@pytest.mark.parametrize(("root", "override"), list(committed()))
+def test_committed_configuration(root, override):
+    check(root, override)
+
+
+def test_all_are_walked():
+    walked = list(committed())
+    assert len(walked) == len(list(conf_dir().rglob("*.yaml"))) - 1 > 40
+    assert {root for root, override in walked if not override} == {"train", "prepare", "report"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "override", "message"),
+    [
+        (
+            "augment/crop_mirror",
+            "BatchTransform",
+            "BatchTransfrom",
+            "augment=crop_mirror",
+            "importable.*BatchTransfrom",
+        ),
+        ("augment/none", "mirror:", "miror:", "augment=none", "unknown .'miror'.*missing .'mirror'"),
+        ("optimizer/adamw", "weight_decay", "decay", "optimizer=adamw", "unknown .'decay'"),
+        ("scheduler/step_decay", "every: 10", "", "scheduler=step_decay", "missing .'every'"),
+        ("data/fer28", "selection:", "select:", "+data=fer28", "unknown .'select'"),
+        ("logger/wandb", "offline: true", "ofline: true", "logger=wandb", "unknown .'ofline'"),
+        ("release/fer2013", "ferplus:", "fer_plus:", "release=fer2013", "unknown .'fer_plus'"),
+        ("release/emotiw", "smallest:", "smalest:", "release=emotiw", "unknown .'smalest'"),
+        ("recipe/default", "epochs: 30", "epochs: many", "", "epochs"),
+        ("recipe/default", "keep: last ", "kept: last ", "", "kept"),
+    ],
+)
+def test_a_broken_configuration_is_noticed(file, old, new, override, message, tmp_path, monkeypatch):
+    shutil.copytree(conf_dir(), tmp_path / "conf")
+    broken = tmp_path / "conf" / f"{file}.yaml"
+    assert old in broken.read_text()
+    broken.write_text(broken.read_text().replace(old, new))
+    monkeypatch.setattr(module, "conf_dir", lambda: tmp_path / "conf")
+    with pytest.raises(ConfigError, match=message):
+        check("prepare" if file.startswith("release") else "train", override)
+
+
+def test_a_plan_that_is_not_there_lists_those_that_are():
+    with pytest.raises(MissingConfigException, match=r"plan/fer29(.|\n)*fer28_emotiw"):
+        compose("train", ["plan=fer29"])
+
+
+def published():
+    with published_csv().open(newline="") as file:
+        return {row["submission"]: row for row in csv.DictReader(file)}
+
+
+def submissions():
+    return {path.stem: path for path in sorted((conf_dir() / "submission").glob("*.yaml"))}
+
+
+@pytest.mark.parametrize("name", submissions())
+def test_submission_is_its_row_of_the_paper(name):
+    config = compose("train", [f"submission={name}"])
+    row = published()[config.submission]
+    assert (config.recipe.backbone.name, config.plan.name) == (row["backbone"], row["plan"])
+    assert name == (f"sub{config.submission}" if config.submission.isdigit() else config.submission)
+    comment = submissions()[name].read_text().splitlines()[1]
+    for split in ("val", "test"):
+        numbers = re.search(rf"{split} ([\d.]+) \((\d+)/(\d+)\)", comment, re.IGNORECASE)
+        assert (numbers.groups() if numbers else ("", "", "")) == tuple(
+            row[f"{split}_{k}"] for k in ("percent", "k", "n")
+        )
+
+
+def test_every_row_that_can_be_trained_has_a_submission():
+    trained = {compose("train", [f"submission={name}"]).submission for name in submissions()}
+    assert trained == published().keys() - {"baseline"}
+
+
+def test_defaults_are_the_papers():
+    """Section 4: SGD, 0.001 divided by 10 every 10 epochs, momentum 0.9, weight decay 0.0005, from 256 pixels."""
+    recipe = plan_from(compose("train")).last.recipe
+    assert recipe.optimizer == {"_target_": "torch.optim.SGD", "lr": 0.001, "momentum": 0.9, "weight_decay": 0.0005}
+    assert (recipe.scheduler["every"], recipe.scheduler["factor"], recipe.augment["resize"]) == (10, 0.1, 256)
+    assert recipe.labelling.labels == "release" and not recipe.labelling.train_on_lost and recipe.keep == "last"
+    assert len(EXPRESSIONS) == 7
+
+
+def test_plain_names_what_is_missing():
+    with pytest.raises(ConfigError, match="release.path"):
+        plain(compose("prepare"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        plain(OmegaConf.create({"a": "${nowhere}"}))
+    assert plain({"a": 1}) == {"a": 1} and plain(OmegaConf.create({"a": [1, "${b}"], "b": 2})) == {"a": [1, 2], "b": 2}
+
+
+@pytest.mark.parametrize("target", ["nowhere.Thing", "fractions.Fractoin", "Fraction", "", "fractions."])
+def test_targets_that_are_not_there(target):
+    with pytest.raises(ConfigError, match="importable"):
+        locate(target)
+
+
+def sample(first: int, second: int = 2, *, third: int) -> tuple[int, int, int]:
+    return first, second, third
+
+
+def open_ended(first: int, **rest: int) -> dict[str, int]:
+    return {"first": first, **rest}
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"first": 1}, r"at does not fit .*sample: unknown none, missing \['third'\].*first, second, third"),
+        ({"third": 1, "fourth": 2, "first": 1}, r"unknown \['fourth'\], missing none"),
+        ({"a": 1, "b": 2}, r"unknown \['a', 'b'\], missing \['first', 'third'\]"),
+    ],
+)
+def test_arguments_that_do_not_fit(node, message, monkeypatch):
+    monkeypatch.setattr(module, "locate", {"sample": sample}.get)
+    with pytest.raises(ConfigError, match=message):
+        check_target("at", {"_target_": "sample", **node})
+
+
+def test_build_is_the_call_written_out(monkeypatch):
+    monkeypatch.setattr(module, "locate", {"sample": sample, "open": open_ended}.get)
+    inner = {"_target_": "open", "first": 1, "second": 5}
+    assert build("x", {"_target_": "sample", "first": inner, "second": {"kept": 1}}, third=9) == (
+        {"first": 1, "second": 5},
+        {"kept": 1},
+        9,
+    )
+    with pytest.raises(ConfigError, match=r"x\.first does not fit open: unknown none, missing .'first'"):
+        build("x", {"_target_": "sample", "first": {"_target_": "open"}, "third": 1})
+
+
+def test_targets_inside_targets_are_found():
+    tree = {"a": {"_target_": "x", "b": {"_target_": "y"}}, "c": 1}
+    assert [(path, node["_target_"]) for path, node in targets(tree)] == [("a", "x"), ("a.b", "y")]
