@@ -55,7 +55,10 @@ def plain(node: Any) -> Any:
     try:
         return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"The configuration is incomplete: {error}. Give the value on the command line.") from None
+        first = str(error).splitlines()[0].rstrip(".")  # the rest is OmegaConf's own types
+        raise ConfigError(
+            f"The configuration is incomplete: {first} (at {error.full_key}). Give the value on the command line."
+        ) from None
 
 
 def locate(target: str) -> Any:

@@ -1,6 +1,7 @@
 """Every committed configuration composes and fits what it configures; and what is said when one does not."""
 
 import csv
+import functools
 import re
 import shutil
 from collections.abc import Iterator
@@ -95,6 +96,15 @@ def test_a_plan_that_is_not_there_lists_those_that_are():
         compose("train", ["plan=fer29"])
 
 
+@pytest.mark.xfail(
+    strict=True, reason="conf/train.yaml calls both groups optional, and Hydra then ignores unknown names"
+)
+@pytest.mark.parametrize(("override", "present"), [("submission=sub4", "sub3"), ("experiment=sfew", "sfew_like")])
+def test_a_submission_or_experiment_that_is_not_there_lists_those_that_are(override, present):
+    with pytest.raises(MissingConfigException, match=present):
+        compose("train", [override])
+
+
 def published():
     with published_csv().open(newline="") as file:
         return {row["submission"]: row for row in csv.DictReader(file)}
@@ -104,9 +114,14 @@ def submissions():
     return {path.stem: path for path in sorted((conf_dir() / "submission").glob("*.yaml"))}
 
 
+@functools.cache
+def submission(name):
+    return compose("train", [f"submission={name}"])
+
+
 @pytest.mark.parametrize("name", submissions())
 def test_submission_is_its_row_of_the_paper(name):
-    config = compose("train", [f"submission={name}"])
+    config = submission(name)
     row = published()[config.submission]
     assert (config.recipe.backbone.name, config.plan.name) == (row["backbone"], row["plan"])
     assert name == (f"sub{config.submission}" if config.submission.isdigit() else config.submission)
@@ -119,7 +134,7 @@ def test_submission_is_its_row_of_the_paper(name):
 
 
 def test_every_row_that_can_be_trained_has_a_submission():
-    trained = {compose("train", [f"submission={name}"]).submission for name in submissions()}
+    trained = {submission(name).submission for name in submissions()}
     assert trained == published().keys() - {"baseline"}
 
 
@@ -133,7 +148,7 @@ def test_defaults_are_the_papers():
 
 
 def test_plain_names_what_is_missing():
-    with pytest.raises(ConfigError, match="release.path"):
+    with pytest.raises(ConfigError, match=r"release\.path"):
         plain(compose("prepare"))
     with pytest.raises(ConfigError, match="nowhere"):
         plain(OmegaConf.create({"a": "${nowhere}"}))

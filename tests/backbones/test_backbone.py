@@ -114,7 +114,7 @@ def test_file_is_loaded_strictly_and_only_when_asked(tmp_path):
     network = build_network(recipe)
     assert torch.equal(network.conv1[0].weight, saved.conv1[0].weight) and network.fc.out_features == 7
     assert not torch.equal(build_network(recipe, load=False).conv1[0].weight, saved.conv1[0].weight)
-    with pytest.raises(WeightsError, match="~ fc.weight"):
+    with pytest.raises(WeightsError, match=r"~ fc\.weight"):
         build_network(BackboneRecipe("test_resnet", str(tmp_path / "x.pth")))
 
 

@@ -89,7 +89,7 @@ def test_everything_that_does_not_fit_is_listed_and_nothing_is_loaded():
     tensors = {name: tensor + 1 for name, tensor in target.state_dict().items()}
     del tensors["0.bias"]
     tensors |= {"4.weight": torch.zeros(2, 2), "3.weight": torch.zeros(1000, 4)}
-    with pytest.raises(WeightsError, match="x.pth does not fit.*1 missing, 1 unknown, 1 of another shape") as error:
+    with pytest.raises(WeightsError, match=r"x\.pth does not fit.*1 missing, 1 unknown, 1 of another shape") as error:
         load_into(target, tensors, source="x.pth")
     assert lines_of(error) == ["- 0.bias (4,)", "+ 4.weight (2, 2)", "~ 3.weight expected (7, 4), but got (1000, 4)"]
     assert "skip_weights=['0.*','3.*','4.*']" in str(error.value)
@@ -162,7 +162,7 @@ def test_code_is_never_run(write, tmp_path):
         path.write_bytes(pickle.dumps(content))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=write != "torch_legacy")
-    with pytest.raises(WeightsError, match="evil.pth"):
+    with pytest.raises(WeightsError, match=r"evil\.pth"):
         read_weights(path)
     assert not marker.exists()
     if write == "pickle":
@@ -172,7 +172,7 @@ def test_code_is_never_run(write, tmp_path):
 
 def test_a_whole_pickled_network_is_refused_with_advice(tmp_path):
     torch.save(network(), tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match="Expected tensors only in .*x.pth.*state_dict"):
+    with pytest.raises(WeightsError, match=r"Expected tensors only in .*x\.pth.*state_dict"):
         read_weights(tmp_path / "x.pth")
 
 
@@ -196,7 +196,7 @@ def test_damaged_files_are_weights_errors(kind, tmp_path):
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], torch.zeros(3), {"optimizer": {"lr": 0.1}}])
 def test_files_without_tensors_by_name(content, tmp_path):
     torch.save(content, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match="mapping of names to tensors in .*x.pth"):
+    with pytest.raises(WeightsError, match=r"mapping of names to tensors in .*x\.pth"):
         read_weights(tmp_path / "x.pth")
 
 

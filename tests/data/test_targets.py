@@ -15,15 +15,15 @@ from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.releases.ferplus import read_votes
 
 #: FER+'s words for the seven; contempt, unknown and NF are none of them.
-WORDS = dict(
-    neutral="Neutral",
-    happiness="Happy",
-    surprise="Surprise",
-    sadness="Sad",
-    anger="Angry",
-    disgust="Disgust",
-    fear="Fear",
-)
+WORDS = {
+    "neutral": "Neutral",
+    "happiness": "Happy",
+    "surprise": "Surprise",
+    "sadness": "Sad",
+    "anger": "Angry",
+    "disgust": "Disgust",
+    "fear": "Fear",
+}
 
 
 def faces_of(votes=None, labels=None, splits=None, found=None, duplicate_of=None, name="fer2013"):
@@ -160,7 +160,7 @@ def test_votes_that_were_never_joined(labelling):
 
 
 def test_misspelt_labels():
-    with pytest.raises(ConfigError, match="ferplus_majority.*'ferplus'"):
+    with pytest.raises(ConfigError, match=r"ferplus_majority.*'ferplus'"):
         Labelling("ferplus")
 
 

@@ -1,0 +1,131 @@
+"""``fer-train`` as it is called: from the command line, on tiny faces with a tiny network."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fer_transfer.cli.train import main
+
+TINY = ["runtime.progress=lines", "runtime.threads=1", "recipe.epochs=1"]
+
+
+def fer_train(*overrides, cwd):
+    code = "from fer_transfer.cli.train import main; main()"  # as the installed script does
+    return subprocess.run(
+        [sys.executable, "-c", code, *overrides], cwd=cwd, capture_output=True, text=True, timeout=300
+    )
+
+
+def records(store):
+    return [json.loads(path.read_text()) for path in sorted((store / "submissions").glob("*.json"))]
+
+
+def left(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """An empty working directory."""
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    return tmp_path / "cwd"
+
+
+@pytest.fixture
+def in_process(elsewhere, monkeypatch, capfd):
+    """Call the command's entry point without starting Python again: (exit code, stdout, stderr)."""
+
+    def call(*overrides):
+        monkeypatch.setattr(sys, "argv", ["fer-train", *overrides])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capfd.readouterr()
+
+    return call
+
+
+def test_a_submission_is_one_command(tiny, tmp_path, elsewhere, in_process):
+    # backbone=timm in `tiny` replaces the submission's network, which is large
+    done = fer_train("submission=sub3", *tiny, *TINY, cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    (record,) = records(tmp_path / "store")
+    assert (record["submission"], record["plan"], record["backbone"]) == ("3", "fer28_emotiw", "test_resnet")
+    assert [stage["name"] for stage in record["stages"]] == ["fer", "emotiw"]
+    assert "fer28_emotiw: 2 stages" in done.stdout and "to train" in done.stdout and "1/1" in done.stdout
+    for name in record["predictions"].values():
+        rows = list(csv.DictReader((tmp_path / "store" / name).open()))
+        assert len(rows) in (20, 40)
+    code, stdout, _ = in_process("submission=sub3", *tiny, *TINY)
+    assert code == 0 and stdout.count("in the store") == 2
+    assert left(elsewhere) == []  # no outputs/, no .hydra, no *.log, no lightning_logs/
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["recipe.epoch=3"], "recipe.epoch"),
+        (["recipe.optimizer.learning_rate=1"], "learning_rate"),
+        (["plan=fer29"], "fer28_emotiw"),  # lists the plans that are there
+        (["backbone=alexnet"], "bvlc_alexnet"),
+        (["-m", "plan=fer29,fer28"], "fer28_emotiw"),
+    ],
+)
+def test_misspelt_words_name_what_is_there(overrides, message, in_process, elsewhere):
+    code, _, stderr = in_process(*overrides)
+    assert code != 0 and message in stderr and "Traceback" not in stderr
+    assert not (elsewhere / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["runtime.faces.emotiw=nowhere"], "Expected prepared faces in nowhere"),
+        (["recipe.backbone.weights=nowhere.pth"], "Expected a weights file at nowhere.pth"),
+        (["+stages.emotiw.epoch=2"], "The recipe of stage 'emotiw' is wrong: epoch"),
+        (["backbone=timm", "recipe.backbone.name=???"], "recipe.backbone.name"),
+        (["runtime.device=gpu"], "runtime.device to be auto, cpu or cuda"),
+        (["logger=wandb", "+logger.projet=x"], "unknown ['projet']"),
+    ],
+)
+def test_an_error_is_one_message(overrides, message, tiny, in_process, elsewhere):
+    code, stdout, stderr = in_process("plan=emotiw", *tiny, *TINY, *overrides)
+    assert code == 1 and message in stderr and "Traceback" not in stderr + stdout
+    assert [line.startswith("error: ") for line in stderr.strip().splitlines()] == [True]
+    assert left(elsewhere) == []
+
+
+def test_all_plans_are_one_command_and_share_their_stages(tiny, tmp_path, in_process, elsewhere):
+    code, stdout, stderr = in_process("-m", "plan=glob(*)", *tiny, *TINY)
+    assert code == 0, stderr
+    plans = {"emotiw", "fer28", "fer32", "fer28_emotiw", "fer32_emotiw", "fer32+emotiw"}
+    assert {record["plan"] for record in records(tmp_path / "store")} == plans
+    assert len({record["settings_id"] for record in records(tmp_path / "store")}) == 1  # rows of one table
+    assert len(list((tmp_path / "store").glob("*/result.json"))) == 6  # eight stages, of which two are shared
+    assert stdout.count("in the store") == 2 and stdout.count("to train") == 6
+    assert left(elsewhere) == []  # no multirun/, no multirun.yaml
+
+
+def test_a_failing_job_does_not_stop_the_others(tiny, tmp_path, in_process, elsewhere):
+    code, _, stderr = in_process("-m", "plan=emotiw,fer28", *tiny, *TINY, "runtime.faces.emotiw=nowhere")
+    assert code == 1 and stderr.count("error: ") == 1 and "Traceback" not in stderr
+    assert [record["plan"] for record in records(tmp_path / "store")] == ["fer28"]
+    assert left(elsewhere) == []
+
+
+def test_what_would_run_can_be_read_without_torch(elsewhere):
+    code = (
+        "import sys; from fer_transfer.cli.train import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'numpy', 'timm'} & set(sys.modules), 'slow'"
+    )
+    for arguments, shown in ((["--help"], "plan"), (["--cfg", "job", "submission=sub3"], "name: fer28_emotiw")):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=elsewhere, capture_output=True, text=True)
+        assert done.returncode == 0 and shown in done.stdout, done.stderr
+    assert left(elsewhere) == []
