@@ -55,6 +55,7 @@ def add_row(store: Path, plan: str, accuracy: float, seed: int = 0, **changed: A
         "predictions": files,
         "faces": {"emotiw": {"digest": "e", "caveats": [SYNTHETIC]}, "fer2013": {"digest": "f", "caveats": []}},
         "selected_on": [],
+        "trained_on": ["fer2013/PublicTest"] if plan.startswith("fer32") else [],
         "environment": {"device": "cpu (two threads)"},
     } | changed
     path = store / "submissions" / f"{name}.json"

@@ -7,36 +7,40 @@ evaluation split at the same time, some with two expressions. A recipe can drop 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fer_transfer.faces.faces import Faces
-
-#: Names of the splits to train on, of FER-2013 and of EmotiW.
+#: What the owners call the split to train on (FER-2013, EmotiW).
 TRAINING_SPLITS = ("Training", "Train")
 
-_CHUNK = 4096  # faces looked at together, so that the memory map is never in memory as a whole
 
-
-def duplicates(faces: Faces) -> dict[str, Any]:
+def duplicates(
+    splits: NDArray[np.str_], labels: NDArray[np.int8], duplicate_of: NDArray[np.int32], constant: int
+) -> dict[str, Any]:
     """Count exact duplicates.
+
+    Args:
+        splits: str [N].
+        labels: int8 [N], canonical or UNLABELLED.
+        duplicate_of: int32 [N], row of the first face with exactly the same pixels.
+        constant: number of faces of one colour.
 
     Returns:
         Plain JSON: ``faces``; ``distinct`` pictures; ``conflicting``, the number of distinct pictures that occur
         with two or more labels; ``also_in_training``, for each other split the number of its rows whose picture also
-        stands in the training split; ``constant``, the number of rows of one colour.
+        stands in the training split; ``constant``.
     """
-    group = faces.duplicate_of
-    labelled = faces.labels >= 0
-    pairs = np.unique(np.stack([group[labelled], faces.labels[labelled].astype(group.dtype)]), axis=1)
-    labels_of_group = np.unique(pairs[0], return_counts=True)[1]
-    training = np.isin(faces.splits, TRAINING_SPLITS)
-    shared = np.isin(group, group[training])
-    others = sorted(set(faces.splits[~training].tolist()))
+    labelled = labels >= 0
+    pairs = np.unique(np.stack([duplicate_of[labelled], labels[labelled].astype(duplicate_of.dtype)]), axis=1)
+    labels_of_picture = np.unique(pairs[0], return_counts=True)[1]
+    training = np.isin(splits, TRAINING_SPLITS)
+    shared = np.isin(duplicate_of, duplicate_of[training])
+    others = sorted(set(splits[~training].tolist()))
     return {
-        "faces": len(faces),
-        "distinct": len(np.unique(group)),
-        "conflicting": int((labels_of_group > 1).sum()),
-        "also_in_training": {split: int(shared[faces.splits == split].sum()) for split in others},
-        "constant": _constant(faces),
+        "faces": len(splits),
+        "distinct": len(np.unique(duplicate_of)),
+        "conflicting": int((labels_of_picture > 1).sum()),
+        "also_in_training": {split: int(shared[splits == split].sum()) for split in others},
+        "constant": constant,
     }
 
 
@@ -54,11 +58,3 @@ def duplicate_lines(found: dict[str, Any]) -> list[str]:
     if found["constant"]:
         lines.append(f"{found['constant']} faces are of one constant colour")
     return lines
-
-
-def _constant(faces: Faces) -> int:
-    count = 0
-    for start in range(0, len(faces), _CHUNK):
-        flat = faces.pixels[start : start + _CHUNK].reshape(-1, faces.pixels[0].size)
-        count += int((flat.min(axis=1) == flat.max(axis=1)).sum())
-    return count

@@ -28,12 +28,10 @@ from numpy.typing import NDArray
 
 import fer_transfer
 from fer_transfer.errors import FacesError
+from fer_transfer.faces.duplicates import TRAINING_SPLITS, duplicates
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 FORMAT_VERSION = 1
-
-#: What the owners call the split to train on (FER-2013, EmotiW).
-TRAINING_SPLITS = ("Training", "Train")
 
 #: Columns of ``votes.npy``: FER+'s own order (Barsoum et al. 2016, fer2013new.csv).
 FERPLUS_COLUMNS = (
@@ -192,6 +190,8 @@ class FacesWriter:
         self.settings: dict[str, Any] = {}
         self.caveats: list[str] = []
         self.report: dict[str, Any] = {}
+        self.summary: list[str] = []
+        self._constant = 0
         self._rows: list[tuple[str, str, int, bool, int]] = []
         self._votes: list[NDArray[np.uint8]] = []
         self._first: dict[bytes, int] = {}
@@ -222,6 +222,7 @@ class FacesWriter:
         data = np.ascontiguousarray(pixels).tobytes()
         first = self._first.setdefault(hashlib.blake2b(data, digest_size=16).digest(), len(self._rows))
         self._rows.append((id, split, label, found, first))
+        self._constant += int(pixels.min() == pixels.max())
         if votes is not None:
             self._votes.append(votes)
         try:
@@ -277,6 +278,8 @@ class FacesWriter:
             "caveats": self.caveats,
             "settings": self.settings,
             "report": self.report,
+            "duplicates": duplicates(index["split"], index["label"], index["duplicate_of"], self._constant),
+            "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
             "digest": file_digest(files),
         }

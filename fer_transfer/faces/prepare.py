@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgres
 from rich.text import Text
 
 from fer_transfer.errors import FacesError, ReleaseError
-from fer_transfer.faces.duplicates import duplicate_lines, duplicates
+from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import Faces, FacesWriter, open_faces
 from fer_transfer.releases.release import Advance, Release
 
@@ -38,8 +38,8 @@ def prepare(release: Release, folder: str | os.PathLike[str], console: Console |
     settings = json.loads(json.dumps({**release.settings(), "sources": fingerprint(release.sources)}))
     _check_target(folder, release)
     if (faces := _current(folder, release.name, settings)) is not None:
-        console.print(f"{folder} already holds these faces ({len(faces)}); nothing to do", soft_wrap=True)
-        return faces
+        console.print(f"{folder} already holds these faces; nothing to do", soft_wrap=True)
+        return _summarise(faces)
     with _bar(console, f"reading {release.name}", "MB/s", 1e6) as advance:
         count = release.scan(advance)
     with (
@@ -50,11 +50,8 @@ def prepare(release: Release, folder: str | os.PathLike[str], console: Console |
         for done, face in enumerate(release.faces(), start=1):
             writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes)
             advance(done, count)
-        writer.caveats, writer.report = release.caveats(), release.report()
-    faces = open_faces(folder)
-    for line in [*release.summary(), *duplicate_lines(duplicates(faces)), *_closing(faces)]:
-        print(line, file=sys.stdout, flush=True)
-    return faces
+        writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()
+    return _summarise(open_faces(folder))
 
 
 def fingerprint(paths: list[Path]) -> list[dict[str, Any]]:
@@ -113,6 +110,13 @@ def _current(folder: Path, name: str, settings: dict[str, Any]) -> Faces | None:
     except FacesError:
         return None  # damaged, or of another version: made again
     return faces if faces.name == name and faces.manifest["settings"] == settings else None
+
+
+def _summarise(faces: Faces) -> Faces:
+    """Print what the release's reader counted, duplicates, lost faces, caveats and the digest."""
+    for line in [*faces.manifest["summary"], *duplicate_lines(faces.manifest["duplicates"]), *_closing(faces)]:
+        print(line, file=sys.stdout, flush=True)
+    return faces
 
 
 def _closing(faces: Faces) -> list[str]:

@@ -32,6 +32,7 @@ _REQUIRED: dict[str, type | tuple[type, ...]] = {
     "predictions": dict,
     "faces": dict,
     "selected_on": list,
+    "trained_on": list,
     "environment": dict,
 }
 _COPIED = ("plan", "backbone", "seed", "settings_id", "settings", "stages", "environment")
@@ -203,15 +204,12 @@ def _load_row(path: Path, store: Path) -> Row:
         )
     files, faces = record["predictions"], record["faces"]
     caveats = [f"{name}: {text}" for name, of in faces.items() for text in of.get("caveats", [])]
-    trained_on = record.get("trained_on")
-    if trained_on is None:  # known for the paper's plans
-        trained_on = ["fer2013/PublicTest"] if record["plan"].startswith("fer32") else []
     return Row(
         record=path,
         row_id=str(record.get("row_id", "")),
         predictions={split: _load_predictions(store / str(file)) for split, file in files.items()},
         caveats=tuple(dict.fromkeys(caveats)),
-        trained_on=tuple(trained_on),
+        trained_on=tuple(record["trained_on"]),
         selected_on=tuple(record["selected_on"]),
         **{key: record[key] for key in _COPIED},
     )

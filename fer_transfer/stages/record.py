@@ -63,6 +63,7 @@ def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> di
             for name, f in finished.faces.items()
         },
         "selected_on": sorted(selected),
+        "trained_on": sorted(f"{name}/{split}" for name, split in last.trained_on),
         "environment": results[-1].get("environment", {}),
     }
     store.write_submission(digest([record["row_id"], record["seed"]]), record)

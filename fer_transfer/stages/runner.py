@@ -1,7 +1,8 @@
 """Runs the stages of a plan, each once: compute the key, look it up, lock, train or resume, predict, commit."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from filelock import Timeout
 from pytorch_lightning.loggers import Logger
 
 from fer_transfer.backbones.backbone import (
@@ -132,6 +134,8 @@ class Runner:
     def _check(self, job: Job, faces: Mapping[str, Faces]) -> None:
         """Find out before the first epoch what would fail: splits, labels, weights, names, crop, optimiser."""
         recipe = job.stage.recipe
+        if recipe.precision == "16-mixed" and self.runtime.accelerator == "cpu":
+            raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
         self._data(job, faces)
         network = build_network(recipe.backbone, load=job.stage.init_from is None)
         freeze(network, recipe.frozen)
@@ -165,9 +169,23 @@ class Runner:
             **arguments, preprocessing=preprocessing, channels_last=self.runtime.channels_last
         )
 
+    @contextmanager
+    def _locked(self, job: Job) -> Iterator[None]:
+        """Hold the stage's lock; nothing has been allocated yet, so a waiting job holds no GPU memory."""
+        lock = self.store.lock(job.key)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            self._say(f"  {job.stage.name} {job.key} is being trained by another job: waiting")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
     def _ensure(self, plan: Plan, job: Job, faces: Mapping[str, Faces]) -> None:
         """Train a stage unless another job did while this one waited."""
-        with self.store.lock(job.key):
+        with self._locked(job):
             if job.folder.result() is not None:
                 self._say(f"  {job.stage.name} {job.key} was trained by another job")
                 return

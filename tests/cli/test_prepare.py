@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import open_faces
 
 SPLITS = ["Training"] * 9 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
@@ -72,7 +71,7 @@ def test_the_real_file(shared_data: Path, tmp_path: Path) -> None:  # slow: 94 M
     assert done.stdout.count("; as published") == 3 and "caveat" not in done.stdout
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1.5 * 2**20  # KiB
     faces = open_faces(tmp_path / "fer")
-    assert duplicates(faces) == {
+    assert faces.manifest["duplicates"] == {
         "faces": 35887,
         "distinct": 34034,
         "conflicting": 57,

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from fer_transfer.errors import FacesError, ReleaseError
-from fer_transfer.faces.duplicates import duplicate_lines, duplicates
+from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import Faces, FacesWriter, file_digest, open_faces
 from fer_transfer.faces.prepare import prepare
 from fer_transfer.releases.release import Advance, Face
@@ -187,7 +187,7 @@ def write(folder: Path, rows: list[tuple[int, str, int]]) -> Faces:
 def test_duplicates_are_counted(tmp_path: Path) -> None:
     rows = [(0, "Training", 1), (0, "Training", 2), (1, "Training", 3), (2, "PublicTest", 1), (1, "PublicTest", 3)]
     rows += [(1, "PublicTest", 3), (0, "PrivateTest", -1), (-1, "PrivateTest", 0), (2, "PrivateTest", -1)]
-    found = duplicates(write(tmp_path / "t", rows))
+    found = write(tmp_path / "t", rows).manifest["duplicates"]
     assert found == {
         "faces": 9,
         "distinct": 4,
@@ -200,7 +200,7 @@ def test_duplicates_are_counted(tmp_path: Path) -> None:
         lines[0] == "exact duplicates: 4 distinct pictures of 9 (5 repeat another), 1 of them with conflicting labels"
     )
     assert "2 faces of PublicTest also stand in the training split" in lines and len(lines) == 4
-    clean = duplicates(write(tmp_path / "u", [(0, "Train", 0), (1, "Val", 0)]))
+    clean = write(tmp_path / "u", [(0, "Train", 0), (1, "Val", 0)]).manifest["duplicates"]
     assert duplicate_lines(clean) == []
 
 
