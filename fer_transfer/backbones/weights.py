@@ -71,9 +71,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             f"Expected tensors only in {path}, but unpickling it needs more ({_first_line(error)}). It was not "
             "run. Save its state_dict alone with safetensors or torch.save and give that file."
         ) from None
-    except (
-        Exception
-    ) as error:  # at damaged bytes the unpickler raises anything: IndexError, struct.error, AssertionError
+    except Exception as error:  # at damaged bytes the unpickler raises anything: IndexError, struct.error, ...
         raise WeightsError(
             f"Cannot read weights from {path} ({_first_line(error)}). The file is truncated or no weights file; "
             "expected .safetensors or a .pth of tensors."
