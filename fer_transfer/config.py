@@ -2,13 +2,16 @@
 
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
 from fer_transfer.errors import ConfigError
+
+T = TypeVar("T")
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -109,24 +112,46 @@ def check_target(path: str, node: Mapping[str, Any], supplied: Sequence[str] = (
         )
 
 
-def build(path: str, node: Any, **supplied: Any) -> Any:
-    """Make what a plain ``_target_`` mapping describes, mappings inside it first, each checked against its signature.
+def bind(path: str, node: Mapping[str, Any], supplied: Sequence[str] = ()) -> Callable[..., Any]:
+    """What a plain ``_target_`` mapping names, with its arguments bound; the code gives the supplied ones when it calls.
 
     Args:
         path: dotted path in the configuration, for messages.
-        node: plain data; anything without ``_target_`` is returned as it is.
-        supplied: arguments that the code passes itself.
+        node: the mapping; mappings with a ``_target_`` inside it are built first.
+        supplied: parameters that the code passes itself.
 
     Raises:
         ConfigError: if a mapping does not fit what it configures.
+    """
+    check_target(path, node, supplied)
+    arguments = {key: build(f"{path}.{key}", value) for key, value in node.items() if key != "_target_"}
+    return partial(locate(node["_target_"]), **arguments)
+
+
+def build(path: str, node: Any, **supplied: Any) -> Any:
+    """Make what a plain ``_target_`` mapping describes, as ``bind`` does; other data is returned as it is.
 
     >>> build("x", {"_target_": "fractions.Fraction", "numerator": 3, "denominator": 6})
     Fraction(1, 2)
     """
-    if not isinstance(node, Mapping):
+    if not isinstance(node, Mapping) or "_target_" not in node:
         return node
-    arguments = {key: build(f"{path}.{key}", value) for key, value in node.items() if key != "_target_"}
-    if "_target_" not in node:
-        return arguments
-    check_target(path, node, tuple(supplied))
-    return locate(node["_target_"])(**arguments, **supplied)
+    return bind(path, node, tuple(supplied))(**supplied)
+
+
+def typed(schema: type[T], content: Mapping[str, Any], what: str) -> T:
+    """Plain data as an instance of a dataclass, its values converted to the declared types.
+
+    Raises:
+        ConfigError: naming a key that the dataclass does not have, a value of a wrong type, or one it refuses itself.
+    """
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), dict(content)))
+    except (OmegaConfBaseException, ConfigError) as error:
+        key = getattr(error, "full_key", None)
+        first = (f"{key}: " if key else "") + str(error).splitlines()[0]
+        raise ConfigError(f"{what} is wrong: {first} (fer-train --cfg job shows it).") from None
+    assert isinstance(made, schema)
+    return made

@@ -35,6 +35,7 @@ def _write_faces(folder: Path, name: str, size: int, splits: dict[str, int]) -> 
     random = np.random.default_rng(size)
     with FacesWriter(folder, name, (size, size), sum(splits.values())) as writer:
         writer.caveats = ["synthetic"]
+        writer.settings = {"ferplus": False} if name == "fer2013" else {}
         for i, split in enumerate(s for s, count in splits.items() for _ in range(count)):
             label = int(random.integers(7))
             pixels = random.integers(0, 120, (size, size), dtype=np.uint8)

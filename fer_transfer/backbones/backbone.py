@@ -19,11 +19,17 @@ class Preprocessing:
         mean: per channel, in units of ``x / scale``, in the network's own channel order.
         std: likewise.
         scale: 255 for networks fed 0..1, 1 for Caffe's.
+        size: side of the input in pixels.
+        crop_pct: share of the resized picture's side that the input is: 224 of 256 is 0.875.
+        interpolation: ``bilinear`` or ``bicubic``, as the weights were trained with.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     scale: float = 255.0
+    size: int = 224
+    crop_pct: float = 0.875
+    interpolation: str = "bilinear"
 
 
 @dataclass
@@ -36,7 +42,8 @@ class BackboneRecipe:
             the key; the file's digest is.
         skip_weights: name patterns that the initial weights may lack or have too much: the 1000-class head.
         kwargs: passed to the network's constructor.
-        preprocessing: mean, std and scale where timm's record of the name does not hold for these weights.
+        preprocessing: what of timm's record of the name (mean, std, scale, input_size, crop_pct, interpolation) does not
+            hold for these weights.
     """
 
     name: str = "???"
@@ -89,30 +96,37 @@ def head_patterns(network: nn.Module) -> list[str]:
     return [f"{name}.*" for name in names]
 
 
+_RECORD = ("mean", "std", "scale", "input_size", "crop_pct", "interpolation")
+
+
 def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessing:
-    """The record that belongs to the weights: the recipe's own, else timm's for the name (RGB, 0..1).
+    """The record that belongs to the weights: the recipe's own values over timm's for the name (RGB, 0..1).
 
     Raises:
-        ConfigError: if the recipe's own lacks mean or std, or these are no numbers.
+        ConfigError: if a value of the recipe's own is unknown, no number, or of another length.
     """
-    own = recipe.preprocessing
-    config: Mapping[str, Any] = network.pretrained_cfg if own is None else own  # type: ignore[assignment]
+    own: Mapping[str, Any] = recipe.preprocessing or {}
+    timms: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
+    record = {**timms, **own}
     try:
-        mean, std = (tuple(float(v) for v in config[key]) for key in ("mean", "std"))
-        scale = float(config.get("scale", 255.0))
-        if unknown := sorted(set(own or ()) - {"mean", "std", "scale"}):
+        if unknown := sorted(set(own) - set(_RECORD)):
             raise KeyError(*unknown)
+        mean, std = (tuple(float(v) for v in record[key]) for key in ("mean", "std"))
+        scale, crop_pct = float(record.get("scale", 255.0)), float(record.get("crop_pct") or 0.875)
+        size = int(record["input_size"][-1])
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            "Expected recipe.backbone.preprocessing with lists mean and std of numbers and perhaps a scale, but got "
-            f"{dict(config)} ({type(error).__name__}: {error})."
+            f"Expected recipe.backbone.preprocessing with some of {', '.join(_RECORD)}, but got {dict(own)} "
+            f"({type(error).__name__}: {error})."
         ) from None
-    if len(mean) != len(std) or min(scale, *std) <= 0:
+    if len(mean) != len(std) or min(scale, size, crop_pct, *std) <= 0:
         raise ConfigError(
-            "Expected recipe.backbone.preprocessing with as many positive std as mean and a positive scale, but got "
-            f"mean {mean}, std {std}, scale {scale}."
+            "Expected recipe.backbone.preprocessing with as many positive std as mean, and positive scale, size and "
+            f"crop_pct, but got mean {mean}, std {std}, scale {scale}, size {size}, crop_pct {crop_pct}."
         )
-    return Preprocessing(mean, std, scale)
+    interpolation = record.get("interpolation")
+    known = interpolation if interpolation in ("bilinear", "bicubic") else "bilinear"
+    return Preprocessing(mean, std, scale, size, crop_pct, known)
 
 
 def initial_weights_identity(recipe: BackboneRecipe) -> str:

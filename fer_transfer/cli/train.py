@@ -1,6 +1,5 @@
 """``fer-train``: run the plan of a configuration, stage by stage, and record it for the report."""
 
-import functools
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -21,21 +20,16 @@ def train(config: DictConfig) -> "FinishedPlan":
         The plan's jobs, in order, and how many were trained.
     """
     # Imported here: fer-train --help and tab completion need none of it.
-    from fer_transfer.config import check_target, locate, plain
+    from fer_transfer.config import bind, plain, typed
     from fer_transfer.stages.plan import plan_from
     from fer_transfer.stages.record import write_record
     from fer_transfer.stages.runner import Runner
     from fer_transfer.stages.runtime import Runtime
 
     plan = plan_from(config)
-    runtime = Runtime(**plain(config.runtime))
     options = plain(config.logger)
-    target = options.pop("_target_")
-    logger = None
-    if target:
-        check_target("logger", {"_target_": target, **options}, ("plan", "stage", "key"))
-        logger = functools.partial(locate(target), **options)
-    runner = Runner(runtime, logger)
+    logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
+    runner = Runner(typed(Runtime, plain(config.runtime), "The runtime"), logger)
     finished = runner.run_plan(plan)
     write_record(runner.store, config, finished)
     return finished

@@ -32,11 +32,12 @@ class BatchTransform(nn.Module):
     """uint8 faces of any sizes in, one normalised float batch out.
 
     Args:
-        resize: side in pixels that faces are resized to (the paper: 256).
-        crop: side in pixels of the network's input (AlexNet 227, VGG-CNN-M 224).
+        resize: side in pixels that faces are resized to (the paper: 256), or ``auto``: crop / crop_pct.
+        crop: side in pixels of the network's input (AlexNet 227, VGG-CNN-M 224), or ``auto``: the weights' own.
         mirror: mirror half of the training faces.
-        interpolation: ``bilinear`` or ``bicubic`` (unknown in the paper).
-        preprocessing: of the network's weights.
+        interpolation: ``bilinear`` or ``bicubic`` (unknown in the paper), or ``auto``: the weights' own.
+        preprocessing: the record of the network's weights, where ``auto`` looks.
+        channels_last: memory format of the result.
 
     Raises:
         ConfigError: if the crop does not fit or the interpolation is unknown.
@@ -44,14 +45,23 @@ class BatchTransform(nn.Module):
 
     def __init__(
         self,
-        resize: int,
-        crop: int,
+        resize: int | str,
+        crop: int | str,
         mirror: bool,
         interpolation: str,
         preprocessing: Preprocessing,
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        crop = preprocessing.size if crop == "auto" else crop
+        if resize == "auto" and isinstance(crop, int):
+            resize = round(crop / preprocessing.crop_pct)
+        if interpolation == "auto":
+            interpolation = preprocessing.interpolation
+        if not isinstance(crop, int) or not isinstance(resize, int):
+            raise ConfigError(
+                f"Expected whole pixels or auto for augment.crop and resize, but got {crop!r}, {resize!r}."
+            )
         if not 0 < crop <= resize:
             raise ConfigError(f"Expected 0 < augment.crop <= augment.resize, but got crop {crop}, resize {resize}.")
         if interpolation not in _MODES:
@@ -62,6 +72,11 @@ class BatchTransform(nn.Module):
         self.register_buffer("_gain", 1 / (preprocessing.scale * std), persistent=False)
         self.register_buffer("_offset", -torch.tensor(preprocessing.mean) / std, persistent=False)
         self._matrices: dict[tuple[int, torch.device], Tensor] = {}
+
+    @property
+    def description(self) -> str:
+        """What ``auto`` came to, for the report."""
+        return f"{self.crop} of {self.resize} px, {self.interpolation}"
 
     def forward(self, groups: Sequence[Tensor], random: bool) -> Tensor:
         """Transform a batch.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fer_transfer.data.targets import Labelling, select_rows, targets_of
+from fer_transfer.data.targets import Labelling, check_votes, select_rows, targets_of
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import Faces
 
@@ -115,6 +115,7 @@ class FacesDataModule(pl.LightningDataModule):
         missing = sorted({*train, *selection} - set(faces))
         if missing:
             raise ConfigError(f"Expected prepared faces for {missing}, but runtime.faces has {sorted(faces)}.")
+        check_votes([faces[name] for name in train], labelling)
         self.train_set = self._collect(train, faces, labelling, training=True)
         self.selection_set = self._collect(selection, faces, labelling, training=False)
 

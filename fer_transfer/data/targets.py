@@ -43,18 +43,35 @@ class Labelling:
             raise ConfigError(f"Expected recipe.labelling.labels to be one of {LABELS}, but got {self.labels!r}.")
 
 
+def check_votes(faces: Sequence[Faces], labelling: Labelling) -> None:
+    """Refuse a labelling by votes where a release that may carry votes was prepared without.
+
+    Other releases (EmotiW) keep their labels: one recipe serves all stages of a plan.
+
+    Raises:
+        FacesError: naming the folders.
+    """
+    needed = labelling.labels != "release" or labelling.drop_non_faces
+    without = [f.folder for f in faces if f.votes is None and "ferplus" in f.manifest["settings"]]
+    if needed and without:
+        raise FacesError(
+            f"Expected FER+ votes in {', '.join(map(str, without))}, but there are none. "
+            "Prepare with release.ferplus=<fer2013new.csv>, or use recipe.labelling.labels=release."
+        )
+
+
 def select_rows(faces: Faces, splits: Sequence[str], labelling: Labelling, training: bool) -> NDArray[np.int64]:
     """Rows of the splits that have a target, less what the labelling drops from training; int64 [n].
 
     Raises:
-        FacesError: if votes are needed and the faces carry none, or a split is unknown.
+        FacesError: if a split is unknown.
     """
     rows = faces.rows(splits)
     keep = _hard_labels(faces, labelling.labels)[rows] != UNLABELLED
     if training and not labelling.train_on_lost:
         keep &= faces.found[rows]
-    if training and labelling.drop_non_faces and faces.name == "fer2013":
-        keep &= _votes(faces)[rows].argmax(axis=1) != FERPLUS_COLUMNS.index("NF")
+    if training and labelling.drop_non_faces and faces.votes is not None:
+        keep &= faces.votes[rows].argmax(axis=1) != FERPLUS_COLUMNS.index("NF")
     if training and labelling.drop_leaked:
         elsewhere = np.unique(faces.duplicate_of[~np.isin(faces.splits, list(splits))])
         keep &= ~np.isin(faces.duplicate_of[rows], elsewhere)
@@ -70,32 +87,23 @@ def targets_of(faces: Faces, rows: NDArray[np.int64], labels: str) -> Tensor:
         return torch.nn.functional.one_hot(
             torch.from_numpy(faces.labels[rows].astype(np.int64)), len(EXPRESSIONS)
         ).float()
-    soft = _expression_votes(faces)[rows].astype(np.float32)
+    soft = _expression_votes(faces.votes)[rows].astype(np.float32)
     return torch.from_numpy(soft / soft.sum(axis=1, keepdims=True))
 
 
 def _hard_labels(faces: Faces, labels: str) -> NDArray[np.int64]:
     """int64 [N]; UNLABELLED where the labelling gives a face none."""
-    if labels == "release" or faces.name != "fer2013":
+    votes = faces.votes
+    if labels == "release" or votes is None:
         return faces.labels.astype(np.int64)
-    votes = _votes(faces)
     if labels == "ferplus_soft":
-        expressions = _expression_votes(faces)
+        expressions = _expression_votes(votes)
         return np.where(expressions.sum(axis=1) > 0, expressions.argmax(axis=1), UNLABELLED)
     tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
     return np.where(tied, UNLABELLED, _FERPLUS_TO_EXPRESSION[votes.argmax(axis=1)])
 
 
-def _votes(faces: Faces) -> NDArray[np.uint8]:
-    if faces.votes is None:
-        raise FacesError(
-            f"Expected FER+ votes in {faces.folder}, but it holds none. "
-            "Prepare with release.ferplus=<fer2013new.csv>, or use the release's labels."
-        )
-    return faces.votes
-
-
-def _expression_votes(faces: Faces) -> NDArray[np.int64]:
+def _expression_votes(votes: NDArray[np.uint8]) -> NDArray[np.int64]:
     """int64 [N, 7], FER+ votes for the seven in canonical order."""
     order = [int(np.flatnonzero(i == _FERPLUS_TO_EXPRESSION)[0]) for i in range(len(EXPRESSIONS))]
-    return _votes(faces)[:, order].astype(np.int64)
+    return votes[:, order].astype(np.int64)

@@ -14,11 +14,11 @@ from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
 
 
-def wilson_interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(k: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval (Wilson 1927) of a share k / n, without continuity correction.
 
     Args:
-        k: successes, 0..n.
+        k: successes, 0..n; a mean over repeats need not be whole.
         n: trials. With none nothing is known, and the interval is (0, 1).
         level: confidence, above 0 and below 1.
 

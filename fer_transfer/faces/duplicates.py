@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: What the owners call the split to train on (FER-2013, EmotiW).
-TRAINING_SPLITS = ("Training", "Train")
-
 
 def duplicates(
     splits: NDArray[np.str_], labels: NDArray[np.int8], duplicate_of: NDArray[np.int32], constant: int
@@ -26,20 +23,24 @@ def duplicates(
 
     Returns:
         Plain JSON: ``faces``; ``distinct`` pictures; ``conflicting``, the number of distinct pictures that occur
-        with two or more labels; ``also_in_training``, for each other split the number of its rows whose picture also
-        stands in the training split; ``constant``.
+        with two or more labels; ``repeated``, by split the number of its rows whose picture stands in it earlier;
+        ``also_in``, for each split and each split before it in the release, the number of the former's rows whose
+        picture also stands in the latter; ``constant``.
     """
     labelled = labels >= 0
     pairs = np.unique(np.stack([duplicate_of[labelled], labels[labelled].astype(duplicate_of.dtype)]), axis=1)
     labels_of_picture = np.unique(pairs[0], return_counts=True)[1]
-    training = np.isin(splits, TRAINING_SPLITS)
-    shared = np.isin(duplicate_of, duplicate_of[training])
-    others = sorted(set(splits[~training].tolist()))
+    order = list(dict.fromkeys(splits.tolist()))
+    pictures = {split: duplicate_of[splits == split] for split in order}
     return {
         "faces": len(splits),
         "distinct": len(np.unique(duplicate_of)),
         "conflicting": int((labels_of_picture > 1).sum()),
-        "also_in_training": {split: int(shared[splits == split].sum()) for split in others},
+        "repeated": {split: len(of) - len(np.unique(of)) for split, of in pictures.items()},
+        "also_in": {
+            split: {earlier: int(np.isin(pictures[split], pictures[earlier]).sum()) for earlier in order[:i]}
+            for i, split in enumerate(order)
+        },
         "constant": constant,
     }
 
@@ -52,9 +53,10 @@ def duplicate_lines(found: dict[str, Any]) -> list[str]:
             f"exact duplicates: {found['distinct']} distinct pictures of {found['faces']} ({extra} repeat another), "
             f"{found['conflicting']} of them with conflicting labels"
         )
-    for split, count in found["also_in_training"].items():
-        if count:
-            lines.append(f"{count} faces of {split} also stand in the training split")
+        within = ", ".join(f"{split} {count}" for split, count in found["repeated"].items())
+        lines.append(f"repeated within a split: {within}")
+    for split, others in found["also_in"].items():
+        lines += [f"{count} faces of {split} also stand in {other}" for other, count in others.items() if count]
     if found["constant"]:
         lines.append(f"{found['constant']} faces are of one constant colour")
     return lines

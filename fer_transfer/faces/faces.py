@@ -11,6 +11,7 @@
 A folder appears under its name only when it is complete: it is written aside and renamed.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,10 +29,13 @@ from numpy.typing import NDArray
 
 import fer_transfer
 from fer_transfer.errors import FacesError
-from fer_transfer.faces.duplicates import TRAINING_SPLITS, duplicates
+from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 FORMAT_VERSION = 1
+
+#: What the owners call the split to train on (FER-2013, EmotiW).
+TRAINING_SPLITS = ("Training", "Train")
 
 #: Columns of ``votes.npy``: FER+'s own order (Barsoum et al. 2016, fer2013new.csv).
 FERPLUS_COLUMNS = (
@@ -129,10 +133,9 @@ def open_faces(folder: str | os.PathLike[str]) -> Faces:
         ) from None
     except ValueError as error:
         raise FacesError(f"Expected JSON in {folder / 'manifest.json'}, but got: {error}. Prepare again.") from None
-    if manifest.get("format") != FORMAT_VERSION:
-        raise FacesError(
-            f"Expected faces of format {FORMAT_VERSION} in {folder}, but got {manifest.get('format')!r}. Prepare again."
-        )
+    found = manifest.get("format") if isinstance(manifest, dict) else manifest
+    if found != FORMAT_VERSION:
+        raise FacesError(f"Expected faces of format {FORMAT_VERSION} in {folder}, but got {found!r}. Prepare again.")
     try:
         pixels = np.load(folder / "pixels.npy", mmap_mode="r")
         index = np.load(folder / "index.npy")
@@ -201,10 +204,10 @@ class FacesWriter:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._aside = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
             self._file = (self._aside / "pixels.npy").open("wb")
-            header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
-            np.lib.format.write_array_header_1_0(self._file, header)
         except OSError as error:
             raise self._disk_error(error) from None
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
+        np.lib.format.write_array_header_1_0(self._file, header)  # stays in the buffer
         return self
 
     def add(
@@ -239,8 +242,13 @@ class FacesWriter:
         except OSError as failure:
             raise self._disk_error(failure) from None
         finally:
+            self._discard()
+
+    def _discard(self) -> None:
+        """Remove what is still aside. Closing flushes, which fails once more on a full disk: there is nothing to keep."""
+        with contextlib.suppress(OSError):
             self._file.close()
-            shutil.rmtree(self._aside, ignore_errors=True)
+        shutil.rmtree(self._aside, ignore_errors=True)
 
     def _disk_error(self, error: OSError) -> FacesError:
         return FacesError(f"Cannot write faces to {self.folder}: {error}. Free space or choose another folder (out=).")

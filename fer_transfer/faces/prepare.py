@@ -35,7 +35,9 @@ def prepare(release: Release, folder: str | os.PathLike[str], console: Console |
     """
     console = console or Console(stderr=True)
     folder = Path(folder).expanduser()
-    settings = json.loads(json.dumps({**release.settings(), "sources": fingerprint(release.sources)}))
+    settings = json.loads(
+        json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
+    )
     _check_target(folder, release)
     if (faces := _current(folder, release.name, settings)) is not None:
         console.print(f"{folder} already holds these faces; nothing to do", soft_wrap=True)

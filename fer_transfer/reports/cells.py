@@ -50,18 +50,17 @@ def _as_published(percent: float) -> str:
 
 
 def score_cell(found: Score | str, level: float, selected: bool = False) -> str:
-    """Our score: one seed with k/n and interval, several as mean ± sd with k by seed."""
+    """Our score: mean (± sd over several seeds), k by seed / n, interval."""
     if isinstance(found, str):
         return found
     dagger = "†" if selected else ""
-    interval = found.interval(level)
-    if interval:
-        counts = f"{found.correct[0]}/{found.count[0]}"
-        return f"{found.percents[0]:.1f}{dagger} {counts}\n[{interval[0]:.1f}, {interval[1]:.1f}]"
+    low, high = found.interval(level)
     by_seed = ", ".join(map(str, found.correct))
     if len(found.seeds) > 2:
         by_seed = f"{min(found.correct)}..{max(found.correct)}"
-    return f"{mean_text(found.percent)}{dagger}\n{by_seed}/{max(found.count)}"
+    score = f"{mean_text(found.percent)}{dagger}"
+    separator = " " if len(found.seeds) == 1 else "\n"
+    return f"{score}{separator}{by_seed}/{max(found.count)}\n[{low:.1f}, {high:.1f}]"
 
 
 def short_cell(mean_and_sd: tuple[float, float], selected: bool = False) -> str:

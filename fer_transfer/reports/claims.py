@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import compare, mean_and_spread
-from fer_transfer.reports.results import Group, Published, Row
+from fer_transfer.reports.results import Group, Published, Row, base_plan
 from fer_transfer.reports.scores import VAL
 
 #: Claim, and the two plans of which the first should be the better one (Ng et al. 2015, sections 4 and 5).
@@ -69,6 +69,9 @@ def find(group: Group, better: str, worse: str) -> Finding:
     of_better, of_worse = ({row.seed: row for row in group.of(plan)} for plan in (better, worse))
     missing = [plan for plan, rows in ((better, of_better), (worse, of_worse)) if not rows]
     if missing:
+        several = [plan for plan in missing if any(base_plan(row.plan) == plan for row in group.rows)]
+        if several:
+            return Finding(better, worse, reason=f"{' and '.join(several)} run with several settings of its own")
         return Finding(better, worse, reason=f"{' and '.join(missing)} not run")
     seeds = tuple(sorted(of_better.keys() & of_worse.keys()))
     if not seeds:

@@ -96,7 +96,7 @@ def _score_columns(found: Score | str, level: float) -> dict[str, Any]:
     if isinstance(found, str):
         status = {"-": "no predictions"}.get(found, found)
         return dict.fromkeys(names) | {"status": status}
-    low, high = found.interval(level) or (None, None)
+    low, high = found.interval(level)
     sizes = found.count if len(set(found.count)) > 1 else found.count[:1]
     lists = (" ".join(map(str, values)) for values in (found.seeds, found.correct, sizes))
     seeds, k, n = lists

@@ -114,8 +114,11 @@ class Group:
 
     @property
     def plans(self) -> tuple[str, ...]:
-        """The paper's six, whether run or not, then any other that was run."""
-        return tuple(dict.fromkeys([*PLANS, *sorted(row.plan for row in self.rows)]))
+        """The paper's six, whether run or not (as often as with settings of its own), then any other that was run."""
+        run = sorted({row.plan for row in self.rows})
+        variants = {plan: [name for name in run if base_plan(name) == plan] for plan in PLANS}
+        others = [name for name in run if base_plan(name) not in PLANS]
+        return tuple(name for plan in PLANS for name in variants[plan] or [plan]) + tuple(others)
 
     def of(self, plan: str) -> tuple[Row, ...]:
         """The rows of a plan, by seed."""

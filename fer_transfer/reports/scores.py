@@ -44,11 +44,12 @@ class Score:
         """The same of the macro recall."""
         return mean_and_spread([100 * value for value in self.macro])
 
-    def interval(self, level: float) -> tuple[float, float] | None:
-        """Wilson's interval in percent; None for several seeds: same images, so they cannot be pooled."""
-        if len(self.seeds) > 1:
-            return None
-        low, high = wilson_interval(self.correct[0], self.count[0], level)
+    def interval(self, level: float) -> tuple[float, float]:
+        """Wilson's interval in percent; over several seeds that of the mean over the images of one seed.
+
+        The seeds answer the same images, so they are not pooled: more seeds make the mean surer, not the images more.
+        """
+        low, high = wilson_interval(sum(self.correct) / len(self.seeds), max(self.count), level)
         return 100 * low, 100 * high
 
 

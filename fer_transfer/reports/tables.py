@@ -69,7 +69,8 @@ def published_table(published: Sequence[Published], groups: Sequence[Group], lev
             found, everything, test = _ours(group, plan, level)
             rows.append((submission, f"{row.backbone}\n{plan}{mark}", paper[0], found, everything, paper[1], test))
     notes = [
-        f"Percent, k/n, Wilson {level_text(level)} interval; over several seeds mean ± standard deviation, k by seed."
+        f"Percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
+        "deviation, k by seed."
     ]
     notes += ["- : no number. Submission 4 is not shown by the paper."]
     notes += dagger_note(rows)
@@ -114,7 +115,7 @@ def plans_table(group: Group, published: Sequence[Published], level: float) -> T
         paper = [published_percent(published, backbone, plan) for backbone in _PAPER_NETWORKS.values()]
         rows.append((f"{plan}{seeds}", *paper, val, everything, macro, *fer, test))
     notes = [
-        f"Val ours: percent, k/n, Wilson {level_text(level)} interval; over several seeds mean ± standard "
+        f"Val ours: percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
         "deviation, k by seed. Macro: mean recall of the expressions, found faces. Public, Private: FER-2013's."
     ]
     return Table(

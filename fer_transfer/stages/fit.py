@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
 
 from fer_transfer.data.datamodules import FacesDataModule
+from fer_transfer.errors import ConfigError
 from fer_transfer.stages.progress import EpochLog
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
@@ -40,9 +41,9 @@ def fit(
     """
     recipe, style = module.recipe, runtime.progress_style()
     callbacks: list[pl.Callback] = [EpochLog(folder.metrics, name, len(data.train_set), style != "none")]
-    callbacks.append(ModelCheckpoint(folder.path, "last", enable_version_counter=False))
-    if recipe.keep == "best":
+    if recipe.keep == "best":  # before "last", which then holds what was best so far
         callbacks.append(_best_checkpoint(folder.path))
+    callbacks.append(ModelCheckpoint(folder.path, "last", enable_version_counter=False))
     if style == "bar":
         callbacks.append(RichProgressBar(leave=False))
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -70,6 +71,17 @@ def fit(
     if recipe.keep == "best":
         best = torch.load(folder.path / "best.ckpt", map_location="cpu", weights_only=True)
         module.load_state_dict(best["state_dict"])
+    _refuse_diverged(module, name)
+
+
+def _refuse_diverged(module: ExpressionClassifier, name: str) -> None:
+    """The loss of the last step is never seen by a further one: look at the weights themselves."""
+    broken = [n for n, tensor in module.network.state_dict().items() if not tensor.isfinite().all()]
+    if broken:
+        raise ConfigError(
+            f"Stage {name!r} diverged: {len(broken)} tensors are not finite ({', '.join(broken[:3])}). "
+            "Lower the learning rate (recipe.optimizer.lr) or clip gradients (recipe.gradient_clip=1)."
+        )
 
 
 def _best_checkpoint(folder: Path) -> ModelCheckpoint:

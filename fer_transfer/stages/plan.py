@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fer_transfer.config import plain
+from fer_transfer.config import conf_dir, plain
 from fer_transfer.errors import ConfigError
 from fer_transfer.training.recipe import Recipe, recipe_from
 
@@ -47,11 +47,23 @@ def plan_from(config: DictConfig) -> Plan:
     stages = config.plan.stages or {}
     parents = {str(name): node.get("init_from") for name, node in stages.items()}
     order = _order(config.plan.name, parents)
+    by_name = plain(config.stages) or {}
+    if unknown := sorted(set(by_name) - set(parents) - _known_stages()):
+        raise ConfigError(
+            f"Expected stages.<name> to name stages of some plan ({', '.join(sorted(_known_stages()))}), but got "
+            f"{', '.join(unknown)}."
+        )
     made = []
     for name in order:
-        common = _merged(config.recipe, config.stages.get(name, {}))
+        common = _merged(config.recipe, by_name.get(name) or {})
         made.append(Stage(name, recipe_from(_merged(common, stages[name]), name), parents[name]))
     return Plan(config.plan.name, tuple(made))
+
+
+def _known_stages() -> set[str]:
+    """Names of the stages of all plans in ``conf/plan``."""
+    plans = [OmegaConf.load(path) for path in (conf_dir() / "plan").glob("*.yaml")]
+    return {str(name) for plan in plans for name in plan.stages}
 
 
 def _merged(recipe: Any, differences: Any) -> dict[str, Any]:

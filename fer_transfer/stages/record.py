@@ -44,7 +44,8 @@ def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> di
         "seed": last.stage.recipe.seed,
         "settings_id": digest([_without_seed(plain(config.recipe)), plain(config.stages), start, used]),
         "row_id": digest([plan, chain, start, used]),
-        "settings": _settings(recipes) | {"weights": _weights_text(finished.jobs[0].stage.recipe, start)},
+        "settings": _settings(recipes)
+        | {"weights": _weights_text(finished.jobs[0].stage.recipe, start), "input": results[-1]["input"]},
         "stages": [
             {
                 "name": job.stage.name,

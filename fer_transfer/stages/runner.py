@@ -21,7 +21,8 @@ from fer_transfer.backbones.backbone import (
 )
 from fer_transfer.backbones.batch_norm import unfold
 from fer_transfer.backbones.weights import load_into, read_weights, save_weights
-from fer_transfer.config import locate
+from fer_transfer.config import build
+from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.evaluation.predictions import Predictions
@@ -34,6 +35,7 @@ from fer_transfer.stages.runtime import Runtime, environment
 from fer_transfer.stages.store import StageFolder, Store, write_json
 from fer_transfer.training.module import ExpressionClassifier, balanced_weights
 from fer_transfer.training.optim import freeze
+from fer_transfer.training.recipe import Recipe
 
 #: The paper's table reports these and nothing else; no stage may train on them.
 REPORTED = {"emotiw": ("Val", "Test")}
@@ -43,12 +45,12 @@ LoggerFactory = Callable[[str, Stage, str], Logger]  # (plan, stage, key) -> log
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with what names it: its key, its folder, its parent's folder, and what its lineage was trained on."""
+    """A stage with what names it: its key, its folder, the job it starts from, and what its lineage was trained on."""
 
     stage: Stage
     key: str
     folder: StageFolder
-    parent: StageFolder | None
+    parent: "Job | None"
     trained_on: frozenset[tuple[str, str]]
 
 
@@ -123,7 +125,7 @@ class Runner:
             key = stage_key(stage.recipe, start, digests)
             own = frozenset((name, split) for name, splits in data["train"].items() for split in splits)
             lineage = own | (parent.trained_on if parent else frozenset())
-            jobs[stage.name] = Job(stage, key, self.store.stage(key), parent.folder if parent else None, lineage)
+            jobs[stage.name] = Job(stage, key, self.store.stage(key), parent, lineage)
             for name, splits in REPORTED.items():
                 if taken := [split for split in splits if (name, split) in own]:
                     raise ConfigError(
@@ -137,7 +139,10 @@ class Runner:
         if recipe.precision == "16-mixed" and self.runtime.accelerator == "cpu":
             raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
         self._data(job, faces)
-        network = build_network(recipe.backbone, load=job.stage.init_from is None)
+        network = build_network(recipe.backbone, load=job.parent is None)
+        if job.parent is not None:
+            parent = build_network(job.parent.stage.recipe.backbone, load=False).state_dict()
+            load_into(network, parent, _skipped(recipe, network), f"stage {job.parent.stage.name!r}")
         freeze(network, recipe.frozen)
         transform = self._transform(job, network)
         try:
@@ -148,12 +153,13 @@ class Runner:
                 f"The network {recipe.backbone.name} refuses an input of {transform.crop} x {transform.crop}: "
                 f"{str(error).splitlines()[0]}. Change recipe.augment.crop or recipe.backbone.kwargs."
             ) from None
+        ExpressionClassifier(network, transform, recipe, head_patterns(network)).check_optimizer()
 
     def _data(self, job: Job, faces: Mapping[str, Faces]) -> FacesDataModule:
         recipe = job.stage.recipe
-        arguments = {k: v for k, v in recipe.data.items() if k != "_target_"}
-        module: FacesDataModule = locate(recipe.data["_target_"])(
-            **arguments,
+        module: FacesDataModule = build(
+            f"{job.stage.name}.data",
+            recipe.data,
             labelling=recipe.labelling,
             faces=faces,
             batch_size=recipe.batch_size,
@@ -161,13 +167,15 @@ class Runner:
         )
         return module
 
-    def _transform(self, job: Job, network: torch.nn.Module) -> Any:
-        augment = job.stage.recipe.augment
-        arguments = {k: v for k, v in augment.items() if k != "_target_"}
+    def _transform(self, job: Job, network: torch.nn.Module) -> BatchTransform:
         preprocessing = preprocessing_of(job.stage.recipe.backbone, network)
-        return locate(augment["_target_"])(
-            **arguments, preprocessing=preprocessing, channels_last=self.runtime.channels_last
+        transform: BatchTransform = build(
+            f"{job.stage.name}.augment",
+            job.stage.recipe.augment,
+            preprocessing=preprocessing,
+            channels_last=self.runtime.channels_last,
         )
+        return transform
 
     @contextmanager
     def _locked(self, job: Job) -> Iterator[None]:
@@ -201,7 +209,7 @@ class Runner:
     def _train(self, plan: Plan, job: Job, faces: Mapping[str, Faces]) -> None:
         started = time.perf_counter()
         recipe, folder = job.stage.recipe, job.folder
-        content = asdict(recipe) | {"init_from": job.parent.path.name if job.parent else None}
+        content = asdict(recipe) | {"init_from": job.parent.key if job.parent else None}
         write_json(folder.path / "recipe.json", content)
         # At the start of every stage: with one seed at program start, a cached first stage would change the second.
         pl.seed_everything(recipe.seed, verbose=False)
@@ -222,6 +230,7 @@ class Runner:
             "stage": job.stage.name,
             "weights_sha256": sha256,
             "initial_weights": taken,
+            "input": module.transform.description,
             "seconds": round(time.perf_counter() - started, 1),
             "environment": environment(self.runtime.accelerator),
         }
@@ -234,12 +243,11 @@ class Runner:
         recipe = job.stage.recipe
         fresh = job.parent is None
         network = build_network(recipe.backbone, load=fresh and data is not None)
-        head = head_patterns(network)
         transform = self._transform(job, network)
         taken: dict[str, Any] = {"from": initial_weights_identity(recipe.backbone) if fresh else "parent stage"}
         if data is not None and job.parent is not None:
-            skip = [*recipe.skip_weights, *(head if recipe.head == "reset" else [])]
-            loaded = load_into(network, read_weights(job.parent.weights), skip, str(job.parent.weights))
+            weights = job.parent.folder.weights
+            loaded = load_into(network, read_weights(weights), _skipped(recipe, network), str(weights))
             taken |= {"tensors": len(loaded.taken), "skipped": loaded.skipped}
         if data is not None and fresh and recipe.batch_norm == "unfold":
             taken["unfolded"] = unfold(network, transform(_sample(data), random=False))
@@ -247,8 +255,8 @@ class Runner:
         if self.runtime.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         balanced = data is not None and recipe.class_weights == "balanced"
-        weights = balanced_weights(data.train_set.targets) if data is not None and balanced else None
-        return ExpressionClassifier(network, transform, recipe, head, weights), taken
+        class_weights = balanced_weights(data.train_set.targets) if data is not None and balanced else None
+        return ExpressionClassifier(network, transform, recipe, head_patterns(network), class_weights), taken
 
     def _predict(self, job: Job, faces: Mapping[str, Faces], module: ExpressionClassifier | None = None) -> None:
         """Write the predictions that are not there yet, of every split that the stage's lineage was not trained on."""
@@ -272,6 +280,11 @@ def predicted_splits(job: Job, faces: Mapping[str, Faces]) -> list[tuple[Faces, 
         for split in of_release.evaluation_splits
         if (name, split) not in job.trained_on
     ]
+
+
+def _skipped(recipe: Recipe, network: torch.nn.Module) -> list[str]:
+    """Patterns of names in which a child may differ from its parent."""
+    return [*recipe.skip_weights, *(head_patterns(network) if recipe.head == "reset" else [])]
 
 
 def _sample(data: FacesDataModule, count: int = 256) -> tuple[torch.Tensor, ...]:

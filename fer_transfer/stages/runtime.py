@@ -38,6 +38,10 @@ class Runtime:
     progress: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.progress not in ("auto", "bar", "lines", "none"):
+            raise ConfigError(f"Expected runtime.progress to be auto, bar, lines or none, but got {self.progress!r}.")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"Expected runtime.threads to be at least 1 or null, but got {self.threads}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"Expected runtime.device to be auto, cpu or cuda, but got {self.device!r}.")
         if self.device == "cuda" and not torch.cuda.is_available():

@@ -1,7 +1,7 @@
 """The one LightningModule: a network, the batch transform of its weights, and a recipe."""
 
+import math
 from collections.abc import Callable
-from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from fer_transfer.config import locate
+from fer_transfer.config import bind, build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FaceBatch
+from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.training.optim import parameter_groups
 from fer_transfer.training.recipe import Recipe
@@ -82,9 +83,7 @@ class ExpressionClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The recipe's optimiser over backbone and head groups; its schedule advances with every step."""
-        arguments = {k: v for k, v in self.recipe.optimizer.items() if k != "_target_"}
-        groups = parameter_groups(self.network, self.head, arguments["lr"], self.recipe.head_multiplier)
-        optimizer: torch.optim.Optimizer = locate(self.recipe.optimizer["_target_"])(groups, **arguments)
+        optimizer = self._optimizer()
         steps = int(self.trainer.estimated_stepping_batches) / self.recipe.epochs
         schedule = self._schedule()
         scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -92,9 +91,31 @@ class ExpressionClassifier(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def _optimizer(self) -> torch.optim.Optimizer:
+        rate = self.recipe.optimizer["lr"]
+        groups = parameter_groups(self.network, self.head, rate, self.recipe.head_multiplier)
+        optimizer: torch.optim.Optimizer = build("optimizer", self.recipe.optimizer, params=groups)
+        return optimizer
+
     def _schedule(self) -> Callable[[float, int], float]:
-        arguments = {k: v for k, v in self.recipe.scheduler.items() if k != "_target_"}
-        return partial(locate(self.recipe.scheduler["_target_"]), **arguments)
+        return bind("scheduler", self.recipe.scheduler, ("epoch", "epochs"))
+
+    def check_optimizer(self) -> None:
+        """Build the optimiser and ask the schedule for its ends, to find out before training.
+
+        Raises:
+            ConfigError: if a value is refused, or the schedule gives no finite number.
+        """
+        try:
+            self._optimizer()
+            schedule, epochs = self._schedule(), self.recipe.epochs
+            multipliers = [float(schedule(epoch, epochs)) for epoch in (0.0, epochs / 2, float(epochs))]
+        except ConfigError:
+            raise
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise ConfigError(f"The optimizer or scheduler of the recipe refuses its values: {error}.") from None
+        if not all(map(math.isfinite, multipliers)):
+            raise ConfigError(f"Expected finite multipliers from {self.recipe.scheduler}, but got {multipliers}.")
 
 
 def balanced_weights(targets: Tensor) -> Tensor:

@@ -1,14 +1,11 @@
 """The recipe: everything that can change the trained weights of a stage, typed, with nothing else in it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from fer_transfer.backbones.backbone import BackboneRecipe
-from fer_transfer.config import check_target
+from fer_transfer.config import check_target, typed
 from fer_transfer.data.targets import Labelling
 from fer_transfer.errors import ConfigError
 
@@ -80,28 +77,31 @@ _CHOICES = {
 }
 
 
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": (lambda v: v >= 1, "at least 1"),
+    "batch_size": (lambda v: v >= 2, "at least 2"),  # a batch of one breaks batch normalisation
+    "seed": (lambda v: 0 <= v < 2**32, "0 to 2**32 - 1"),
+    "head_multiplier": (lambda v: v >= 0, "at least 0"),
+    "label_smoothing": (lambda v: 0 <= v <= 1, "0 to 1"),
+    "gradient_clip": (lambda v: v is None or v > 0, "null or above 0"),
+}
+
+
 def recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
     """Check and type a composed recipe.
 
     Raises:
         ConfigError: on a misspelt or missing key, a wrong type, or a target whose signature does not fit.
     """
-    try:
-        typed = OmegaConf.merge(OmegaConf.structured(Recipe), dict(content))
-        recipe = OmegaConf.to_object(typed)
-    except (OmegaConfBaseException, ConfigError) as error:
-        key = getattr(error, "full_key", None)
-        first = (f"{key}: " if key else "") + str(error).splitlines()[0]
-        raise ConfigError(f"The recipe of stage {stage!r} is wrong: {first} (see fer-train --cfg job).") from None
-    assert isinstance(recipe, Recipe)
+    recipe = typed(Recipe, content, f"The recipe of stage {stage!r}")
     for key, allowed in _CHOICES.items():
         if getattr(recipe, key) not in allowed:
             raise ConfigError(
                 f"Expected {key} of stage {stage!r} to be one of {allowed}, but got {getattr(recipe, key)!r}."
             )
-    for key in ("epochs", "batch_size"):
-        if getattr(recipe, key) < 1:
-            raise ConfigError(f"Expected {key} of stage {stage!r} to be at least 1, but got {getattr(recipe, key)}.")
+    for key, (accepts, expected) in _RANGES.items():
+        if not accepts(getattr(recipe, key)):
+            raise ConfigError(f"Expected {key} of stage {stage!r} to be {expected}, but got {getattr(recipe, key)}.")
     for key, supplied in _SUPPLIED.items():
         check_target(f"{stage}.{key}", getattr(recipe, key), supplied)
     if "lr" not in recipe.optimizer:

@@ -75,7 +75,12 @@ def test_the_real_file(shared_data: Path, tmp_path: Path) -> None:  # slow: 94 M
         "faces": 35887,
         "distinct": 34034,
         "conflicting": 57,
-        "also_in_training": {"PrivateTest": 288, "PublicTest": 280},
+        "repeated": {"Training": 1236, "PublicTest": 26, "PrivateTest": 17},
+        "also_in": {
+            "Training": {},
+            "PublicTest": {"Training": 280},
+            "PrivateTest": {"Training": 288, "PublicTest": 44},
+        },
         "constant": 12,
     }
     assert faces.pixels[0, 0, :4].tolist() == [70, 80, 82, 72] and faces.pixels[-1, -1, -2:].tolist() == [199, 201]

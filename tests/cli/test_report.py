@@ -86,13 +86,15 @@ def test_numbers_agree_with_scikit_learn_and_statsmodels(store):
         assert line["n"] == str(keep.sum()) and line["published_k"] == ("201" if over == "found" else "")
 
 
-def test_several_seeds_give_mean_and_sample_deviation_without_an_interval(store):
+def test_several_seeds_give_mean_sample_deviation_and_the_interval_of_the_mean(store):
     table = lines(make(store) / "table.csv")
     (line,) = (
         x for x in table if (x["plan"], x["split"], x["over"], x["status"]) == ("emotiw", "emotiw/Val", "found", "run")
     )
     percents = [100 * int(k) / 429 for k in line["k"].split()]
-    assert line["seeds"] == "0 1" and line["low"] == line["high"] == ""
+    assert line["seeds"] == "0 1"
+    low, high = proportion_confint(np.mean([int(k) for k in line["k"].split()]), 429, method="wilson")
+    assert (float(line["low"]), float(line["high"])) == pytest.approx((100 * low, 100 * high), abs=1e-4)
     assert float(line["percent"]) == pytest.approx(np.mean(percents), abs=1e-4)
     assert float(line["sd"]) == pytest.approx(np.std(percents, ddof=1), abs=1e-4)
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_transfer.data.targets import LABELS, Labelling, select_rows, targets_of
+from fer_transfer.data.targets import LABELS, Labelling, check_votes, select_rows, targets_of
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import FERPLUS_COLUMNS, Faces
 from fer_transfer.labels import EXPRESSIONS
@@ -37,7 +37,7 @@ def faces_of(votes=None, labels=None, splits=None, found=None, duplicate_of=None
         found=np.array(found if found is not None else [True] * count),
         duplicate_of=np.array(duplicate_of if duplicate_of is not None else range(count), np.int32),
         votes=None if votes is None else np.array(votes, np.uint8),
-        manifest={"name": name},
+        manifest={"name": name, "settings": {"ferplus": votes is not None} if name == "fer2013" else {}},
     )
 
 
@@ -156,7 +156,8 @@ def test_a_release_that_has_no_votes_keeps_its_labels(labels):
 )
 def test_votes_that_were_never_joined(labelling):
     with pytest.raises(FacesError, match=r"somewhere.*release\.ferplus"):
-        select_rows(faces_of(labels=[0]), ["Training"], labelling, True)
+        check_votes([faces_of(labels=[0])], labelling)
+    check_votes([faces_of(labels=[0])], Labelling())
 
 
 def test_misspelt_labels():

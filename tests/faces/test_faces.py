@@ -4,6 +4,8 @@ import errno
 import io
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -192,14 +194,20 @@ def test_duplicates_are_counted(tmp_path: Path) -> None:
         "faces": 9,
         "distinct": 4,
         "conflicting": 1,  # picture 0; a withheld label conflicts with none
-        "also_in_training": {"PrivateTest": 1, "PublicTest": 2},
+        "repeated": {"Training": 1, "PublicTest": 1, "PrivateTest": 0},
+        "also_in": {
+            "Training": {},
+            "PublicTest": {"Training": 2},
+            "PrivateTest": {"Training": 1, "PublicTest": 1},
+        },
         "constant": 1,
     }
     lines = duplicate_lines(found)
     assert (
         lines[0] == "exact duplicates: 4 distinct pictures of 9 (5 repeat another), 1 of them with conflicting labels"
     )
-    assert "2 faces of PublicTest also stand in the training split" in lines and len(lines) == 4
+    assert "2 faces of PublicTest also stand in Training" in lines
+    assert "1 faces of PrivateTest also stand in PublicTest" in lines and len(lines) == 6
     clean = write(tmp_path / "u", [(0, "Train", 0), (1, "Val", 0)]).manifest["duplicates"]
     assert duplicate_lines(clean) == []
 
@@ -215,3 +223,23 @@ def test_folders_that_are_no_faces(tmp_path: Path) -> None:
         (damaged / name).write_text(content)
         with pytest.raises(FacesError, match=r"[Pp]repare"):
             open_faces(damaged)
+
+
+def test_a_disk_that_is_really_full_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on file sizes fails as a full disk does: at a flush, and again when the file is closed."""
+    script = (
+        "import resource, signal, sys, numpy as np\n"
+        "from fer_transfer.errors import FacesError\n"
+        "from fer_transfer.faces.faces import FacesWriter\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "try:\n"
+        "    with FacesWriter(sys.argv[1], 't', (48, 48), 100) as writer:\n"
+        "        for i in range(100):\n"
+        "            writer.add(np.full((48, 48), i, np.uint8), str(i), 'Train', 0)\n"
+        "except FacesError as error:\n"
+        "    print('FacesError:', error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "t")], capture_output=True, text=True)
+    assert "FacesError: Cannot write faces" in done.stdout, done.stderr
+    assert list(tmp_path.iterdir()) == []

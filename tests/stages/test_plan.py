@@ -40,6 +40,11 @@ def test_another_optimizer_for_one_stage_replaces_the_group():
         ("plan.stages.fer.init_from=emotiw", "cycle"),
         ("plan.stages.emotiw.init_from=null", "end in one stage"),
         ("recipe.augment._target_=nowhere.Nothing", "importable"),
+        ("++stages.emotiv.epochs=1", "emotiv"),
+        ("recipe.seed=-1", "seed"),
+        ("recipe.label_smoothing=2", "0 to 1"),
+        ("recipe.batch_size=1", "at least 2"),
+        ("recipe.gradient_clip=-1", "above 0"),
     ],
 )
 def test_wrong_plans_name_what_is_wrong(override, message):

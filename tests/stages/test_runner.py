@@ -17,6 +17,7 @@ from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.faces import open_faces
 from fer_transfer.stages.progress import EpochLog, read_metrics
 from fer_transfer.stages.store import Store
+from fer_transfer.training.module import ExpressionClassifier
 
 
 def run(tiny, *overrides):
@@ -82,6 +83,28 @@ def test_resumed_stage_equals_an_uninterrupted_one(tiny, tmp_path, monkeypatch):
     rows, other = (read_metrics(f.jobs[-1].folder.metrics) for f in (whole, resumed))
     assert [r["train_loss"] for r in rows] == [r["train_loss"] for r in other]
     assert [int(r["epoch"]) for r in other] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_resuming_keeps_the_best_epoch_so_far(tiny, tmp_path, monkeypatch, seed):
+    overrides = ["plan=emotiw", "recipe.epochs=4", "recipe.keep=best", f"recipe.seed={seed}"]
+    whole = run(tiny, *overrides)
+    scores = [float(row["selection_accuracy"]) for row in read_metrics(whole.jobs[-1].folder.metrics)]
+    after_best = scores.index(max(scores)) + 1  # killed in the epoch after the best one
+    original = EpochLog.on_train_epoch_end
+
+    def interrupted(self, trainer, module):
+        if trainer.current_epoch == after_best:
+            raise OSError("killed")
+        original(self, trainer, module)
+
+    monkeypatch.setattr(EpochLog, "on_train_epoch_end", interrupted)
+    other = [*overrides, f"runtime.store={tmp_path / 'other'}"]
+    if after_best < 4:
+        with pytest.raises(StoreError, match="killed"):
+            run(tiny, *other)
+    monkeypatch.undo()
+    assert equal(weights(whole), weights(run(tiny, *other)))
 
 
 def test_damaged_checkpoint_starts_again(tiny):
@@ -154,6 +177,18 @@ def test_changed_weights_in_the_store_are_noticed(tiny):
         (["recipe.frozen=[nothing.*]"], ConfigError, "match a parameter"),
         (["+plan.stages.emotiw.data.train.unknown=[Train]"], ConfigError, "runtime.faces"),
         (["recipe.backbone.name=vit_tiny_patch16_224"], ConfigError, "refuses an input"),
+        (["recipe.optimizer.lr=-1"], ConfigError, "learning rate"),
+        (["recipe.optimizer.weight_decay=much"], ConfigError, "optimizer or scheduler"),
+        (["recipe.scheduler.every=0"], ConfigError, "optimizer or scheduler"),
+        (["recipe.augment.resize=big"], ConfigError, "whole pixels"),
+        (["recipe.precision=16-mixed", "runtime.device=cpu"], ConfigError, "GPU"),
+        (["runtime.threads=0"], ConfigError, "threads"),
+        (["runtime.progress=bars"], ConfigError, "progress"),
+        (
+            ["plan=fer28_emotiw", "++stages.emotiw.backbone.name=test_convnext"],
+            WeightsError,
+            "stage 'fer' does not fit",
+        ),
     ],
 )
 def test_bad_input_stops_before_training(tiny, tmp_path, overrides, error, message):
@@ -166,6 +201,19 @@ def test_bad_input_stops_before_training(tiny, tmp_path, overrides, error, messa
 def test_diverging_stage_says_so_and_is_not_finished(tiny, tmp_path):
     with pytest.raises(ConfigError, match="learning rate"):
         run(tiny, "plan=emotiw", "recipe.optimizer.lr=1e30")
+    assert not list((tmp_path / "store").glob("*/result.json"))
+
+
+def test_weights_that_diverge_in_the_last_step_are_not_kept(tiny, tmp_path, monkeypatch):
+    original = ExpressionClassifier.on_train_epoch_end
+
+    def broken(self):
+        original(self)
+        next(self.network.parameters()).data.fill_(float("nan"))
+
+    monkeypatch.setattr(ExpressionClassifier, "on_train_epoch_end", broken)
+    with pytest.raises(ConfigError, match="diverged"):
+        run(tiny, "plan=emotiw", "recipe.epochs=1")
     assert not list((tmp_path / "store").glob("*/result.json"))
 
 
