@@ -96,6 +96,7 @@ def head_patterns(network: nn.Module) -> list[str]:
     return [f"{name}.*" for name in names]
 
 
+_INTERPOLATIONS = ("bilinear", "bicubic")
 _RECORD = ("mean", "std", "scale", "input_size", "crop_pct", "interpolation")
 
 
@@ -111,6 +112,8 @@ def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessin
     try:
         if unknown := sorted(set(own) - set(_RECORD)):
             raise KeyError(*unknown)
+        if own.get("interpolation", "bilinear") not in _INTERPOLATIONS:
+            raise ValueError(f"interpolation {own['interpolation']!r} is none of {_INTERPOLATIONS}")
         mean, std = (tuple(float(v) for v in record[key]) for key in ("mean", "std"))
         scale, crop_pct = float(record.get("scale", 255.0)), float(record.get("crop_pct") or 0.875)
         size = int(record["input_size"][-1])
@@ -125,7 +128,7 @@ def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessin
             f"crop_pct, but got mean {mean}, std {std}, scale {scale}, size {size}, crop_pct {crop_pct}."
         )
     interpolation = record.get("interpolation")
-    known = interpolation if interpolation in ("bilinear", "bicubic") else "bilinear"
+    known = interpolation if interpolation in _INTERPOLATIONS else "bilinear"  # timm also has "random"
     return Preprocessing(mean, std, scale, size, crop_pct, known)
 
 

@@ -126,3 +126,11 @@ def test_nothing_of_it_is_kept_with_the_weights():
 def test_wrong_settings(resize, crop, mode, message):
     with pytest.raises(ConfigError, match=message):
         BatchTransform(resize, crop, True, mode, IMAGENET)
+
+
+def test_auto_takes_sizes_and_interpolation_from_the_record_of_the_weights():
+    record = Preprocessing((0.5,), (0.5,), size=30, crop_pct=0.9, interpolation="bicubic")
+    transform = BatchTransform("auto", "auto", False, "auto", record)
+    assert (transform.crop, transform.resize, transform.interpolation) == (30, 33, "bicubic")
+    assert transform.description == "30 of 33 px, bicubic"
+    assert BatchTransform("auto", 20, False, "bilinear", record).resize == 22
