@@ -6,6 +6,8 @@ Every table carries the caveats of its faces, and what the paper leaves unknown 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from fer_transfer.evaluation.metrics import confusion_matrix, recall_per_class
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.labels import EXPRESSIONS, PAPER_ORDER
@@ -25,6 +27,7 @@ from fer_transfer.reports.results import Group, Published, Row, base_plan
 from fer_transfer.reports.scores import TEST, VAL, score
 
 _PAPER_NETWORKS = {"AlexNet": "bvlc_alexnet", "VGG-CNN-M": "vgg_cnn_m_2048"}
+_IN_PAPER_ORDER = tuple(EXPRESSIONS.index(name) for name in PAPER_ORDER)
 _FER_SPLITS = ("fer2013/PublicTest", "fer2013/PrivateTest")
 
 
@@ -141,6 +144,31 @@ def _short_accuracy(rows: Sequence[Row], split: str) -> str:
     return found if isinstance(found, str) else short_cell(found.percent, is_selected(rows, split))
 
 
+def recalls_table(group: Group) -> Table | None:
+    """Recall of each expression on Val, found faces, mean over seeds; None where no plan has labelled predictions.
+
+    A network that never says Disgust shows here and hides in the accuracy.
+    """
+    rows, counts = [], None
+    for plan in group.plans:
+        of_plan = [row.predictions[VAL].only_found() for row in group.of(plan) if VAL in row.predictions]
+        matrices = [confusion_matrix(p.labels, p.predicted) for p in of_plan if len(p) and p.labelled]
+        if matrices:
+            counts = matrices[0].sum(axis=1)
+            recall = np.mean([recall_per_class(matrix) for matrix in matrices], axis=0)
+            rows.append((plan, *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in _IN_PAPER_ORDER)))
+    if counts is None:
+        return None
+    columns = (f"{EXPRESSIONS[i]}\nn {counts[i]}" for i in _IN_PAPER_ORDER)
+    return Table(
+        f"Recall in percent by expression with {group.backbone}, settings {group.settings_id[:8]}",
+        group.caveats,
+        ("Plan", *columns),
+        tuple(rows),
+        ("Val, found faces, mean over seeds. Confusion matrices by row: confusion/ and table.md.",),
+    )
+
+
 def claims_table(group: Group, published: Sequence[Published], level: float) -> Table:
     """Whether the paper's claims show in a group, each with its difference and p."""
     rows = []
@@ -181,13 +209,12 @@ def confusion_table(row: Row, split: str, level: float) -> Table | None:
         return None
     matrix = confusion_matrix(predictions.labels, predictions.predicted)
     recall = recall_per_class(matrix)
-    order = [EXPRESSIONS.index(name) for name in PAPER_ORDER]
     rows = []
-    for truth in order:
+    for truth in _IN_PAPER_ORDER:
         n, k = int(matrix[truth].sum()), int(matrix[truth, truth])
         low, high = wilson_interval(k, n, level)
         share = f"{100 * recall[truth]:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "-"
-        rows.append((EXPRESSIONS[truth], *(str(matrix[truth, column]) for column in order), str(n), share))
+        rows.append((EXPRESSIONS[truth], *(str(matrix[truth, column]) for column in _IN_PAPER_ORDER), str(n), share))
     return Table(
         f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}: {split}, found faces",
         row.caveats,
@@ -197,13 +224,15 @@ def confusion_table(row: Row, split: str, level: float) -> Table | None:
 
 
 def main_tables(groups: Sequence[Group], published: Sequence[Published], level: float, with_paper: bool) -> list[Table]:
-    """The paper's rows (unless left out), then for each group its plans and claims.
+    """The paper's rows (unless left out), then for each group its plans, recalls and claims.
 
     A group whose only plan is not one of a claim has no claims table worth printing, and so none.
     """
     tables = [published_table(published, groups, level)] if with_paper else []
     for group in groups:
         tables.append(plans_table(group, published, level))
+        if (recalls := recalls_table(group)) is not None:
+            tables.append(recalls)
         if any(find(group, better, worse).points for _, better, worse in CLAIMS):
             tables.append(claims_table(group, published, level))
     return tables

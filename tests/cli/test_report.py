@@ -20,6 +20,7 @@ from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.labels import EXPRESSIONS, PAPER_ORDER
 from fer_transfer.reports.results import load_groups
+from fer_transfer.reports.tables import recalls_table
 
 _MAIN = "from fer_transfer.cli.report import main; main()"
 
@@ -206,3 +207,15 @@ def test_making_a_report_needs_no_torch(store, tmp_path):
     code = "import sys; from fer_transfer.cli.report import main; main(); assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_recalls_by_expression_agree_with_scikit_learn(store):
+    (group,) = (g for g in load_groups(store) if g.backbone == "mobilenetv2_100")
+    table = recalls_table(group)
+    shown = {row[0]: row[1:] for row in table.rows}
+    order = [EXPRESSIONS.index(name) for name in PAPER_ORDER]
+    for plan, cells in shown.items():
+        found = [row.predictions["emotiw/Val"].only_found() for row in group.of(plan)]
+        recalls = [recall_score(p.labels, p.predicted, average=None, labels=order) for p in found]
+        assert cells == tuple(f"{100 * value:.0f}" for value in np.mean(recalls, axis=0))
+    assert set(shown) == {"emotiw", "fer28_emotiw", "fer32"} and SYNTHETIC in " ".join(table.caveats)
