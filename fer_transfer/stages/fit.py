@@ -51,6 +51,8 @@ def fit(
         # Batches are made by one indexing call each: worker processes would only cost.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")  # Lightning's own use of torch
+        warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # frozen batch normalisation
+        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # values are logged by epoch
         warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
         trainer = pl.Trainer(
             accelerator=runtime.accelerator,
