@@ -8,12 +8,11 @@ from omegaconf import DictConfig
 
 from fer_transfer.backbones.backbone import initial_weights_identity
 from fer_transfer.config import plain
+from fer_transfer.reports.results import RECORD_VERSION
 from fer_transfer.stages.key import digest
 from fer_transfer.stages.runner import FinishedPlan, predicted_splits
 from fer_transfer.stages.store import Store
 from fer_transfer.training.recipe import Recipe
-
-RECORD_VERSION = 1
 
 
 def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> dict[str, Any]:

@@ -86,9 +86,12 @@ class Runner:
         faces = self._open_faces(plan)
         jobs = self._jobs(plan, faces)
         self._say(f"{plan.name}: {len(jobs)} stage{'s' if len(jobs) > 1 else ''}")
+        missing = [job for job in jobs if job.folder.result() is None]  # reads the weights to check them: once
         for job in jobs:
-            self._say(f"  {job.stage.name} {job.key} {self._state(job)}")
-        missing = [job for job in jobs if job.folder.result() is None]
+            state = (
+                "in the store" if job not in missing else "to resume" if job.folder.checkpoint.exists() else "to train"
+            )
+            self._say(f"  {job.stage.name} {job.key} {state}")
         for job in missing:
             self._check(job, faces)
         for job in missing:
@@ -99,12 +102,6 @@ class Runner:
     def _say(self, text: str) -> None:
         if self.runtime.progress != "none":
             print(text, flush=True)
-
-    @staticmethod
-    def _state(job: Job) -> str:
-        if job.folder.result() is not None:
-            return "in the store"
-        return "to resume" if job.folder.checkpoint.exists() else "to train"
 
     def _open_faces(self, plan: Plan) -> dict[str, Faces]:
         """Faces that the plan needs, and those that are there to be predicted."""
