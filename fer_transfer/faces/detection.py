@@ -1,7 +1,13 @@
-"""Finding faces in a frame: what a detector does, and OpenCV's Viola-Jones cascade (Viola & Jones 2001)."""
+"""Finding faces in a frame: OpenCV's Viola-Jones cascades (Viola & Jones 2001) and YuNet (Wu et al. 2023).
 
+Both answer with boxes and scores. A score only orders the boxes of one detector: 0.5 means one thing for Viola-Jones
+and another for YuNet. Whether a box holds a face at all is for the landmarks' fit score to say.
+"""
+
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -9,20 +15,42 @@ from numpy.typing import NDArray
 
 from fer_transfer.errors import ConfigError
 
-Boxes = NDArray[np.int32]
+Frame = NDArray[np.uint8]
+Boxes = NDArray[np.float32]
+Profile = Literal["always", "fallback", "never"]
+
+FRONTAL = "haarcascade_frontalface_default.xml"
+PROFILE = "haarcascade_profileface.xml"  # knows faces turned to one side only, so the mirrored frame is searched too
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The faces found in one frame, best score first.
+
+    Attributes:
+        boxes: float32 [K, 4]: x, y of the top left corner, width, height, in pixels of the frame. A box may reach
+            beyond the frame. K is 0 where no face was found.
+        scores: float32 [K], 0..1; what it measures is the detector's to say.
+    """
+
+    boxes: Boxes
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.scores)
 
 
 class Detector(Protocol):
-    """Anything that finds the boxes of faces."""
+    """Anything that finds the boxes of faces. It can be pickled, to travel to the workers of a pool."""
 
-    def detect(self, image: NDArray[np.uint8]) -> Boxes:
-        """Boxes of the faces in a picture.
+    def detect(self, frame: Frame) -> Detections:
+        """Boxes of the faces in a frame.
 
         Args:
-            image: uint8 [H, W], grey, 0..255.
+            frame: uint8 [H, W, 3], BGR, 0..255.
 
         Returns:
-            int32 [K, 4]: x, y of the top left corner, width, height, in pixels; K is 0 where no face was found.
+            The boxes, best score first; none is no error.
         """
 
     def settings(self) -> dict[str, Any]:
@@ -30,62 +58,224 @@ class Detector(Protocol):
 
 
 class ViolaJones:
-    """OpenCV's frontal face cascade, as shipped in its package (``haarcascade_frontalface_default.xml``).
+    """OpenCV's cascades, as shipped in its package: frontal faces, and profiles turned to either side.
+
+    The score is ``hits / (hits + 3 * neighbours)``: how many windows of slightly different place and size called it
+    a face, a quarter where they were just enough, near 1 for a clear, large face.
+
+    Answers that overlap (see ``merge``) become one box, the one with the most hits, with the hits of all.
 
     Args:
-        smallest: least side of a box as a share of the shorter side of the picture. Small boxes are mostly false,
+        smallest: least side of a box as a share of the shorter side of the frame. Small boxes are mostly false,
             and looking for them takes most of the time.
         step: ratio of one box size to the next.
         neighbours: how many overlapping hits make a face; more means fewer false boxes and more lost faces.
+        profile: search for profiles "always" (as Ng et al. 2015 may have; about three times the time), as a "fallback"
+            where no frontal face was found, or "never".
 
     Raises:
         ConfigError: if an option is out of range, or this OpenCV has no cascades (version 5, or no data files).
 
-    >>> ViolaJones().detect(np.full((64, 64), 128, np.uint8)).shape
-    (0, 4)
+    >>> len(ViolaJones().detect(np.full((64, 64, 3), 128, np.uint8)))
+    0
     """
 
-    def __init__(self, smallest: float = 0.15, step: float = 1.1, neighbours: int = 5) -> None:
-        if not 0 < smallest < 1 or not step > 1 or neighbours < 1:
+    def __init__(
+        self, smallest: float = 0.15, step: float = 1.1, neighbours: int = 5, profile: Profile = "fallback"
+    ) -> None:
+        if not 0 < smallest < 1 or not step > 1 or neighbours < 1 or profile not in ("always", "fallback", "never"):
             raise ConfigError(
-                "Expected 0 < smallest < 1, step > 1 and neighbours >= 1 for the Viola-Jones detector, "
-                f"but got smallest={smallest}, step={step}, neighbours={neighbours}. Change release.detector."
+                "Expected 0 < smallest < 1, step > 1, neighbours >= 1 and profile always, fallback or never for the "
+                f"Viola-Jones detector, but got smallest={smallest}, step={step}, neighbours={neighbours}, "
+                f"profile={profile}. Change the detector's options."
             )
-        self.smallest, self.step, self.neighbours = smallest, step, neighbours
-        self.cascade = "haarcascade_frontalface_default.xml"
-        self._classifier = _load(self.cascade)
+        self.smallest, self.step, self.neighbours, self.profile = smallest, step, neighbours, profile
+        self._cascades: dict[str, Any] = {}
+        for name in (FRONTAL,) if profile == "never" else (FRONTAL, PROFILE):
+            self._cascade(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cascades": {}}  # OpenCV's objects do not pickle
 
     def settings(self) -> dict[str, Any]:
-        """Cascade, options, and OpenCV's version, for its results differ a little from version to version."""
+        """Cascades, options, and OpenCV's version, for its results differ a little from version to version."""
         return {
             "detector": "Viola-Jones",
-            "cascade": self.cascade,
+            "cascades": [FRONTAL] if self.profile == "never" else [FRONTAL, PROFILE],
+            "profile": self.profile,
             "smallest": self.smallest,
             "step": self.step,
             "neighbours": self.neighbours,
             "opencv": cv2.__version__,
         }
 
-    def detect(self, image: NDArray[np.uint8]) -> Boxes:
-        """Square boxes of frontal faces, in no particular order; see ``Detector.detect``."""
-        side = max(1, round(self.smallest * min(image.shape)))
-        boxes = self._classifier.detectMultiScale(image, self.step, self.neighbours, minSize=(side, side))
-        return np.asarray(boxes, np.int32).reshape(-1, 4)
+    def detect(self, frame: Frame) -> Detections:
+        """Square boxes from above the brows to the chin; see ``Detector.detect``."""
+        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        boxes, hits = self._search(FRONTAL, grey)
+        if self.profile == "always" or (self.profile == "fallback" and not len(hits)):
+            left, left_hits = self._search(PROFILE, grey)
+            right, right_hits = self._search(PROFILE, cv2.flip(grey, 1))
+            right[:, 0] = grey.shape[1] - right[:, 0] - right[:, 2]
+            boxes = np.concatenate([boxes, left, right])
+            hits = np.concatenate([hits, left_hits, right_hits])
+        boxes, hits = merge(boxes, hits)
+        return Detections(boxes, hits / (hits + 3 * self.neighbours))
+
+    def _search(self, cascade: str, grey: NDArray[np.uint8]) -> tuple[Boxes, NDArray[np.float32]]:
+        """Boxes float32 [K, 4] and hits float32 [K] of one cascade, in an order that does not depend on threads."""
+        side = max(1, round(self.smallest * min(grey.shape)))
+        found, hits = self._cascade(cascade).detectMultiScale2(grey, self.step, self.neighbours, minSize=(side, side))
+        boxes = np.asarray(found, np.float32).reshape(-1, 4)
+        order = np.lexsort(boxes.T)
+        return boxes[order], np.asarray(hits, np.float32).reshape(-1)[order]
+
+    def _cascade(self, name: str) -> Any:
+        if name not in self._cascades:
+            self._cascades[name] = _load_cascade(name)
+        return self._cascades[name]
 
 
-def _load(cascade: str) -> Any:
+def _load_cascade(name: str) -> Any:
     data, kind = getattr(cv2, "data", None), getattr(cv2, "CascadeClassifier", None)
-    path = Path(data.haarcascades) / cascade if data else Path(cascade)
+    path = Path(data.haarcascades) / name if data else Path(name)
     classifier = kind(str(path)) if kind and path.exists() else None
     if classifier is None or classifier.empty():
         raise ConfigError(
-            f"Expected OpenCV 4 with its cascade {cascade}, but version {cv2.__version__} has none at {path}. "
+            f"Expected OpenCV 4 with its cascade {name}, but version {cv2.__version__} has none at {path}. "
             "Install opencv-contrib-python>=4.10,<5 and no other OpenCV package."
         )
     return classifier
 
 
-def largest(boxes: Boxes) -> tuple[int, int, int, int] | None:
+def merge(boxes: Boxes, weights: NDArray[np.float32]) -> tuple[Boxes, NDArray[np.float32]]:
+    """Make one box of those that overlap: intersection at least 0.4 of the union, or 0.7 of the smaller box.
+
+    The box of the greatest weight stands for all that overlap it, and gets their weights. The second condition joins
+    a mouth or an eye taken for a face to the face around it.
+
+    Args:
+        boxes: float32 [K, 4], x, y, width, height.
+        weights: float32 [K], for instance hits.
+
+    Returns:
+        boxes float32 [M, 4] and weights float32 [M], greatest weight first; of equals the one that came first.
+
+    >>> boxes = np.array([[0, 0, 10, 10], [1, 0, 10, 10], [50, 0, 10, 10]], np.float32)
+    >>> [part.tolist() for part in merge(boxes, np.array([3, 5, 7], np.float32))]
+    [[[1.0, 0.0, 10.0, 10.0], [50.0, 0.0, 10.0, 10.0]], [8.0, 7.0]]
+    """
+    areas = boxes[:, 2] * boxes[:, 3]
+    left = np.argsort(-weights, kind="stable")
+    kept, sums = [], []
+    while len(left):
+        best = left[0]
+        low = np.maximum(boxes[left, :2], boxes[best, :2])
+        high = np.minimum(boxes[left, :2] + boxes[left, 2:], boxes[best, :2] + boxes[best, 2:])
+        shared = np.clip(high - low, 0, None).prod(1)
+        union = areas[left] + areas[best] - shared
+        same = (shared >= 0.4 * union) | (shared >= 0.7 * np.minimum(areas[left], areas[best]))
+        kept.append(best)
+        sums.append(weights[left[same]].sum())
+        left = left[~same]
+    order = np.argsort(-np.array(sums, np.float32), kind="stable")
+    return boxes[np.array(kept, int)[order]], np.array(sums, np.float32)[order]
+
+
+class YuNet:
+    """YuNet (Wu et al. 2023) through OpenCV's ``FaceDetectorYN``; the model is a file of the user's.
+
+    It finds faces turned to the side, tilted or partly hidden, from about 10 px of the searched picture. The score is
+    the network's own, the root of its face and place probabilities.
+
+    Args:
+        model: path of ``face_detection_yunet_2023mar.onnx``.
+        longest: the frame is shrunk to at most so many pixels on its longer side before it is searched.
+        enlarge: and enlarged by at most this factor; more than 1 finds smaller faces.
+        score: boxes under it are dropped.
+        overlap: of two boxes whose intersection over union is more, the one with the lower score is dropped.
+
+    Raises:
+        ConfigError: if the model is missing or no such model, or an option is out of range.
+    """
+
+    def __init__(
+        self, model: str, longest: int = 640, enlarge: float = 1.0, score: float = 0.6, overlap: float = 0.3
+    ) -> None:
+        if not 32 <= longest <= 8192 or not enlarge >= 1 or not 0 < score < 1 or not 0 < overlap < 1:
+            raise ConfigError(
+                "Expected 32 <= longest <= 8192, enlarge >= 1, 0 < score < 1 and 0 < overlap < 1 for YuNet, but got "
+                f"longest={longest}, enlarge={enlarge}, score={score}, overlap={overlap}. Change the detector's options."
+            )
+        self.model, self.longest, self.enlarge, self.score, self.overlap = model, longest, enlarge, score, overlap
+        self.digest = hashlib.sha256(_read_onnx(model)).hexdigest()
+        self._network: Any = None
+        self._net()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_network": None}  # OpenCV's objects do not pickle
+
+    def settings(self) -> dict[str, Any]:
+        """Digest of the model, options, OpenCV's version."""
+        return {
+            "detector": "YuNet",
+            "model": self.digest[:12],
+            "longest": self.longest,
+            "enlarge": self.enlarge,
+            "score": self.score,
+            "overlap": self.overlap,
+            "opencv": cv2.__version__,
+        }
+
+    def detect(self, frame: Frame) -> Detections:
+        """Boxes from hairline to chin, higher than wide; see ``Detector.detect``."""
+        height, width = frame.shape[:2]
+        scale = min(self.enlarge, self.longest / max(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        if size != (width, height):
+            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        network = self._net()
+        network.setInputSize(size)
+        _, rows = network.detect(frame)
+        rows = np.zeros((0, 15), np.float32) if rows is None else rows
+        # thin or tiny pictures make the network answer with places far outside
+        rows = rows[np.isfinite(rows).all(1) & (np.abs(rows[:, :4]).max(1, initial=0) < 4 * max(size))]
+        boxes, scores = rows[:, :4], np.clip(rows[:, 14], 0, 1)
+        inside = (boxes[:, :2] < size).all(1) & (boxes[:, :2] + boxes[:, 2:] > 0).all(1) & (boxes[:, 2:] >= 1).all(1)
+        boxes, scores = boxes[inside], scores[inside]
+        back = np.array([width / size[0], height / size[1]] * 2, np.float32)
+        boxes = boxes * back
+        order = np.lexsort((*boxes.T, -scores))
+        return Detections(boxes[order], scores[order])
+
+    def _net(self) -> Any:
+        if self._network is None:
+            try:
+                self._network = cv2.FaceDetectorYN.create(self.model, "", (320, 320), self.score, self.overlap)
+                self._network.detect(np.zeros((320, 320, 3), np.uint8))
+            except cv2.error:
+                raise ConfigError(
+                    f"Expected the YuNet model, but OpenCV {cv2.__version__} cannot read {self.model} as such. {PUBLISHED}"
+                ) from None
+        return self._network
+
+
+PUBLISHED = (
+    "Get face_detection_yunet_2023mar.onnx from github.com/opencv/opencv_zoo (models/face_detection_yunet) and give its "
+    "path as the detector's option model."
+)
+
+
+def _read_onnx(model: str) -> bytes:
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"Expected the YuNet model at {model!r}, but it cannot be read ({error.strerror}). {PUBLISHED}"
+        ) from None
+
+
+def largest(boxes: NDArray[Any]) -> tuple[int, int, int, int] | None:
     """The box of the greatest area, or None; of equals the one nearest to the top, then to the left.
 
     >>> largest(np.array([[0, 0, 5, 5], [9, 9, 8, 8]], np.int32))
@@ -93,5 +283,5 @@ def largest(boxes: Boxes) -> tuple[int, int, int, int] | None:
     """
     if not len(boxes):
         return None
-    x, y, width, height = min(boxes.tolist(), key=lambda box: (-box[2] * box[3], box[1], box[0]))
+    x, y, width, height = min(np.rint(boxes).astype(int).tolist(), key=lambda box: (-box[2] * box[3], box[1], box[0]))
     return x, y, width, height

@@ -1,0 +1,251 @@
+"""Landmarks of a face: MediaPipe's face mesh (Kartynnik et al. 2019), run by OpenCV from the model in MediaPipe's wheel.
+
+Ng et al. (2015) took 49 points and a fit score from IntraFace, which is no longer given out. Of the 468 points of the
+mesh, six around each eye stand for IntraFace's, and the model's own face presence for its fit score. MediaPipe itself is
+never imported: it would start threads that no process may fork after, and write to the terminal.
+"""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.errors import ConfigError
+
+Frame = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
+
+#: The six points around each eye: outer corner, two above, inner corner, two below. The person's right eye comes first.
+RIGHT_EYE = (33, 160, 158, 133, 153, 144)
+LEFT_EYE = (362, 385, 387, 263, 373, 380)
+
+#: Where the lips meet, in the middle: upper and lower.
+MOUTH = (13, 14)
+
+POINTS = 468
+INPUT = 192  # side of the model's input in pixels
+
+#: The model's file inside MediaPipe's package.
+BUNDLED = "modules/face_landmark/face_landmark.tflite"
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The mesh fitted to one face.
+
+    Attributes:
+        points: float32 [468, 2], x, y in pixels of the frame; they may lie outside it.
+        score: the fit score, 0..1: the model's belief that a face fills the place it looked at.
+    """
+
+    points: NDArray[np.float32]
+    score: float
+
+    @cached_property
+    def eyes(self) -> Matrix:
+        """float64 [2, 2], x, y of the eye centres, means of six points each; the person's right eye first."""
+        points = self.points.astype(np.float64)
+        return np.stack([points[list(RIGHT_EYE)].mean(0), points[list(LEFT_EYE)].mean(0)])
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether left and right are swapped: seen from the eyes, the mouth is on the wrong side.
+
+        True of landmarks whose sides were exchanged, or that lost their shape. A tilted head, even one upside
+        down, is not mirrored.
+        """
+        (across_x, across_y), (down_x, down_y) = self._axes
+        return bool(across_x * down_y - across_y * down_x <= 0)
+
+    @property
+    def upside_down(self) -> bool:
+        """Whether the mouth lies above the eyes in the frame."""
+        return bool(self._axes[1][1] < 0)
+
+    @property
+    def _axes(self) -> Matrix:
+        """From the right eye to the left one, and from between the eyes to the mouth."""
+        eyes = self.eyes
+        return np.stack([eyes[1] - eyes[0], self.points[list(MOUTH)].mean(0, dtype=np.float64) - eyes.mean(0)])
+
+
+class Landmarker(Protocol):
+    """Anything that fits the mesh to a face. It can be pickled, to travel to the workers of a pool."""
+
+    def fit(self, frame: Frame, box: NDArray[Any]) -> Landmarks:
+        """Landmarks of the face in a box.
+
+        Args:
+            frame: uint8 [H, W, 3], BGR, 0..255.
+            box: [4], x, y, width, height in pixels, as a detector gives it.
+
+        Returns:
+            The landmarks, whatever the box holds; the score says whether they mean anything.
+        """
+
+    def settings(self) -> dict[str, Any]:
+        """What was chosen, as plain JSON; faces aligned by another choice are other faces."""
+
+
+class FaceMesh:
+    """MediaPipe's mesh of 468 points, without the tracker around it.
+
+    The first pass looks at a square around the box, each further one at the square that MediaPipe's tracker would
+    take: turned by the eyes, 1.5 times as wide as the points of the pass before. Beyond the frame its edge repeats.
+
+    The fit score is the model's presence output through a sigmoid, at the last pass. It tells faces from other
+    things, not good fits from poor ones.
+
+    Args:
+        model: a ``.tflite`` file with the 192 px mesh model; None is the one in MediaPipe's wheel.
+        enlarge: side of the first square, in longer sides of the box.
+        passes: how often the model is run.
+
+    Raises:
+        ConfigError: if the model is missing or another one, or an option is out of range.
+    """
+
+    def __init__(self, model: str | None = None, enlarge: float = 1.5, passes: int = 2) -> None:
+        if not 0.5 <= enlarge <= 5 or not 1 <= passes <= 10:
+            raise ConfigError(
+                "Expected 0.5 <= enlarge <= 5 and 1 <= passes <= 10 for the face mesh, but got "
+                f"enlarge={enlarge}, passes={passes}. Change the landmarker's options."
+            )
+        self.enlarge, self.passes = enlarge, passes
+        self.path = str(model or _bundled())
+        self.digest = hashlib.sha256(_read_model(self.path)).hexdigest()
+        self._network: Any = None
+        self._net()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_network": None}  # OpenCV's objects do not pickle
+
+    def settings(self) -> dict[str, Any]:
+        """Digest of the model, options, OpenCV's version."""
+        return {
+            "landmarker": "MediaPipe face mesh",
+            "model": self.digest[:12],
+            "enlarge": self.enlarge,
+            "passes": self.passes,
+            "opencv": cv2.__version__,
+        }
+
+    def fit(self, frame: Frame, box: NDArray[Any]) -> Landmarks:
+        """See ``Landmarker.fit``."""
+        x, y, width, height = (float(v) for v in box)
+        square = _square((x + (width - 1) / 2, y + (height - 1) / 2), self.enlarge * max(width, height, 1.0), 0.0)
+        for left in reversed(range(self.passes)):
+            points, score = self._run(frame, square)
+            if left:
+                square = around(points)
+        return Landmarks(points.astype(np.float32), score)
+
+    def _run(self, frame: Frame, square: Matrix) -> tuple[Matrix, float]:
+        """Points float64 [468, 2] in the frame and the score, from the place that ``square`` maps to the input."""
+        crop = _look(frame, square)
+        network = self._net()
+        network.setInput(cv2.dnn.blobFromImage(crop, 1 / 255, swapRB=True))
+        logit, points = sorted(network.forward(network.getUnconnectedOutLayersNames()), key=np.size)
+        inside = points.reshape(POINTS, 3)[:, :2].astype(np.float64)
+        if not np.isfinite(inside).all():
+            return np.zeros((POINTS, 2)) + square[:, 2], 0.0
+        return inside @ square[:, :2].T + square[:, 2], float(1 / (1 + np.exp(-np.clip(logit.item(), -50, 50))))
+
+    def _net(self) -> Any:
+        if self._network is None:
+            self._network = _load_model(self.path)
+        return self._network
+
+
+def around(points: Matrix) -> Matrix:
+    """The square that MediaPipe's tracker looks at next: turned by the outer eye corners, 1.5 times the longer side.
+
+    Args:
+        points: float64 [468, 2] in the frame.
+
+    Returns:
+        float64 [2, 3], from pixels of the model's input to pixels of the frame.
+    """
+    low, high = points.min(0), points.max(0)
+    x, y = points[263] - points[33]
+    return _square(tuple((low + high) / 2), 1.5 * max(float((high - low).max()), 1.0), float(np.arctan2(y, x)))
+
+
+def _square(centre: tuple[float, float], side: float, angle: float) -> Matrix:
+    """From pixels of the model's input to pixels of the frame, for a square turned by an angle in radians."""
+    scale = side / INPUT
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shift = np.array(centre) - turn @ np.full(2, (INPUT - 1) / 2)
+    return np.column_stack([turn, shift])
+
+
+def _look(frame: Frame, square: Matrix) -> Frame:
+    """The model's input, uint8 [192, 192, 3]: first cut and shrunk by whole pixels, for no aliasing, then turned."""
+    corners = np.array([[0, 0], [INPUT, 0], [0, INPUT], [INPUT, INPUT]]) - 0.5
+    corners = corners @ square[:, :2].T + square[:, 2]
+    limit = np.array([frame.shape[1], frame.shape[0]]) - 1
+    low = np.clip(np.floor(corners.min(0)) - 1, 0, limit).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + 1, 0, limit).astype(int) + 1
+    patch = frame[low[1] : high[1], low[0] : high[0]]
+    square = square.copy()
+    square[:, 2] -= low
+    shrink = int(np.hypot(square[0, 0], square[1, 0]))
+    if shrink > 1:
+        size = max(1, patch.shape[1] // shrink), max(1, patch.shape[0] // shrink)
+        ratio = np.array([size[0] / patch.shape[1], size[1] / patch.shape[0]])
+        patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
+        square = square * ratio[:, None]
+        square[:, 2] += (ratio - 1) / 2
+    crop: Frame = cv2.warpAffine(
+        patch,
+        square,
+        (INPUT, INPUT),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return crop
+
+
+def _bundled() -> Path:
+    """The model in MediaPipe's wheel, found without importing it."""
+    found = importlib.util.find_spec("mediapipe")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        if (path := Path(folder) / BUNDLED).exists():
+            return path
+    raise ConfigError(
+        f"Expected the face mesh model {BUNDLED} in the package mediapipe, but "
+        f"{'this version has none' if found else 'it is not installed'}. Install mediapipe==0.10.14, the line that "
+        "carries its models, or give the path of a face_landmark.tflite as the landmarker's option model."
+    )
+
+
+def _read_model(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"Expected the face mesh model at {path!r}, but it cannot be read ({error.strerror}). Give the path of a "
+            "face_landmark.tflite as the landmarker's option model, or none for the one in MediaPipe's wheel."
+        ) from None
+
+
+def _load_model(path: str) -> Any:
+    data = _read_model(path)
+    try:
+        assert data[4:8] == b"TFL3"
+        network = cv2.dnn.readNetFromTFLite(np.frombuffer(data, np.uint8))
+        network.setInput(np.zeros((1, 3, INPUT, INPUT), np.float32))
+        sizes = sorted(out.size for out in network.forward(network.getUnconnectedOutLayersNames()))
+        assert sizes == [1, 3 * POINTS]
+    except (cv2.error, AssertionError):
+        raise ConfigError(
+            f"Expected a face mesh model with {INPUT} px input and {POINTS} points, but {path} ({len(data)} bytes) is none "
+            f"that OpenCV {cv2.__version__} can run. Give a face_landmark.tflite, or none for the one in MediaPipe's wheel."
+        ) from None
+    return network
