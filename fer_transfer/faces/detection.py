@@ -234,8 +234,10 @@ class YuNet:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         if size != (width, height):
             frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        beyond = [max(0, 64 - side) for side in size]  # under 64 px the network answers with nonsense
+        frame = cv2.copyMakeBorder(frame, 0, beyond[1], 0, beyond[0], cv2.BORDER_CONSTANT)
         network = self._net()
-        network.setInputSize(size)
+        network.setInputSize((frame.shape[1], frame.shape[0]))
         _, rows = network.detect(frame)
         rows = np.zeros((0, 15), np.float32) if rows is None else rows
         # thin or tiny pictures make the network answer with places far outside
