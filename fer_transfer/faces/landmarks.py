@@ -7,6 +7,7 @@ never imported: it would start threads that no process may fork after, and write
 
 import hashlib
 import importlib.util
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,10 @@ MOUTH = (13, 14)
 
 POINTS = 468
 INPUT = 192  # side of the model's input in pixels
+
+#: The model puts every point so far to the right in its input: half the mean difference between the points of 295
+#: photographs and of the same photographs mirrored (standard error 0.02; up and down there is none). It is 0.7 % of e2e.
+SHIFT = 0.33
 
 #: The model's file inside MediaPipe's package.
 BUNDLED = "modules/face_landmark/face_landmark.tflite"
@@ -100,7 +105,11 @@ class FaceMesh:
     take: turned by the eyes, 1.5 times as wide as the points of the pass before. Beyond the frame its edge repeats.
 
     The fit score is the model's presence output through a sigmoid, at the last pass. It tells faces from other
-    things, not good fits from poor ones.
+    things, not good fits from poor ones: nearly every face gets more than 0.99, nearly everything else under 0.02.
+
+    A pass takes 2 to 4 ms. The defaults were chosen on 43 faces with landmarks of dlib's: the second pass turns the
+    square with the head; more passes, another enlargement (1.2 to 1.7) or smoother interpolation changed the median
+    error by no more than its noise.
 
     Args:
         model: a ``.tflite`` file with the 192 px mesh model; None is the one in MediaPipe's wheel.
@@ -111,7 +120,7 @@ class FaceMesh:
         ConfigError: if the model is missing or another one, or an option is out of range.
     """
 
-    def __init__(self, model: str | None = None, enlarge: float = 1.5, passes: int = 2) -> None:
+    def __init__(self, model: str | None = None, enlarge: float = 1.3, passes: int = 2) -> None:
         if not 0.5 <= enlarge <= 5 or not 1 <= passes <= 10:
             raise ConfigError(
                 "Expected 0.5 <= enlarge <= 5 and 1 <= passes <= 10 for the face mesh, but got "
@@ -152,7 +161,7 @@ class FaceMesh:
         network = self._net()
         network.setInput(cv2.dnn.blobFromImage(crop, 1 / 255, swapRB=True))
         logit, points = sorted(network.forward(network.getUnconnectedOutLayersNames()), key=np.size)
-        inside = points.reshape(POINTS, 3)[:, :2].astype(np.float64)
+        inside = points.reshape(POINTS, 3)[:, :2] - np.array([SHIFT, 0.0])
         if not np.isfinite(inside).all():
             return np.zeros((POINTS, 2)) + square[:, 2], 0.0
         return inside @ square[:, :2].T + square[:, 2], float(1 / (1 + np.exp(-np.clip(logit.item(), -50, 50))))
@@ -238,14 +247,23 @@ def _read_model(path: str) -> bytes:
 def _load_model(path: str) -> Any:
     data = _read_model(path)
     try:
-        assert data[4:8] == b"TFL3"
-        network = cv2.dnn.readNetFromTFLite(np.frombuffer(data, np.uint8))
-        network.setInput(np.zeros((1, 3, INPUT, INPUT), np.float32))
-        sizes = sorted(out.size for out in network.forward(network.getUnconnectedOutLayersNames()))
-        assert sizes == [1, 3 * POINTS]
-    except (cv2.error, AssertionError):
+        network = cv2.dnn.readNetFromTFLite(np.frombuffer(data, np.uint8)) if data[4:8] == b"TFL3" else None
+        sizes = [] if network is None else _output_sizes(network)
+    except cv2.error:
+        sizes = []
+    if sizes != [1, 3 * POINTS]:
         raise ConfigError(
             f"Expected a face mesh model with {INPUT} px input and {POINTS} points, but {path} ({len(data)} bytes) is none "
-            f"that OpenCV {cv2.__version__} can run. Give a face_landmark.tflite, or none for the one in MediaPipe's wheel."
-        ) from None
+            f"that OpenCV {cv2.__version__} can run{TASK if zipfile.is_zipfile(path) else ''}. Give the path of a "
+            "face_landmark.tflite as the landmarker's option model, or none for the one in MediaPipe's wheel."
+        )
     return network
+
+
+#: Its 256 px model of 478 points does load, but OpenCV gives 2x2 values for each coordinate, all of them wrong.
+TASK = ": it looks like a MediaPipe .task bundle, whose model OpenCV loads but computes wrongly"
+
+
+def _output_sizes(network: Any) -> list[int]:
+    network.setInput(np.zeros((1, 3, INPUT, INPUT), np.float32))
+    return sorted(out.size for out in network.forward(network.getUnconnectedOutLayersNames()))
