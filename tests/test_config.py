@@ -22,15 +22,19 @@ from fer_transfer.training.recipe import _SUPPLIED
 SUPPLIED = {**_SUPPLIED, "logger": ("plan", "stage", "key")}  # by the last word of the path
 ROOTS = {
     "train": "recipe backbone augment optimizer scheduler plan runtime logger experiment submission data",
-    "prepare": "release",
+    "prepare": "release pipeline pipeline/detector",
 }
-MISSING = {"backbone": ["recipe.backbone.name=test_resnet"], "release": ["release.path=somewhere"]}  # what is ??? there
+MISSING = {  # what is ??? there
+    "backbone": ["recipe.backbone.name=test_resnet"],
+    "release": ["release.path=somewhere"],
+    "pipeline/detector=yunet": ["pipeline.detector.model=somewhere"],
+}
 
 
 def committed() -> Iterator[tuple[str, str]]:
     """(root, override) that brings in each file of conf/."""
     for path in sorted(conf_dir().rglob("*.yaml")):
-        group, name = path.parent.name, path.stem
+        group, name = path.parent.relative_to(conf_dir()).as_posix(), path.stem
         if path.parent == conf_dir():
             yield name, ""
         elif group != "hydra":  # in every root
@@ -40,8 +44,9 @@ def committed() -> Iterator[tuple[str, str]]:
 
 def check(root: str, override: str) -> None:
     """Compose; compare every target with the signature it configures; read plan and runtime as fer-train does."""
-    group = "release" if root == "prepare" else override.partition("=")[0]
-    config = compose(root, [*([override] if override else []), *MISSING.get(group, [])])
+    groups = ["release" if root == "prepare" else "", override.partition("=")[0], override]
+    missing = [value for group in dict.fromkeys(groups) for value in MISSING.get(group, [])]
+    config = compose(root, [*([override] if override else []), *missing])
     for path, node in targets(plain(config)):
         if node["_target_"] is not None:
             check_target(path, node, SUPPLIED.get(path.rpartition(".")[2], ()))
@@ -77,7 +82,9 @@ def test_all_are_walked():
         ("data/fer28", "selection:", "select:", "+data=fer28", "unknown .'select'"),
         ("logger/wandb", "offline: true", "ofline: true", "logger=wandb", "unknown .'ofline'"),
         ("release/fer2013", "ferplus:", "fer_plus:", "release=fer2013", "unknown .'fer_plus'"),
-        ("release/emotiw", "smallest:", "smalest:", "release=emotiw", "unknown .'smalest'"),
+        ("release/emotiw", "aligned:", "alined:", "release=emotiw", "unknown .'alined'"),
+        ("pipeline/detector/viola_jones", "smallest:", "smalest:", "pipeline=box", "unknown .'smalest'"),
+        ("pipeline/aligned", "below:", "bellow:", "pipeline=aligned", "unknown .'bellow'"),
         ("recipe/default", "epochs: 30", "epochs: many", "", "epochs"),
         ("recipe/default", "keep: last ", "kept: last ", "", "kept"),
     ],
@@ -89,7 +96,7 @@ def test_a_broken_configuration_is_noticed(file, old, new, override, message, tm
     broken.write_text(broken.read_text().replace(old, new))
     monkeypatch.setattr(module, "conf_dir", lambda: tmp_path / "conf")
     with pytest.raises(ConfigError, match=message):
-        check("prepare" if file.startswith("release") else "train", override)
+        check("prepare" if file.startswith(("release", "pipeline")) else "train", override)
 
 
 def test_a_plan_that_is_not_there_lists_those_that_are():

@@ -17,7 +17,8 @@ def task(config: DictConfig) -> None:
     from fer_transfer.faces.prepare import prepare
 
     settings = plain(config)
-    prepare(build("release", settings["release"]), settings["out"])
+    release = build("release", settings["release"])
+    prepare(release, settings["out"], workers=settings["workers"], beside=settings["beside"])
 
 
 def main() -> None:

@@ -1,10 +1,44 @@
-"""Cutting a face out of a grey picture, without stretching it to one side."""
+"""Cutting a face out of a grey picture by a box, without stretching it to one side, and the stretch of its range."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.errors import ConfigError
+
 Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class BoxCrop:
+    """How a face is cut by a box: as a detector, or the owners of aligned faces, leave it.
+
+    Attributes:
+        size: height and width of the crop in pixels.
+        stretch: whether the darkest and brightest pixel of the crop become 0 and 255 (Ng et al. 2015).
+
+    Raises:
+        ConfigError: if the size is under 8.
+    """
+
+    size: int = 256
+    stretch: bool = True
+
+    def __post_init__(self) -> None:
+        if self.size < 8:
+            raise ConfigError(f"Expected a crop of size >= 8, but got {self.size}. Change pipeline.crop.")
+
+    def settings(self) -> dict[str, Any]:
+        """The options, as plain JSON; faces cut by other ones are other faces."""
+        return {"crop": "the detector's box", **asdict(self)}
+
+    def cut(self, grey: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        """Cut the square around a box (x, y, width, height) out of uint8 [H, W]; uint8 [size, size]."""
+        face = cut(grey, box, self.size)
+        return stretch_range(face) if self.stretch else face
 
 
 def central_square(image: NDArray[np.uint8]) -> Box:
@@ -43,15 +77,14 @@ def cut(image: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
     return resized
 
 
-def stretch_range(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def stretch_range(image: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
     """Map the darkest pixel to 0 and the brightest to 255, linearly (Ng et al. 2015); one colour stays.
 
     >>> stretch_range(np.array([[50, 60, 100]], np.uint8)).tolist()
     [[0, 51, 255]]
     """
-    low, high = int(image.min()), int(image.max())
-    if low == high:
-        return image
-    table = np.clip((np.arange(256) - low) * (255.0 / (high - low)), 0, 255)
-    stretched: NDArray[np.uint8] = np.rint(table).astype(np.uint8)[image]
+    low, high = float(image.min()), float(image.max())
+    scale = np.float32(255 / (high - low)) if high > low else np.float32(1)
+    start = np.float32(low) if high > low else np.float32(0)
+    stretched: NDArray[np.uint8] = np.rint((image - start) * scale).astype(np.uint8)
     return stretched

@@ -202,8 +202,8 @@ class FacesWriter:
     def __enter__(self) -> "FacesWriter":
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._aside = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
-            self._file = (self._aside / "pixels.npy").open("wb")
+            self.aside = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+            self._file = (self.aside / "pixels.npy").open("wb")
         except OSError as error:
             raise self._disk_error(error) from None
         header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
@@ -248,7 +248,7 @@ class FacesWriter:
         """Remove what is still aside. Closing flushes, which fails once more on a full disk: there is nothing to keep."""
         with contextlib.suppress(OSError):
             self._file.close()
-        shutil.rmtree(self._aside, ignore_errors=True)
+        shutil.rmtree(self.aside, ignore_errors=True)
 
     def _disk_error(self, error: OSError) -> FacesError:
         return FacesError(f"Cannot write faces to {self.folder}: {error}. Free space or choose another folder (out=).")
@@ -271,11 +271,11 @@ class FacesWriter:
                 ("duplicate_of", "i4"),
             ],
         )
-        np.save(self._aside / "index.npy", index)
-        files = [self._aside / "pixels.npy", self._aside / "index.npy"]
+        np.save(self.aside / "index.npy", index)
+        files = [self.aside / "pixels.npy", self.aside / "index.npy"]
         if self._votes:
-            np.save(self._aside / "votes.npy", np.stack(self._votes))
-            files.append(self._aside / "votes.npy")
+            np.save(self.aside / "votes.npy", np.stack(self._votes))
+            files.append(self.aside / "votes.npy")
         manifest = {
             "format": FORMAT_VERSION,
             "name": self.name,
@@ -291,16 +291,16 @@ class FacesWriter:
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
             "digest": file_digest(files),
         }
-        (self._aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        (self.aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         self._publish()
 
     def _publish(self) -> None:
         """Move the finished folder to its name; an older one is set aside first, so that neither is ever half there."""
-        old = self._aside.with_name(self._aside.name + "-old")
+        old = self.aside.with_name(self.aside.name + "-old")
         if self.folder.exists():
             self.folder.rename(old)
-        self._aside.chmod(0o755)
-        self._aside.rename(self.folder)
+        self.aside.chmod(0o755)
+        self.aside.rename(self.folder)
         shutil.rmtree(old, ignore_errors=True)
 
 

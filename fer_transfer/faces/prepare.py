@@ -12,20 +12,34 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from fer_transfer.errors import FacesError, ReleaseError
+from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import Faces, FacesWriter, open_faces
+from fer_transfer.faces.journal import Journal
+from fer_transfer.faces.reader import FrameReader, available_processes
+from fer_transfer.faces.sheet import write_beside
 from fer_transfer.releases.release import Advance, Release
 
 _MARKS = ("manifest.json", "pixels.npy", "index.npy")
 
 
-def prepare(release: Release, folder: str | os.PathLike[str], console: Console | None = None) -> Faces:
+def prepare(
+    release: Release,
+    folder: str | os.PathLike[str],
+    console: Console | None = None,
+    workers: int | str = "auto",
+    beside: str | os.PathLike[str] | None = None,
+) -> Faces:
     """Prepare a release, unless the folder already holds the faces of the same files and settings.
+
+    Frames that were read before an interruption are not read again: ``.<folder>.done`` keeps them until the folder
+    is complete.
 
     Args:
         release: what to read.
         folder: the folder to make; faces that are there are replaced once the new ones are complete.
+        workers: processes that read frames, or ``auto``: one for each core. The faces are the same for any number.
+        beside: prepared faces to show these beside (``beside.jpg``), where they are there.
         console: where progress goes, standard error by default: bars in a terminal, otherwise a line at the start and
             one at the end. The summary goes to standard output.
 
@@ -46,14 +60,30 @@ def prepare(release: Release, folder: str | os.PathLike[str], console: Console |
         count = release.scan(advance)
     with (
         _bar(console, f"preparing {count} faces", "faces/s", 1) as advance,
+        Journal(folder.with_name(f".{folder.name}.done"), [release.name, settings]) as journal,
         FacesWriter(folder, release.name, release.size, count) as writer,
     ):
+        if len(journal):
+            console.print(f"{len(journal)} of {count} were done before an interruption", soft_wrap=True)
         writer.settings = settings
-        for done, face in enumerate(release.faces(), start=1):
+        for done, face in enumerate(release.faces(FrameReader(_processes(workers), journal)), start=1):
             writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes)
             advance(done, count)
         writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()
-    return _summarise(open_faces(folder))
+        release.write_extras(writer.aside)
+    journal.remove()
+    faces = open_faces(folder)
+    if beside is not None and (Path(beside) / "manifest.json").exists() and (folder / "frames.csv").exists():
+        write_beside(folder / "beside.jpg", open_faces(beside), faces)
+    return _summarise(faces)
+
+
+def _processes(workers: int | str) -> int:
+    if workers == "auto":
+        return available_processes()
+    if not isinstance(workers, int) or workers < 1:
+        raise ConfigError(f"Expected a whole number of at least 1, or auto, for workers, but got {workers!r}.")
+    return workers
 
 
 def fingerprint(paths: list[Path]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fer_transfer.errors import ReleaseError
 from fer_transfer.faces.faces import count_by_split
+from fer_transfer.faces.reader import FrameReader
 from fer_transfer.labels import EXPRESSIONS, expression_index
 from fer_transfer.releases.archive import Archive, Member, is_archive, open_file
 from fer_transfer.releases.ferplus import read_votes
@@ -116,8 +117,8 @@ class FER2013Release:
         self._content = content
         return len(content.ids)
 
-    def faces(self) -> Iterator[Face]:
-        """The faces, in the order of the csv, or of the pictures' names."""
+    def faces(self, reader: FrameReader) -> Iterator[Face]:
+        """The faces, in the order of the csv, or of the pictures' names; they are faces already, nothing is searched."""
         content = self._scanned
         pixels = (face for block in content.pixels for face in block)
         for row, face in enumerate(pixels):
@@ -149,6 +150,9 @@ class FER2013Release:
             "moved": content.moved,
             "ignored": content.ignored,
         }
+
+    def write_extras(self, folder: Path) -> None:
+        """Nothing belongs to these faces but themselves."""
 
     def summary(self) -> list[str]:
         """One line for each split: its number of faces, as published or not."""

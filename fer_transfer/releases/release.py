@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.reader import FrameReader
 from fer_transfer.labels import UNLABELLED
 
 #: Side file by which a release that was made, not collected, says so; its JSON tells how it was made.
@@ -71,8 +72,11 @@ class Release(Protocol):
             ReleaseError: if a file is missing, is no such release, or a split is empty.
         """
 
-    def faces(self) -> Iterator[Face]:
+    def faces(self, reader: FrameReader) -> Iterator[Face]:
         """The faces, in the order of the release.
+
+        Args:
+            reader: makes faces of frames, where the release holds frames.
 
         Raises:
             ReleaseError: naming the file and the row or picture that cannot be read.
@@ -86,6 +90,9 @@ class Release(Protocol):
 
     def summary(self) -> list[str]:
         """The report as lines for the terminal."""
+
+    def write_extras(self, folder: Path) -> None:
+        """Write what else belongs to the faces (tables, pictures) into their folder; comes after ``faces``."""
 
 
 def is_synthetic(path: Path) -> bool:

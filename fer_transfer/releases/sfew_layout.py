@@ -95,6 +95,35 @@ def read_layout(path: Path, names: list[str], aligned: str) -> Layout:
     return Layout(unique, use, len(chosen) < len(pictures), dict(sorted(ignored.items())))
 
 
+def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
+    """Read the names of any folder of pictures: all are frames, labels and splits are taken where folders give them.
+
+    Args:
+        path: folder or archive, for messages.
+        names: relative POSIX paths of its files.
+        split: of pictures below no folder named after one.
+
+    Raises:
+        ReleaseError: if there are no pictures.
+    """
+    ignored: Counter[str] = Counter()
+    pictures = []
+    for name in names:
+        if not name.lower().endswith(_PICTURES):
+            ignored[PurePosixPath(name).suffix.lower() or "none"] += 1
+            continue
+        folders = PurePosixPath(name).parts[:-1]
+        splits = [_SPLIT_WORDS[word] for folder in folders for word in _words(folder) if word in _SPLIT_WORDS]
+        label = next((expression_index(f) for f in reversed(folders) if is_expression(f)), UNLABELLED)
+        pictures.append(Picture(name, name, splits[-1] if splits else split, label, False, movie_of(name)))
+    if not pictures:
+        raise ReleaseError(
+            f"Expected pictures ({', '.join(_PICTURES)}) in {path}, but there are none; {len(names)} files, "
+            f"first {', '.join(names[:3]) or 'none'}. Check release.path."
+        )
+    return Layout(pictures, False, False, dict(sorted(ignored.items())))
+
+
 def _words(folder: str) -> list[str]:
     return re.findall(r"[a-z]+", folder.lower())
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from fer_transfer.errors import ConfigError, ReleaseError
+from fer_transfer.faces.pipeline import FacePipeline
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.releases.fer2013 import FER2013Release
 from fer_transfer.releases.pixel_csv import USAGES
@@ -135,23 +136,23 @@ def synthetic_fer2013(
 
 
 def synthetic_emotiw(
-    path: str = "releases/synthetic_sfew",
+    path: str,
+    pipeline: FacePipeline,
     counts: Mapping[str, int] | None = None,
     seed: int = 2015,
     wrong_labels: float = 0.05,
     frame_size: tuple[int, int] = (192, 240),
-    size: int = 256,
     name: str = "emotiw",
 ) -> SFEWRelease:
     """The synthetic stand-in of SFEW 2.0, drawn into ``path`` unless it is there already.
 
     Args:
         path: the release's folder.
+        pipeline: how frames become faces.
         counts: number of frames of Train, Val and Test.
         seed: decides every picture.
         wrong_labels: share of wrong class folders.
         frame_size: (height, width) of a frame in pixels.
-        size: height and width of a prepared face in pixels.
         name: the word that plans use for the faces.
 
     Raises:
@@ -161,7 +162,7 @@ def synthetic_emotiw(
     height, width = frame_size
     if not _is_there(Path(path), _options("sfew", counts, seed, wrong_labels, [height, width])):
         write_sfew(path, counts, seed, wrong_labels, (height, width))
-    return SFEWRelease(path, size=size, name=name)
+    return SFEWRelease(path, pipeline, name=name)
 
 
 def _options(kind: str, counts: Mapping[str, int], seed: int, wrong_labels: float, size: list[int]) -> Json:

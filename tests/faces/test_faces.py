@@ -18,6 +18,7 @@ from fer_transfer.errors import FacesError, ReleaseError
 from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import Faces, FacesWriter, file_digest, open_faces
 from fer_transfer.faces.prepare import prepare
+from fer_transfer.faces.reader import FrameReader
 from fer_transfer.releases.release import Advance, Face
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (6, 4, 5), np.uint8)
@@ -40,7 +41,7 @@ class TinyRelease:
         advance(1, 2)
         return self.count
 
-    def faces(self) -> Iterator[Face]:
+    def faces(self, reader: FrameReader) -> Iterator[Face]:
         for i in range(6):
             if i == self.fail_at:
                 raise ReleaseError(f"picture {i} is bad")
@@ -55,6 +56,9 @@ class TinyRelease:
 
     def summary(self) -> list[str]:
         return ["six tiny faces"]
+
+    def write_extras(self, folder: Path) -> None:
+        (folder / "extra.txt").write_text("extra")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.reader import FrameReader
 from fer_transfer.releases.archive import Member
 from fer_transfer.releases.fer2013 import FER2013Release
 from fer_transfer.releases.pixel_csv import PixelRows, read_pixel_rows
@@ -45,7 +46,7 @@ def icml_csv() -> str:
 def read(path: Path, ferplus: Path | None = None) -> tuple[FER2013Release, list[Face]]:
     release = FER2013Release(str(path), None if ferplus is None else str(ferplus))
     count = release.scan(ignore)
-    faces = list(release.faces())
+    faces = list(release.faces(FrameReader()))
     assert len(faces) == count == len({face.id for face in faces})
     return release, faces
 

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.crop import BoxCrop
+from fer_transfer.faces.detection import Detections, ViolaJones
 from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.pipeline import FacePipeline
+from fer_transfer.faces.reader import FrameReader
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
-from fer_transfer.releases.sfew import SFEWRelease, decode_grey
+from fer_transfer.releases.sfew import SFEWRelease
 from fer_transfer.releases.sfew_layout import movie_of
 
 # Where each class's and the unlabelled pictures go, in the layouts met.
@@ -32,9 +36,9 @@ class Never:
     def __init__(self):
         self.asked = 0
 
-    def detect(self, image):
+    def detect(self, frame):
         self.asked += 1
-        return np.empty((0, 4), np.int32)
+        return Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
 
     def settings(self):
         return {"detector": "never"}
@@ -43,8 +47,9 @@ class Never:
 class Fixed(Never):
     """A detector that always finds two boxes."""
 
-    def detect(self, image):
-        return np.array([[0, 0, 4, 4], [8, 4, 16, 16]], np.int32)
+    def detect(self, frame):
+        boxes = np.array([[0, 0, 4, 4], [8, 4, 16, 16]], np.float32)
+        return Detections(boxes, np.array([0.9, 0.5], np.float32))
 
 
 def _picture(seed, shape=(40, 60, 3)):
@@ -67,10 +72,14 @@ def _make(root: Path, layout: str, shape=(40, 60, 3)) -> Path:
     return root
 
 
-def _read(path, **options):
-    release = SFEWRelease(str(path), **{"detector": Fixed(), "size": 16, **options})
+def _pipeline(detector, size=16, stretch=True):
+    return FacePipeline(detector, None, BoxCrop(size, stretch), choose="largest")
+
+
+def _read(path, detector=None, size=16, stretch=True, **options):
+    release = SFEWRelease(str(path), _pipeline(detector or Fixed(), size, stretch), **options)
     count = release.scan(lambda done, of: None)
-    faces = list(release.faces())
+    faces = list(release.faces(FrameReader()))
     assert count == len(faces)
     return release, faces
 
@@ -120,6 +129,17 @@ def test_a_face_is_the_largest_box_grey_and_stretched(tmp_path):
     np.testing.assert_allclose(plain[0].pixels, grey[4:20, 8:24], atol=1)
     assert faces[0].pixels.min() == 0 and faces[0].pixels.max() == 255
     assert all(face.found for face in faces)
+
+
+def test_pictures_of_one_size_are_told_to_be_faces_already(tmp_path):
+    root = _make(tmp_path, "class folders")
+    for i in range(3):
+        _write(root / "Train" / "Happy" / f"TrainMovie_000519241_{i:08d}.png", _picture(90 + i, (181, 143, 3)))
+    detector = Never()
+    release, faces = _read(root, detector=detector, aligned_size=[181, 143])
+    assert detector.asked == 21 and sum(face.found for face in faces) == 3
+    assert release.report()["kinds"] == {"lost": 21, "aligned": 3}
+    assert any(line.startswith("mixed: 3 pictures are taken for faces already") for line in release.summary())
 
 
 def test_lost_faces_are_kept_with_the_central_square(tmp_path):
@@ -186,24 +206,6 @@ def test_test_may_be_absent(tmp_path):
     assert len(faces) == 14 and "Test: not there, so no submission can be made" in release.summary()
 
 
-@pytest.mark.parametrize(
-    ("shape", "dtype"), [((30, 30), np.uint8), ((30, 30, 4), np.uint8), ((30, 30), np.uint16), ((30, 30, 3), np.uint16)]
-)
-def test_grey_alpha_and_16_bit_pictures(tmp_path, shape, dtype):
-    picture = _picture(5, shape).astype(dtype)
-    if dtype == np.uint16:
-        picture *= 257
-    grey = decode_grey(_write(tmp_path / "a.png", picture).read_bytes(), "a.png")
-    eight = (picture // 257 if dtype == np.uint16 else picture).astype(float)
-    expected = eight if eight.ndim == 2 else eight[..., :3] @ (0.114, 0.587, 0.299)
-    assert grey.dtype == np.uint8
-    np.testing.assert_allclose(grey, expected, atol=1)
-
-
-def _zero_bytes(root):
-    (root / "Val" / "Sad" / "empty.png").write_bytes(b"")
-
-
 def _unknown_class(root):
     _write(root / "Train" / "Contempt" / "a.png", _picture(1))
 
@@ -224,7 +226,6 @@ def _empty_split(root):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_zero_bytes, "1 have zero bytes: Val/Sad/empty.png"),
         (_unknown_class, "Train/Contempt/a.png.*'Contempt'"),
         (_no_class, "Train/a.png without one"),
         (_two_classes, "both Happy and Sad"),
@@ -235,12 +236,12 @@ def test_bad_layouts_are_refused_by_the_scan(tmp_path, spoil, message):
     root = _make(tmp_path, "class folders")
     spoil(root)
     with pytest.raises(ReleaseError, match=message):
-        SFEWRelease(str(root)).scan(lambda done, of: None)
+        SFEWRelease(str(root), _pipeline(Never())).scan(lambda done, of: None)
 
 
 def test_the_command_prepares_a_release_with_a_detector(tmp_path):
     root = _make(tmp_path / "release", "class folders")
-    overrides = ["release=emotiw", f"release.path={root}", "release.size=32", f"out={tmp_path / 'faces'}"]
+    overrides = ["release=emotiw", f"release.path={root}", "pipeline.crop.size=32", f"out={tmp_path / 'faces'}"]
     command = [sys.executable, "-m", "fer_transfer.cli.prepare", *overrides]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -251,27 +252,37 @@ def test_the_command_prepares_a_release_with_a_detector(tmp_path):
 
 def test_a_missing_path_and_a_bad_option_are_refused(tmp_path):
     with pytest.raises(ReleaseError, match="there is nothing"):
-        SFEWRelease(str(tmp_path / "none")).scan(lambda done, of: None)
+        SFEWRelease(str(tmp_path / "none"), _pipeline(Never())).scan(lambda done, of: None)
     with pytest.raises(ReleaseError, match="true, false or auto"):
-        SFEWRelease(str(tmp_path), aligned="perhaps")
+        SFEWRelease(str(tmp_path), _pipeline(Never()), aligned="perhaps")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-@pytest.mark.parametrize("spoil", ["cut", "text"])
-def test_unreadable_pictures_are_named(tmp_path, suffix, spoil):
+@pytest.mark.parametrize(("spoil", "reason"), [("cut", "cut short"), ("text", "a text, not a picture"), ("empty", "empty")])
+def test_unreadable_pictures_are_lost_and_named(tmp_path, suffix, spoil, reason):
     root = _make(tmp_path, "class folders")
     file = _write(root / "Train" / "Happy" / f"bad{suffix}", _picture(3))
-    file.write_bytes(file.read_bytes()[:-40] if spoil == "cut" else b"no picture at all")
-    release = SFEWRelease(str(root), Fixed())
-    release.scan(lambda done, of: None)
-    with pytest.raises(ReleaseError, match=f"Train/Happy/bad{suffix}.*cannot be decoded or is cut short"):
-        list(release.faces())
+    file.write_bytes({"cut": file.read_bytes()[:-40], "text": b"no picture at all", "empty": b""}[spoil])
+    release, faces = _read(root)
+    lost = [face for face in faces if not face.found]
+    assert len(faces) == 22 and [face.id for face in lost] == [f"bad{suffix}"]
+    assert (lost[0].pixels == 128).all()
+    assert f"lost, unreadable: {reason}: 1 (Train/Happy/bad{suffix})" in release.summary()
+    assert release.report()["lost"] == {"Train": {"Happy": 1}}
+
+
+def test_a_release_without_one_readable_picture_is_refused(tmp_path):
+    root = _make(tmp_path, "class folders")
+    for file in root.rglob("*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(ReleaseError, match=r"none of 21 can be read: Train/Angry.*\(unreadable: empty"):
+        _read(root)
 
 
 def test_inner_archives_are_pointed_out(tmp_path):
     (tmp_path / "Train.zip").write_bytes(b"x")
     with pytest.raises(ReleaseError, match=r"archives \(Train.zip\): unpack"):
-        SFEWRelease(str(tmp_path)).scan(lambda done, of: None)
+        SFEWRelease(str(tmp_path), _pipeline(Never())).scan(lambda done, of: None)
 
 
 def test_movie_names():
@@ -280,7 +291,8 @@ def test_movie_names():
 
 
 def test_the_stand_in_is_read(shared_data):
-    release = SFEWRelease(str(shared_data / "sfew_like.zip"), note="stand-in: LFW photographs")
+    pipeline = _pipeline(ViolaJones())
+    release = SFEWRelease(str(shared_data / "sfew_like.zip"), pipeline, note="stand-in: LFW photographs")
     assert release.scan(lambda done, of: None) == 958 + 436 + 372
     counts = release.report()["counts"]
     assert {split: sum(classes.values()) for split, classes in counts.items()} == {
@@ -289,5 +301,5 @@ def test_the_stand_in_is_read(shared_data):
         "Test": 372,
     }
     assert counts["Train"]["Happy"] == 327 and counts["Val"]["Surprise"] == 85
-    faces = release.faces()
+    faces = release.faces(FrameReader())
     assert np.mean([next(faces).found for _ in range(60)]) > 0.95

@@ -1,0 +1,199 @@
+"""From a picture's bytes to a face: decode, detect, landmark, choose, align and crop (Ng et al. 2015, data preparation)."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.errors import ConfigError
+from fer_transfer.faces.alignment import Alignment, beyond
+from fer_transfer.faces.crop import Box, BoxCrop, central_square
+from fer_transfer.faces.detection import Detections, Detector
+from fer_transfer.faces.landmarks import Landmarker, Landmarks
+from fer_transfer.faces.picture import PictureError, decode
+
+#: Rules for one face of several: how a candidate is ranked by its area (pixels), score (0..1) and distance from the
+#: middle of the frame (pixels).
+_RULES = {
+    "largest_times_score": lambda area, score, distance: area * score,
+    "largest": lambda area, score, distance: area,
+    "score": lambda area, score, distance: score,
+    "central": lambda area, score, distance: -distance,
+}
+
+#: Grey of a face that nothing is known of.
+_NOTHING = 128
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What was found at one box: float32 [4]; its score 0..1 (the fit's, or the detector's without landmarks), and fit."""
+
+    box: NDArray[np.float32]
+    score: float
+    fit: Landmarks | None = None
+
+
+@dataclass(frozen=True)
+class FrameFace:
+    """The face of one picture.
+
+    Attributes:
+        pixels: uint8 [size, size], grey.
+        kind: ``found``; ``lost``; ``aligned``: not searched, the picture is a face already.
+        reason: why it was lost, or what is to be known of it ("reaches beyond the frame"), in a few words.
+        score: of the face that was taken, or of the best that was refused, 0..1.
+        box: float32 [4], its box (x, y, width, height) in pixels; zeros where there is none.
+        eyes: float32 [2, 2], its eye centres (x, y), the person's right one first; zeros where there are none.
+        faces: number of faces that passed in this picture.
+    """
+
+    pixels: NDArray[np.uint8]
+    kind: str
+    reason: str = ""
+    score: float = 0.0
+    box: NDArray[np.float32] = field(default_factory=lambda: np.zeros(4, np.float32))
+    eyes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 2), np.float32))
+    faces: int = 0
+
+
+class FacePipeline:
+    """How frames become faces.
+
+    Every box that the detector finds is landmarked; those that fit are faces, and the rule chooses one. Where none is
+    left, a stated crop stands in: the best box that was refused, otherwise the central square of the frame, otherwise
+    (an unreadable picture) one grey.
+
+    Args:
+        detector: finds boxes.
+        landmarker: fits landmarks to a box; None: the boxes are the faces, cut as they are.
+        crop: ``Alignment`` with a landmarker, ``BoxCrop`` without.
+        fit: least fit score of a face; the paper refuses IntraFace's under 0.3.
+        choose: which face of several: largest_times_score, largest, score, central.
+        smallest_e2e: least eye-to-eye distance in pixels; landmarks mean nothing below.
+
+    Raises:
+        ConfigError: if the options contradict each other or are out of range.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        landmarker: Landmarker | None,
+        crop: Alignment | BoxCrop,
+        fit: float = 0.3,
+        choose: str = "largest_times_score",
+        smallest_e2e: float = 4.0,
+    ) -> None:
+        if isinstance(crop, Alignment) == (landmarker is None):
+            raise ConfigError(
+                "Expected a landmarker with an Alignment and none with a BoxCrop, but got "
+                f"{type(crop).__name__} and landmarker={landmarker}. Choose pipeline=aligned or pipeline=box."
+            )
+        if choose not in _RULES or not 0 <= fit <= 1 or smallest_e2e <= 0:
+            raise ConfigError(
+                f"Expected choose to be one of {', '.join(_RULES)}, 0 <= fit <= 1 and smallest_e2e > 0, "
+                f"but got choose={choose!r}, fit={fit}, smallest_e2e={smallest_e2e}. Change pipeline."
+            )
+        self.detector, self.landmarker, self.crop = detector, landmarker, crop
+        self.fit, self.choose, self.smallest_e2e = fit, choose, smallest_e2e
+
+    @property
+    def size(self) -> int:
+        """Height and width of a face in pixels."""
+        return self.crop.size
+
+    def settings(self) -> dict[str, Any]:
+        """What was chosen, as plain JSON; faces found by another choice are other faces."""
+        without = {"without a face": "the best refused box, otherwise the central square, otherwise grey"}
+        found = {**self.detector.settings(), **self.crop.settings(), "choose": self.choose, **without}
+        if self.landmarker is not None:
+            found |= {**self.landmarker.settings(), "fit": self.fit, "smallest_e2e": self.smallest_e2e}
+        return found
+
+    def read(self, data: bytes, aligned: bool = False, aligned_size: tuple[int, int] | None = None) -> FrameFace:
+        """The face of an encoded picture; never raises for what the picture holds.
+
+        Args:
+            data: the file's bytes.
+            aligned: the picture is a face already and is not searched.
+            aligned_size: (height, width) by which a picture is known to be a face already.
+        """
+        try:
+            frame = decode(data)
+        except PictureError as error:
+            return unreadable(self.size, error.reason)
+        if aligned or frame.shape[:2] == aligned_size:
+            grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+            return FrameFace(self._cut_box(grey, central_square(grey)), "aligned", score=1.0)
+        return self.find(frame)
+
+    def find(self, frame: NDArray[np.uint8]) -> FrameFace:
+        """The face of a frame, uint8 [H, W, 3] BGR."""
+        candidates = self.candidates(frame)
+        refusals = [self._refusal(candidate) for candidate in candidates]
+        passed = [candidate for candidate, refusal in zip(candidates, refusals, strict=True) if not refusal]
+        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        if not passed:
+            return self._lost(grey, candidates, refusals)
+        face = self._best(passed, grey.shape)
+        if face.fit is None:
+            pixels = self._cut_box(grey, _whole(face.box))
+            return FrameFace(pixels, "found", score=face.score, box=face.box, faces=len(passed))
+        assert isinstance(self.crop, Alignment)
+        eyes = face.fit.eyes
+        corners = self.crop.corners(eyes, face.fit.points)
+        note = "the crop reaches beyond the frame" if beyond(corners, grey.shape) else ""
+        pixels = self.crop.cut(grey, eyes, face.fit.points)
+        return FrameFace(pixels, "found", note, face.score, face.box, eyes.astype(np.float32), len(passed))
+
+    def candidates(self, frame: NDArray[np.uint8]) -> list[Candidate]:
+        """Every box of a frame with its fit, in the detector's order."""
+        found: Detections = self.detector.detect(frame)
+        if self.landmarker is None:
+            return [Candidate(box, float(score)) for box, score in zip(found.boxes, found.scores, strict=True)]
+        fits = [self.landmarker.fit(frame, box) for box in found.boxes]
+        return [Candidate(box, fit.score, fit) for box, fit in zip(found.boxes, fits, strict=True)]
+
+    def _refusal(self, candidate: Candidate) -> str:
+        """Why a candidate is no face, or nothing."""
+        fit = candidate.fit
+        if fit is None:
+            return ""
+        if not np.isfinite(fit.points).all() or fit.score < self.fit:
+            return f"fit under {self.fit:g}"
+        if float(np.hypot(*(fit.eyes[1] - fit.eyes[0]))) < self.smallest_e2e:
+            return f"e2e under {self.smallest_e2e:g} pixels"
+        return "landmarks swapped left and right" if fit.mirrored else ""
+
+    def _best(self, candidates: list[Candidate], shape: tuple[int, ...]) -> Candidate:
+        """The candidate that the rule ranks first; of equals the one nearest to the top, then to the left."""
+
+        def rank(candidate: Candidate) -> tuple[float, float, float]:
+            x, y, width, height = (float(v) for v in candidate.box)
+            distance = float(np.hypot(x + width / 2 - shape[1] / 2, y + height / 2 - shape[0] / 2))
+            return _RULES[self.choose](width * height, candidate.score, distance), -y, -x
+
+        return max(candidates, key=rank)
+
+    def _lost(self, grey: NDArray[np.uint8], candidates: list[Candidate], refusals: list[str]) -> FrameFace:
+        if not candidates:
+            return FrameFace(self._cut_box(grey, central_square(grey)), "lost", "no face detected")
+        best = self._best(candidates, grey.shape)
+        reason = next(why for other, why in zip(candidates, refusals, strict=True) if other is best)
+        return FrameFace(self._cut_box(grey, _whole(best.box)), "lost", reason, best.score, best.box)
+
+    def _cut_box(self, grey: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        return BoxCrop(self.crop.size, self.crop.stretch).cut(grey, box)
+
+
+def unreadable(size: int, reason: str) -> FrameFace:
+    """What stands in for a picture that cannot be read: one grey."""
+    return FrameFace(np.full((size, size), _NOTHING, np.uint8), "lost", f"unreadable: {reason}")
+
+
+def _whole(box: NDArray[np.float32]) -> Box:
+    x, y, width, height = (round(float(v)) for v in box)
+    return x, y, max(1, width), max(1, height)

@@ -1,0 +1,179 @@
+"""Pictures to look at: what was found in the frames, how the crops differ, and how they sit beside FER-2013's faces."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.faces.crop import BoxCrop
+from fer_transfer.faces.faces import TRAINING_SPLITS, Faces
+from fer_transfer.faces.landmarks import LEFT_EYE, RIGHT_EYE
+from fer_transfer.faces.picture import PictureError, decode
+from fer_transfer.faces.pipeline import FacePipeline, FrameFace
+from fer_transfer.labels import EXPRESSIONS
+
+Picture = NDArray[np.uint8]
+
+#: Height of a picture in a sheet, and of the text below it, in pixels.
+_SIDE, _TEXT = 192, 18
+
+#: How many pictures a sheet shows: lost ones, the least certain of the found, and any.
+_LOST, _DOUBTFUL, _ANY = 8, 8, 8
+
+#: Pairs of crops beside each other.
+_PAIRS = 7
+
+_WHITE, _GREY, _RED, _GREEN, _YELLOW = (255, 255, 255), (110, 110, 110), (60, 60, 230), (80, 200, 80), (60, 220, 240)
+
+
+class Sample(NamedTuple):
+    """A picture of the release: its name, what was found in it, and its expression ("" where withheld)."""
+
+    name: str
+    face: FrameFace
+    expression: str
+
+
+def write_sheets(
+    folder: Path,
+    samples: Sequence[Sample],
+    pipeline: FacePipeline,
+    load: Callable[[str], bytes],
+    caveats: Sequence[str],
+) -> None:
+    """Write ``sheet.jpg``, frames with boxes and landmarks beside their crops, and ``crops.jpg``, two kinds of crop.
+
+    Args:
+        folder: where to.
+        samples: every picture; the sheets show the first lost ones, the least certain and an even choice of all.
+        pipeline: run again on those few, for what it sees on the way.
+        load: gives a picture's bytes by its name.
+        caveats: stand above the pictures.
+    """
+    title = ", ".join(caveats)
+    chosen = _chosen(samples)
+    cells = [cell for sample in chosen if (cell := _cell(sample, pipeline, load)) is not None]
+    if cells:
+        _write(folder / "sheet.jpg", _grid(cells, 3), f"boxes, landmarks and crops: {title}")
+    pairs = [pair for sample in chosen if (pair := _pair(sample, pipeline, load)) is not None]
+    if pairs:
+        head = "the detector's box above, the face aligned by the eyes below"
+        _write(folder / "crops.jpg", _grid(pairs[-_PAIRS:], _PAIRS), f"{head}: {title}")
+
+
+def write_beside(path: Path, small: Faces, faces: Faces) -> None:
+    """Write one face of each expression from two prepared releases: the small ones enlarged above, the others below.
+
+    The paper's argument for its crop: the box around an aligned EmotiW face frames it as FER-2013 does.
+    """
+    rows = [_one_each(small), _one_each(faces)]
+    both = [(name, rows[0][name], rows[1][name]) for name in EXPRESSIONS if name in rows[0] and name in rows[1]]
+    cells = [_labelled(np.vstack([_fitted(top), _fitted(below)]), name) for name, top, below in both]
+    if cells:
+        title = ", ".join(dict.fromkeys([*small.caveats, *faces.caveats]))
+        _write(path, _grid(cells, len(cells)), f"{small.name} above, {faces.name} below: {title}")
+
+
+def _one_each(faces: Faces) -> dict[str, Picture]:
+    """The first face found of each expression, of those to train on."""
+    rows = np.flatnonzero(np.isin(faces.splits, TRAINING_SPLITS) & faces.found)
+    first = {int(faces.labels[row]): row for row in rows[::-1]}
+    return {name: faces.pixels[first[i]] for i, name in enumerate(EXPRESSIONS) if i in first}
+
+
+def _chosen(samples: Sequence[Sample]) -> list[Sample]:
+    lost = [sample for sample in samples if sample.face.kind == "lost"]
+    found = [sample for sample in samples if sample.face.kind == "found"]
+    doubtful = sorted(found, key=lambda sample: sample.face.score)[:_DOUBTFUL]
+    rest = [sample for sample in samples if sample.face.kind != "lost" and sample not in doubtful]
+    step = max(1, len(rest) // _ANY)
+    return [*lost[:_LOST], *doubtful, *rest[::step][:_ANY]]
+
+
+def _cell(sample: Sample, pipeline: FacePipeline, load: Callable[[str], bytes]) -> Picture | None:
+    """A frame with everything the pipeline saw beside the crop it gave; None for what cannot be read."""
+    frame = _frame(sample, load)
+    if frame is None:
+        return None
+    face = sample.face if sample.face.kind == "aligned" else pipeline.find(frame)
+    scale = _SIDE / frame.shape[0]
+    shown = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    if face.kind != "aligned":
+        _draw(shown, pipeline, frame, face, scale)
+    crop = cv2.cvtColor(_fitted(pipeline.read(load(sample.name), face.kind == "aligned").pixels), cv2.COLOR_GRAY2BGR)
+    told = face.reason if face.kind == "lost" else f"{face.kind} {face.score:.2f} {face.reason}"
+    wide = shown[:, : 2 * _SIDE]
+    frame_part = cv2.copyMakeBorder(wide, 0, 0, 0, max(0, round(1.4 * _SIDE) - wide.shape[1]), cv2.BORDER_CONSTANT)
+    return _labelled(np.hstack([frame_part, crop]), f"{sample.expression} {Path(sample.name).name[-28:]}: {told}")
+
+
+def _draw(shown: Picture, pipeline: FacePipeline, frame: Picture, face: FrameFace, scale: float) -> None:
+    for candidate in pipeline.candidates(frame):
+        taken = face.kind == "found" and np.array_equal(candidate.box, face.box)
+        x, y, width, height = (round(scale * float(v)) for v in candidate.box)
+        cv2.rectangle(shown, (x, y), (x + width, y + height), _GREEN if taken else _RED, 1, cv2.LINE_AA)
+        if candidate.fit is None or not taken:
+            continue
+        points = np.round(candidate.fit.points * scale).astype(int)
+        for point in points[::4].tolist():
+            cv2.circle(shown, point, 0, _WHITE, -1)
+        for point in points[[*RIGHT_EYE, *LEFT_EYE]].tolist():
+            cv2.circle(shown, point, 1, _YELLOW, -1)
+
+
+def _pair(sample: Sample, pipeline: FacePipeline, load: Callable[[str], bytes]) -> Picture | None:
+    """The detector's box above the aligned crop, or None where there is no such pair."""
+    frame = None if sample.face.kind != "found" or pipeline.landmarker is None else _frame(sample, load)
+    if frame is None:
+        return None
+    face = pipeline.find(frame)
+    x, y, width, height = (round(float(v)) for v in face.box)
+    box = BoxCrop(pipeline.size).cut(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), (x, y, max(1, width), max(1, height)))
+    return _labelled(np.vstack([_fitted(box), _fitted(face.pixels)]), sample.expression)
+
+
+def _frame(sample: Sample, load: Callable[[str], bytes]) -> Picture | None:
+    try:
+        return decode(load(sample.name))
+    except PictureError:
+        return None
+
+
+def _fitted(face: Picture) -> Picture:
+    how = cv2.INTER_AREA if face.shape[0] > _SIDE else cv2.INTER_LINEAR
+    fitted: Picture = cv2.resize(face, (_SIDE, _SIDE), interpolation=how)
+    return fitted
+
+
+def _labelled(picture: Picture, text: str) -> Picture:
+    colour = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    framed: Picture = cv2.copyMakeBorder(colour, 0, _TEXT, 0, 4, cv2.BORDER_CONSTANT, value=_WHITE)
+    return _text(framed, text, colour.shape[0] + 13)
+
+
+def _text(picture: Picture, text: str, y: int) -> Picture:
+    plain = text.encode("ascii", "replace").decode()  # OpenCV's fonts hold nothing else
+    cv2.putText(picture, plain, (2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.36, _GREY, 1, cv2.LINE_AA)
+    return picture
+
+
+def _grid(cells: Sequence[Picture], columns: int) -> Picture:
+    height, width = max(cell.shape[0] for cell in cells), max(cell.shape[1] for cell in cells)
+    rows = -(-len(cells) // columns)
+    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
+    for i, cell in enumerate(cells):
+        top, left = i // columns * height, i % columns * width
+        sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    return sheet
+
+
+def _write(path: Path, picture: Picture, title: str) -> None:
+    head = np.full((_TEXT + 4, picture.shape[1], 3), 255, np.uint8)
+    done, data = cv2.imencode(
+        ".jpg", np.vstack([_text(head, title.rstrip(": "), 14), picture]), [cv2.IMWRITE_JPEG_QUALITY, 85]
+    )
+    assert done
+    path.write_bytes(data.tobytes())

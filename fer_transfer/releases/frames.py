@@ -1,0 +1,222 @@
+"""Any folder or archive of frames: each picture's face is found, aligned and cropped by a pipeline.
+
+A class folder (one of the seven) labels what lies in it, and a folder named after a split (Train, Val, Test) gives
+its split; neither is needed.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.pipeline import FacePipeline, FrameFace
+from fer_transfer.faces.reader import FrameJob, FrameReader
+from fer_transfer.faces.sheet import Sample, write_sheets
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+from fer_transfer.releases.archive import Archive
+from fer_transfer.releases.release import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
+from fer_transfer.releases.sfew_layout import Layout, Picture, read_any_layout
+
+_COLUMNS = (
+    "id", "path", "split", "label", "kind", "reason", "score", "faces", "x", "y", "width", "height",
+    "right_eye_x", "right_eye_y", "left_eye_x", "left_eye_y",
+)  # fmt: skip
+
+
+class FramesRelease:
+    """A folder or archive of frames, for ``fer-prepare``.
+
+    A frame without a face is kept with a stated crop and ``found`` false; training leaves it out
+    (``labelling.train_on_lost``), as the paper trains on 921 of 958 and validates on 429 of 436.
+
+    Args:
+        path: a folder or an archive.
+        pipeline: how frames become faces.
+        split: the split of pictures below no folder that names one.
+        aligned_size: (height, width) by which a picture is known to be a face already; it is not searched. None: no
+            picture is.
+        note: a caveat to stand beside every number made from this release.
+        name: the word that plans use for the faces.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        pipeline: FacePipeline,
+        split: str = "Test",
+        aligned_size: tuple[int, int] | None = None,
+        note: str | None = None,
+        name: str = "frames",
+    ) -> None:
+        self.name, self.path, self.pipeline = name, Path(path).expanduser(), pipeline
+        self.split, self.note = split, note
+        self.aligned_size = None if aligned_size is None else (int(aligned_size[0]), int(aligned_size[1]))
+        self._layout: Layout | None = None
+        self._faces: list[tuple[Picture, FrameFace]] = []
+        self._synthetic = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every prepared face, in pixels."""
+        return self.pipeline.size, self.pipeline.size
+
+    @property
+    def sources(self) -> list[Path]:
+        """The folder or archive."""
+        return [self.path]
+
+    def settings(self) -> dict[str, Any]:
+        """How frames become faces; another choice means preparing again."""
+        return {
+            "reader": "frames",
+            "split": self.split,
+            "aligned_size": self.aligned_size,
+            "note": self.note,
+            **self.pipeline.settings(),
+        }
+
+    def scan(self, advance: Advance) -> int:
+        """Read the names; pictures are decoded later.
+
+        Raises:
+            ReleaseError: if nothing is there, there are no pictures, or the layout contradicts itself.
+        """
+        if not self.path.exists():
+            raise ReleaseError(
+                f"Expected a folder or archive of frames at {self.path}, but there is nothing. Check release.path"
+                f"{self._hint()}."
+            )
+        with Archive(self.path) as archive:
+            names = archive.names
+        self._synthetic = any(PurePosixPath(name).name == SYNTHETIC_MARK for name in names)
+        self._layout = self._read_layout(names)
+        if self.path.is_dir():
+            self._synthetic |= is_synthetic(self.path)
+        return len(self._layout.pictures)
+
+    def _hint(self) -> str:
+        return ""
+
+    def _read_layout(self, names: list[str]) -> Layout:
+        return read_any_layout(self.path, names, self.split)
+
+    def faces(self, reader: FrameReader) -> Iterator[Face]:
+        """The faces in the order of the release.
+
+        Raises:
+            ReleaseError: if not one picture can be read.
+            FacesError: if a process of the reader dies.
+        """
+        self._faces = []
+        pictures = self._scanned.pictures
+        jobs = [FrameJob(p.path, p.aligned, self.aligned_size) for p in pictures]
+        with Archive(self.path) as archive:
+            _ = archive.names  # a tar opens only what was walked past
+            for picture, face in zip(pictures, reader.read(self.pipeline, jobs, archive.read), strict=True):
+                self._faces.append((picture, _told(face)))
+                yield Face(face.pixels, picture.id, picture.split, picture.label, face.kind != "lost")
+        self._refuse_unreadable()
+
+    def _refuse_unreadable(self) -> None:
+        if all(face.reason.startswith("unreadable") for _, face in self._faces):
+            first = ", ".join(f"{picture.path} ({face.reason})" for picture, face in self._faces[:3])
+            raise ReleaseError(
+                f"Expected pictures in {self.path}, but none of {len(self._faces)} can be read: {first}. Get them again."
+            )
+
+    @property
+    def _scanned(self) -> Layout:
+        assert self._layout is not None, "scan comes first"
+        return self._layout
+
+    def caveats(self) -> list[str]:
+        """Synthetic; the user's note."""
+        return ([SYNTHETIC] if self._synthetic else []) + ([self.note] if self.note else [])
+
+    def report(self) -> dict[str, Any]:
+        """Counts, lost faces by split and class, why they were lost, and what else was met."""
+        lost = [picture for picture, face in self._faces if face.kind == "lost"]
+        return {
+            "counts": count_pictures(self._scanned.pictures),
+            "lost": count_pictures(lost),
+            "kinds": dict(Counter(face.kind for _, face in self._faces)),
+            "reasons": {reason: [p.path for p in pictures] for reason, pictures in self._by_reason().items()},
+            "several faces": sum(face.faces > 1 for _, face in self._faces),
+            "ignored": self._scanned.ignored,
+        }
+
+    def _by_reason(self) -> dict[str, list[Picture]]:
+        reasons: dict[str, list[Picture]] = {}
+        for picture, face in self._faces:
+            if face.reason:
+                reasons.setdefault(f"{face.kind}, {face.reason}", []).append(picture)
+        return dict(sorted(reasons.items(), key=lambda item: -len(item[1])))
+
+    def summary(self) -> list[str]:
+        """Found of all by split and class, reasons, and whether faces and frames are mixed."""
+        report = self.report()
+        lines = [
+            f"{len(self._scanned.pictures)} pictures from {self.path}" + (", synthetic" if self._synthetic else "")
+        ]
+        for split, classes in report["counts"].items():
+            gone, count = report["lost"].get(split, {}), sum(classes.values())
+            by_class = ", ".join(f"{name} {n}" for name, n in gone.items())
+            lines.append(
+                f"{split}: found {count - sum(gone.values())} of {count}" + (f" (lost: {by_class})" if gone else "")
+            )
+        for reason, pictures in self._by_reason().items():
+            names = ", ".join(picture.path for picture in pictures[:3])
+            lines.append(f"{reason}: {len(pictures)} ({names}{', ...' if len(pictures) > 3 else ''})")
+        if report["several faces"]:
+            lines.append(f"{report['several faces']} frames hold several faces; taken by {self.pipeline.choose}")
+        return lines + self._mixed(report["kinds"])
+
+    def _mixed(self, kinds: dict[str, int]) -> list[str]:
+        aligned = kinds.get("aligned", 0)
+        if not aligned or aligned == len(self._faces):
+            return []
+        return [
+            f"mixed: {aligned} pictures are taken for faces already (aligned_size={self.aligned_size}) and "
+            f"{len(self._faces) - aligned} for frames; a network sees the difference"
+        ]
+
+    def write_extras(self, folder: Path) -> None:
+        """Write ``frames.csv``, what was found in each picture, and the pictures that show it (``faces.sheet``)."""
+        with (folder / "frames.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(_COLUMNS)
+            table.writerows(_row(picture, face) for picture, face in self._faces)
+        with Archive(self.path) as archive:
+            _ = archive.names
+            samples = [
+                Sample(picture.path, face, "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label])
+                for picture, face in self._faces
+            ]
+            write_sheets(folder, samples, self.pipeline, archive.read, self.caveats())
+
+
+def count_pictures(pictures: list[Picture]) -> dict[str, dict[str, int]]:
+    """Pictures by split and class, in the order met and the canonical one; what does not occur is left out."""
+    names = [*EXPRESSIONS, "unlabelled"]  # UNLABELLED is -1, the last
+    assert UNLABELLED == -1
+    counts = Counter((picture.split, picture.label) for picture in pictures)
+    return {
+        split: {names[label]: n for label in (*range(len(EXPRESSIONS)), UNLABELLED) if (n := counts[split, label])}
+        for split in dict.fromkeys(picture.split for picture in pictures)
+    }
+
+
+def _told(face: FrameFace) -> FrameFace:
+    """A face without its pixels: thousands are kept for the report."""
+    return FrameFace(np.empty((0, 0), np.uint8), face.kind, face.reason, face.score, face.box, face.eyes, face.faces)
+
+
+def _row(picture: Picture, face: FrameFace) -> list[Any]:
+    label = "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label]
+    numbers = [f"{value:.2f}" for value in (*face.box.tolist(), *face.eyes.ravel().tolist())]
+    told = [face.kind, face.reason, f"{face.score:.3f}", face.faces]
+    return [picture.id, picture.path, picture.split, label, *told, *numbers]
