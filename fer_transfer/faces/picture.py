@@ -206,9 +206,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "RGBa":  # premultiplied (tif): divided by alpha first, as no direct way leads to RGB
-        image = image.convert("RGBA")
-    image.info.pop("transparency", None)  # a transparent colour would be looked up in the palette, and may be missing
     return image.convert("RGB")
 
 
