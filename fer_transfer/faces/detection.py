@@ -54,7 +54,7 @@ class Detector(Protocol):
         """
 
     def settings(self) -> dict[str, Any]:
-        """What was chosen, as plain JSON; faces found by another choice are other faces."""
+        """What was chosen, as plain JSON under the key ``detector``; faces found by another choice are other faces."""
 
 
 class ViolaJones:
@@ -99,8 +99,8 @@ class ViolaJones:
 
     def settings(self) -> dict[str, Any]:
         """Cascades, options, and OpenCV's version, for its results differ a little from version to version."""
-        return {
-            "detector": "Viola-Jones",
+        chosen = {
+            "name": "Viola-Jones",
             "cascades": [FRONTAL] if self.profile == "never" else [FRONTAL, PROFILE],
             "profile": self.profile,
             "smallest": self.smallest,
@@ -108,6 +108,7 @@ class ViolaJones:
             "neighbours": self.neighbours,
             "opencv": cv2.__version__,
         }
+        return {"detector": chosen}
 
     def detect(self, frame: Frame) -> Detections:
         """Square boxes from above the brows to the chin; see ``Detector.detect``."""
@@ -217,8 +218,8 @@ class YuNet:
 
     def settings(self) -> dict[str, Any]:
         """Digest of the model, options, OpenCV's version."""
-        return {
-            "detector": "YuNet",
+        chosen = {
+            "name": "YuNet",
             "model": self.digest[:12],
             "longest": self.longest,
             "enlarge": self.enlarge,
@@ -226,6 +227,7 @@ class YuNet:
             "overlap": self.overlap,
             "opencv": cv2.__version__,
         }
+        return {"detector": chosen}
 
     def detect(self, frame: Frame) -> Detections:
         """Boxes from hairline to chin, higher than wide; see ``Detector.detect``."""

@@ -95,7 +95,7 @@ class Landmarker(Protocol):
         """
 
     def settings(self) -> dict[str, Any]:
-        """What was chosen, as plain JSON; faces aligned by another choice are other faces."""
+        """What was chosen, as plain JSON under ``landmarker``; faces aligned by another choice are other faces."""
 
 
 class FaceMesh:
@@ -137,13 +137,14 @@ class FaceMesh:
 
     def settings(self) -> dict[str, Any]:
         """Digest of the model, options, OpenCV's version."""
-        return {
-            "landmarker": "MediaPipe face mesh",
+        chosen = {
+            "name": "MediaPipe face mesh",
             "model": self.digest[:12],
             "enlarge": self.enlarge,
             "passes": self.passes,
             "opencv": cv2.__version__,
         }
+        return {"landmarker": chosen}
 
     def fit(self, frame: Frame, box: NDArray[Any]) -> Landmarks:
         """See ``Landmarker.fit``."""
