@@ -3,6 +3,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -92,7 +93,7 @@ def test_enlarged_and_moved_frames_give_the_same_face(mesh):
     e2e = np.hypot(*(eyes[1] - eyes[0]))
     assert np.abs((mesh.fit(twice, 2 * box).eyes + 0.5) / 2 - 0.5 - eyes).max() < 0.01 * e2e
     assert np.abs((mesh.fit(five, 5 * box).eyes + 0.5) / 5 - 0.5 - eyes).max() < 0.02 * e2e
-    assert np.abs(mesh.fit(moved, box + [17, 31, 0, 0]).eyes - [17, 31] - eyes).max() < 1e-3
+    assert np.abs(mesh.fit(moved, np.add(box, [17, 31, 0, 0])).eyes - [17, 31] - eyes).max() < 1e-3
 
 
 def test_the_square_is_as_mediapipe_tracks_it():
@@ -129,7 +130,7 @@ def test_impossible_options_are_refused(options):
 
 
 def test_other_files_are_refused(mesh, tmp_path):
-    data = open(mesh.path, "rb").read()
+    data = Path(mesh.path).read_bytes()
     (tmp_path / "cut.tflite").write_bytes(data[:500000])
     (tmp_path / "text.tflite").write_text("no model")
     (tmp_path / "empty.tflite").touch()
