@@ -108,7 +108,7 @@ def decode(data: bytes, limit: int = 50_000_000) -> NDArray[np.uint8]:
 
     Args:
         data: the file's bytes.
-        limit: the most pixels (width times height). A picture takes about 8 bytes a pixel while it is decoded.
+        limit: the most pixels (width times height). A picture takes about 10 bytes a pixel while it is decoded.
 
     Returns:
         uint8 [H, W, 3], BGR, 0..255; (0, 0) is the top left pixel. Memory of its own, writeable.
