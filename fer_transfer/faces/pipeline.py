@@ -14,14 +14,17 @@ from fer_transfer.faces.detection import Detections, Detector
 from fer_transfer.faces.landmarks import Landmarker, Landmarks
 from fer_transfer.faces.picture import PictureError, decode
 
-#: Rules for one face of several: how a candidate is ranked by its area (pixels), score (0..1) and distance from the
-#: middle of the frame (pixels).
+#: Rules for one face of several: how a candidate is ranked by the area it fills (pixels), its score (0..1) and its
+#: distance from the middle of the frame (pixels).
 _RULES = {
     "largest_times_score": lambda area, score, distance: area * score,
     "largest": lambda area, score, distance: area,
     "score": lambda area, score, distance: score,
     "central": lambda area, score, distance: -distance,
 }
+
+#: Two fits that share more than this of the smaller one's rectangle are fits to one face.
+_SHARED = 0.3
 
 #: Grey of a face that nothing is known of.
 _NOTHING = 128
@@ -34,6 +37,15 @@ class Candidate:
     box: NDArray[np.float32]
     score: float
     fit: Landmarks | None = None
+
+    @property
+    def extent(self) -> NDArray[np.float64]:
+        """The upright rectangle that the landmarks fill, or the box: float64 [4], left, top, right, bottom."""
+        if self.fit is None:
+            x, y, width, height = self.box.astype(np.float64)
+            return np.array([x, y, x + width, y + height])
+        points = self.fit.points.astype(np.float64)
+        return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
 @dataclass(frozen=True)
@@ -134,7 +146,7 @@ class FacePipeline:
         """The face of a frame, uint8 [H, W, 3] BGR."""
         candidates = self.candidates(frame)
         refusals = [self._refusal(candidate) for candidate in candidates]
-        passed = [candidate for candidate, refusal in zip(candidates, refusals, strict=True) if not refusal]
+        passed = _distinct([candidate for candidate, why in zip(candidates, refusals, strict=True) if not why])
         grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         if not passed:
             return self._lost(grey, candidates, refusals)
@@ -155,14 +167,14 @@ class FacePipeline:
         if self.landmarker is None:
             return [Candidate(box, float(score)) for box, score in zip(found.boxes, found.scores, strict=True)]
         fits = [self.landmarker.fit(frame, box) for box in found.boxes]
-        return [Candidate(box, fit.score, fit) for box, fit in zip(found.boxes, fits, strict=True)]
+        return [Candidate(box, float(np.nan_to_num(fit.score)), fit) for box, fit in zip(found.boxes, fits, strict=True)]
 
     def _refusal(self, candidate: Candidate) -> str:
         """Why a candidate is no face, or nothing."""
         fit = candidate.fit
         if fit is None:
             return ""
-        if not np.isfinite(fit.points).all() or fit.score < self.fit:
+        if not np.isfinite(fit.points).all() or candidate.score < self.fit:
             return f"fit under {self.fit:g}"
         if float(np.hypot(*(fit.eyes[1] - fit.eyes[0]))) < self.smallest_e2e:
             return f"e2e under {self.smallest_e2e:g} pixels"
@@ -172,9 +184,9 @@ class FacePipeline:
         """The candidate that the rule ranks first; of equals the one nearest to the top, then to the left."""
 
         def rank(candidate: Candidate) -> tuple[float, float, float]:
-            x, y, width, height = (float(v) for v in candidate.box)
-            distance = float(np.hypot(x + width / 2 - shape[1] / 2, y + height / 2 - shape[0] / 2))
-            return _RULES[self.choose](width * height, candidate.score, distance), -y, -x
+            left, top, right, bottom = candidate.extent.tolist()
+            distance = float(np.hypot((left + right - shape[1]) / 2, (top + bottom - shape[0]) / 2))
+            return _RULES[self.choose]((right - left) * (bottom - top), candidate.score, distance), -top, -left
 
         return max(candidates, key=rank)
 
@@ -187,6 +199,22 @@ class FacePipeline:
 
     def _cut_box(self, grey: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
         return BoxCrop(self.crop.size, self.crop.stretch).cut(grey, box)
+
+
+def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+    """One candidate a face: a detector may answer twice for one, and the worse box leads the landmarks astray."""
+    kept: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: -c.score):
+        if all(_shared(candidate.extent, other.extent) <= _SHARED for other in kept):
+            kept.append(candidate)
+    return kept
+
+
+def _shared(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Area that two rectangles share, of the smaller one's."""
+    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    smaller = min(float(np.prod(r[2:] - r[:2])) for r in (one, other))
+    return float(np.prod(np.maximum(high - low, 0))) / max(smaller, 1e-9)
 
 
 def unreadable(size: int, reason: str) -> FrameFace:

@@ -1,0 +1,156 @@
+"""Many frames: the same bytes for any number of processes, nothing done twice, damage stops nobody else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_transfer.errors import ConfigError, FacesError, ReleaseError
+from fer_transfer.faces.crop import BoxCrop
+from fer_transfer.faces.detection import ViolaJones
+from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.journal import Journal
+from fer_transfer.faces.pipeline import FacePipeline
+from fer_transfer.faces.reader import FrameJob, FrameReader
+from fer_transfer.releases.synthetic import write_sfew
+
+PIPELINE = FacePipeline(ViolaJones(), None, BoxCrop(16))
+JOBS = [FrameJob(f"{i:02}.png", False, None) for i in range(9)]
+
+
+def _load(name):
+    picture = np.random.default_rng(int(name[:2])).integers(0, 256, (60, 80, 3), np.uint8)
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def _pixels(faces):
+    return [face.pixels.tobytes() for face in faces]
+
+
+def test_any_number_of_processes_gives_the_same():
+    def load(name):
+        if name == "04.png":
+            raise ReleaseError("a bad member")
+        return _load(name)
+
+    alone = list(FrameReader(1).read(PIPELINE, JOBS, load))
+    assert [face.reason for face in alone].count("unreadable: damaged in the archive") == 1
+    assert len(set(_pixels(alone))) == 9
+    for workers in (2, 3):
+        together = list(FrameReader(workers).read(PIPELINE, JOBS, load))
+        assert _pixels(together) == _pixels(alone)
+        assert [(face.kind, face.reason) for face in together] == [(face.kind, face.reason) for face in alone]
+
+
+def test_an_interrupted_run_goes_on(tmp_path):
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        if name == "05.png" and loaded.count(name) == 1:
+            raise KeyboardInterrupt
+        return _load(name)
+
+    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "done", {"a": 1}) as journal:
+        list(FrameReader(1, journal).read(PIPELINE, JOBS, load))
+    with Journal(tmp_path / "done", {"a": 1}) as journal:
+        assert len(journal) == 5
+        faces = list(FrameReader(1, journal).read(PIPELINE, JOBS, load))
+    assert _pixels(faces) == _pixels(FrameReader(1).read(PIPELINE, JOBS, _load))
+    assert [loaded.count(job.name) for job in JOBS] == [1, 1, 1, 1, 1, 2, 1, 1, 1]
+
+
+def test_other_settings_begin_anew(tmp_path):
+    with Journal(tmp_path / "done", {"a": 1}) as journal:
+        journal.put("x", b"1")
+    with Journal(tmp_path / "done", {"a": 2}) as journal:
+        assert journal.get("x") is None and len(journal) == 0
+    assert not (tmp_path / "done").exists()  # nothing in it
+
+
+def test_two_at_work_on_one_folder(tmp_path):
+    with Journal(tmp_path / "done", {}) as journal:
+        journal.put("x", b"1")
+        with pytest.raises(FacesError, match="Another fer-prepare is at work"):
+            Journal(tmp_path / "done", {})
+
+
+def test_a_damaged_journal_is_named(tmp_path):
+    (tmp_path / "done").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(FacesError, match="remove it"):
+        Journal(tmp_path / "done", {})
+
+
+class Deadly(ViolaJones):
+    """A detector that takes its process with it."""
+
+    def detect(self, frame):
+        import os
+
+        os._exit(9)
+
+
+def test_a_dying_process_is_one_error():
+    with pytest.raises(FacesError, match="repeat the command"):
+        list(FrameReader(2).read(FacePipeline(Deadly(), None, BoxCrop(16)), JOBS, _load))
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(ConfigError, match="at least 1 process"):
+        FrameReader(0)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> Path:
+    folder = write_sfew(tmp_path_factory.mktemp("frames") / "sfew", {"Train": 14, "Val": 7, "Test": 3}, seed=7)
+    (folder / "Val" / "Happy" / "cut_000000001_00000001.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return folder
+
+
+def _prepare(release, out, *overrides):
+    command = [
+        sys.executable,
+        "-m",
+        "fer_transfer.cli.prepare",
+        "release=emotiw",
+        f"release.path={release}",
+        f"out={out}",
+    ]
+    return subprocess.run([*command, *overrides], capture_output=True, text=True, timeout=180)
+
+
+def test_the_command_with_one_and_two_processes(release, tmp_path):
+    done = [_prepare(release, tmp_path / f"w{n}", f"workers={n}", "pipeline.crop.size=64") for n in (1, 2)]
+    assert [run.returncode for run in done] == [0, 0], done[0].stderr + done[1].stderr
+    one, two = (open_faces(tmp_path / f"w{n}") for n in (1, 2))
+    assert one.digest == two.digest and len(one) == 25
+    assert (tmp_path / "w1" / "frames.csv").read_bytes() == (tmp_path / "w2" / "frames.csv").read_bytes()
+    assert "lost, unreadable: cut short: 1 (Val/Happy/cut_000000001_00000001.png)" in done[0].stdout
+    assert one.found.mean() > 0.5 and not one.found[one.ids == "cut_000000001_00000001.png"].any()
+    for picture in ("sheet.jpg", "crops.jpg"):
+        assert cv2.imread(str(tmp_path / "w1" / picture)).shape[1] > 200
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["w1", "w2"]  # no journal is left
+    bad = _prepare(release, tmp_path / "bad", "workers=none")
+    assert bad.returncode == 1 and "whole number of at least 1, or auto" in bad.stderr
+
+
+def test_any_folder_of_frames(release, tmp_path):
+    pictures = sorted((release / "Train").rglob("*.png"))[:3]
+    for name, picture in zip(("a.png", "b/Happy/c.png", "Val/d.png"), pictures, strict=True):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_bytes(picture.read_bytes())
+    (tmp_path / "mine" / "notes.txt").write_text("x")
+    done = _prepare(tmp_path / "mine", tmp_path / "out", "release=frames", "pipeline=box", "pipeline.crop.size=32")
+    assert done.returncode == 0, done.stderr
+    faces = open_faces(tmp_path / "out")
+    assert faces.name == "frames" and faces.pixels.shape == (3, 32, 32)
+    assert dict(zip(faces.ids.tolist(), faces.splits.tolist(), strict=True)) == {
+        "a.png": "Test", "b/Happy/c.png": "Test", "Val/d.png": "Val",
+    }  # fmt: skip
+    assert faces.labels.tolist() == [-1, -1, 3]
+    (tmp_path / "none").mkdir()
+    empty = _prepare(tmp_path / "none", tmp_path / "out2", "release=frames")
+    assert empty.returncode == 1 and "Expected pictures (.png" in empty.stderr
