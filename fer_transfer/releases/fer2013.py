@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import ReleaseError
 from fer_transfer.faces.faces import count_by_split
+from fer_transfer.faces.picture import PictureError, decode
 from fer_transfer.faces.reader import FrameReader
 from fer_transfer.labels import EXPRESSIONS, expression_index
 from fer_transfer.releases.archive import Archive, Member, is_archive, open_file
@@ -259,13 +261,12 @@ def _read_pictures(archive: Archive, advance: Advance) -> _Content:
 
 def _decode(data: bytes, where: str) -> NDArray[np.uint8]:
     """Grey pixels uint8 [48, 48] of an encoded picture."""
-    import cv2
-
-    buffer = np.frombuffer(data, np.uint8)
-    pixels = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE) if len(buffer) else None
-    if pixels is None:
-        what = "0 bytes" if not data else f"{len(data)} bytes that are no picture"
-        raise ReleaseError(f"Expected a picture at {where}, but got {what}. Get the file again.")
+    try:
+        pixels = cv2.cvtColor(decode(data), cv2.COLOR_BGR2GRAY)
+    except PictureError as error:
+        raise ReleaseError(
+            f"Expected a picture at {where}, but got {len(data)} bytes ({error.reason}). Get the file again."
+        ) from None
     if pixels.shape != (SIDE, SIDE):
         raise ReleaseError(
             f"Expected {SIDE}x{SIDE} pixels, as FER-2013 has, in {where}, but got "
