@@ -65,12 +65,17 @@ class ViolaJones:
 
     Answers that overlap (see ``merge``) become one box, the one with the most hits, with the hits of all.
 
+    The defaults suit faces of 100 px and more in movie frames. One thread needs about 40 ms for the frontal cascade on
+    720x576, and 50 ms more for each of the profile cascade's two sides; with ``step=1.2, neighbours=3`` 26 ms, with
+    ``smallest=0.2`` 23 ms, with 0.1 83 ms. Of 1766 head-and-shoulders photographs (250x250) the defaults lose no face,
+    the longer step three. Groups of small faces need ``smallest=0.05``, or YuNet.
+
     Args:
         smallest: least side of a box as a share of the shorter side of the frame. Small boxes are mostly false,
             and looking for them takes most of the time.
         step: ratio of one box size to the next.
         neighbours: how many overlapping hits make a face; more means fewer false boxes and more lost faces.
-        profile: search for profiles "always" (as Ng et al. 2015 may have; about three times the time), as a "fallback"
+        profile: search for profiles "always" (Ng et al. 2015 name both cascades, and no order), as a "fallback"
             where no frontal face was found, or "never".
 
     Raises:
@@ -188,6 +193,10 @@ class YuNet:
 
     It finds faces turned to the side, tilted or partly hidden, from about 10 px of the searched picture. The score is
     the network's own, the root of its face and place probabilities.
+
+    One thread needs about 7 ms for 720x576 with ``longest=320``, enough for faces of 50 px there, 13 ms with 480, 23 ms
+    with the default, which also finds the small faces of groups; searching an enlarged frame finds the smallest and
+    more that are none.
 
     Args:
         model: path of ``face_detection_yunet_2023mar.onnx``.

@@ -1,0 +1,195 @@
+"""How well the detectors and the face mesh do on real photographs: recall, false boxes, eye centres, fit score.
+
+The folder holds photographs, ``SOURCES.csv`` with the faces counted by eye, and ``dlib_landmarks.csv`` with boxes and 68
+landmarks of every face in some of them. A box is right if its intersection over union with a true box is at least 0.3,
+each true box taking the best one; eye errors are those of both eyes, in per cent of the true eye-to-eye distance.
+
+::
+
+    python benchmarks/scenes.py scenes --yunet face_detection_yunet_2023mar.onnx --check
+"""
+
+import argparse
+import csv
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.faces.detection import Detector, ViolaJones, YuNet
+from fer_transfer.faces.landmarks import FaceMesh, Landmarks
+
+FIT = 0.3  # the paper's threshold
+IOU = 0.3
+RECALL, EYES = 0.9, 5.0  # bounds, for the best detector: share of the true faces; median error in % of e2e
+
+
+@dataclass
+class Scene:
+    """A photograph, faces counted by eye (None: not counted), true boxes [K, 4] and eyes [K, 2, 2] (None: unknown)."""
+
+    name: str
+    frame: NDArray[np.uint8]
+    counted: int | None
+    boxes: NDArray[np.float64] | None
+    eyes: NDArray[np.float64] | None
+
+
+@dataclass
+class Outcome:
+    """What one detector, with the mesh after it, did on all scenes."""
+
+    hits: int = 0
+    hits_fit: int = 0
+    false: int = 0
+    false_fit: int = 0
+    errors: list[float] = field(default_factory=list)
+    fit_faces: list[float] = field(default_factory=list)
+    fit_others: list[float] = field(default_factory=list)
+    found: list[tuple[int, int, int]] = field(default_factory=list)  # by eye, boxes, boxes that fit
+    milliseconds: list[float] = field(default_factory=list)
+
+
+def read_scenes(folder: Path) -> list[Scene]:
+    truth: dict[str, list[dict[str, str]]] = defaultdict(list)
+    with (folder / "dlib_landmarks.csv").open() as file:
+        for row in csv.DictReader(file):
+            truth[row["file"]].append(row)
+    scenes = []
+    with (folder / "SOURCES.csv").open() as file:
+        for row in csv.DictReader(file):
+            frame = cv2.imread(str(folder / row["file"]), cv2.IMREAD_COLOR)
+            counted = int(row["faces_by_eye"]) if row["faces_by_eye"] else None
+            faces = truth[row["file"]]
+            boxes = np.array([[float(face[key]) for key in ("left", "top", "width", "height")] for face in faces])
+            points = np.array([face["points_xy"].split() for face in faces], float).reshape(len(faces), 68, 2)
+            eyes = np.stack([points[:, 36:42].mean(1), points[:, 42:48].mean(1)], 1) if faces else None
+            scenes.append(Scene(row["file"], frame, counted, boxes if faces else None, eyes))
+    return scenes
+
+
+def overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union, [len(boxes), len(others)]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, :2] + boxes[:, None, 2:], others[None, :, :2] + others[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(2)
+    return shared / (boxes[:, 2:].prod(1)[:, None] + others[:, 2:].prod(1)[None] - shared)
+
+
+def match(truth: NDArray[np.float64], boxes: NDArray[np.float64]) -> dict[int, int]:
+    """From the index of a box to that of the true one it found; the best pairs first."""
+    pairs: dict[int, int] = {}
+    table = overlaps(truth, boxes)
+    while table.size and table.max() >= IOU:
+        true, box = np.unravel_index(table.argmax(), table.shape)
+        pairs[int(box)] = int(true)
+        table[true, :] = table[:, box] = -1
+    return pairs
+
+
+def try_detector(detector: Detector, mesh: FaceMesh, scenes: list[Scene]) -> Outcome:
+    outcome = Outcome()
+    for scene in scenes:
+        start = time.perf_counter()
+        boxes = detector.detect(scene.frame).boxes
+        outcome.milliseconds.append(1000 * (time.perf_counter() - start))
+        fits = [mesh.fit(scene.frame, box) for box in boxes]
+        good = sum(fit.score >= FIT for fit in fits)
+        if scene.counted is not None:
+            outcome.found.append((scene.counted, len(fits), good))
+        if scene.counted == 0:
+            outcome.fit_others += [fit.score for fit in fits]
+        if scene.boxes is not None:
+            compare(outcome, scene, boxes.astype(np.float64), fits)
+    return outcome
+
+
+def compare(outcome: Outcome, scene: Scene, boxes: NDArray[np.float64], fits: list[Landmarks]) -> None:
+    assert scene.boxes is not None and scene.eyes is not None
+    pairs = match(scene.boxes, boxes)
+    for i, fit in enumerate(fits):
+        if i not in pairs:
+            outcome.false += 1
+            outcome.false_fit += fit.score >= FIT
+            outcome.fit_others.append(fit.score)
+            continue
+        outcome.hits += 1
+        outcome.fit_faces.append(fit.score)
+        if fit.score >= FIT:
+            outcome.hits_fit += 1
+            true = scene.eyes[pairs[i]]
+            between = np.hypot(*(true[1] - true[0]))
+            outcome.errors += (100 * np.hypot(*(fit.eyes - true).T) / between).tolist()
+
+
+def fit_of_nothing(mesh: FaceMesh, scenes: list[Scene], each: int) -> list[float]:
+    """Fit scores of random squares, a tenth to a half of the shorter side, in scenes without a face."""
+    random, scores = np.random.default_rng(0), []
+    for scene in scenes:
+        if scene.counted == 0:
+            height, width = scene.frame.shape[:2]
+            for _ in range(each):
+                side = min(height, width) * random.uniform(0.1, 0.5)
+                corner = random.uniform(0, 1, 2) * (width - side, height - side)
+                scores.append(mesh.fit(scene.frame, np.array([*corner, side, side])).score)
+    return scores
+
+
+def quantiles(values: list[float]) -> str:
+    if not values:
+        return "none"
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    return f"{low:.3f} {middle:.3f} {high:.3f} ({np.mean(np.array(values) >= FIT):.0%} of {len(values)} >= {FIT})"
+
+
+def show(name: str, outcome: Outcome, faces: int) -> None:
+    eye, boxes, good = np.array(outcome.found).T
+    errors = np.quantile(outcome.errors, [0.5, 0.95]) if outcome.errors else (np.nan, np.nan)
+    print(f"{name}")
+    print(f"  true faces found      {outcome.hits} of {faces}, with fit >= {FIT} {outcome.hits_fit}")
+    print(f"  false boxes there     {outcome.false}, with fit >= {FIT} {outcome.false_fit}")
+    print(f"  eye centre error      median {errors[0]:.2f} %, 95th percentile {errors[1]:.2f} % of e2e")
+    for title, count in (("boxes", boxes), ("boxes that fit", good)):
+        print(
+            f"  {title:<15} {count.sum()} where {eye.sum()} faces by eye; {int((count == eye).sum())} of {len(eye)} scenes "
+            f"right, {int(np.clip(eye - count, 0, None).sum())} too few, {int(np.clip(count - eye, 0, None).sum())} too many"
+        )
+    print(f"  fit, 5 50 95 %: faces {quantiles(outcome.fit_faces)}; false boxes {quantiles(outcome.fit_others)}")
+    print(f"  detection             median {np.median(outcome.milliseconds):.1f} ms a photograph, one thread")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--yunet", help="YuNet's model file; without it YuNet is left out")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a bound is missed")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    detectors: dict[str, Detector] = {
+        "Viola-Jones, defaults": ViolaJones(),
+        "Viola-Jones, small faces, profiles always": ViolaJones(smallest=0.05, profile="always"),
+    }
+    if options.yunet:
+        detectors["YuNet, 320 px"] = YuNet(options.yunet, longest=320)
+        detectors["YuNet, defaults"] = YuNet(options.yunet)
+        detectors["YuNet, enlarged"] = YuNet(options.yunet, longest=1600, enlarge=3)
+    scenes, mesh = read_scenes(options.folder), FaceMesh()
+    faces = sum(len(scene.boxes) for scene in scenes if scene.boxes is not None)
+    outcomes = {name: try_detector(detector, mesh, scenes) for name, detector in detectors.items()}
+    for name, outcome in outcomes.items():
+        show(name, outcome, faces)
+    print(f"fit of random squares in scenes without a face, 5 50 95 %: {quantiles(fit_of_nothing(mesh, scenes, 40))}")
+    best = max(outcomes.values(), key=lambda outcome: outcome.hits_fit)
+    share, error = best.hits_fit / faces, float(np.median(best.errors))
+    print(f"best: {share:.1%} of the faces (bound {RECALL:.0%}), median error {error:.2f} % of e2e (bound {EYES} %)")
+    if options.check and (share < RECALL or error > EYES):
+        sys.exit("a bound is missed")
+
+
+if __name__ == "__main__":
+    main()
