@@ -286,15 +286,3 @@ def _read_onnx(model: str) -> bytes:
         raise ConfigError(
             f"Expected the YuNet model at {model!r}, but it cannot be read ({error.strerror}). {PUBLISHED}"
         ) from None
-
-
-def largest(boxes: NDArray[Any]) -> tuple[int, int, int, int] | None:
-    """The box of the greatest area, or None; of equals the one nearest to the top, then to the left.
-
-    >>> largest(np.array([[0, 0, 5, 5], [9, 9, 8, 8]], np.int32))
-    (9, 9, 8, 8)
-    """
-    if not len(boxes):
-        return None
-    x, y, width, height = min(np.rint(boxes).astype(int).tolist(), key=lambda box: (-box[2] * box[3], box[1], box[0]))
-    return x, y, width, height

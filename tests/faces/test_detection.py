@@ -7,12 +7,12 @@ import pytest
 
 from fer_transfer.errors import ConfigError
 from fer_transfer.faces.crop import central_square, cut, stretch_range
-from fer_transfer.faces.detection import ViolaJones, YuNet, largest, merge
+from fer_transfer.faces.detection import ViolaJones, YuNet, merge
 from fer_transfer.faces.landmarks import FaceMesh
 from fer_transfer.releases.drawing import Pose, draw_face
 from fer_transfer.releases.person import random_muscles, random_person
 
-SIZES = [(1, 1), (5, 5), (23, 23), (1, 20000), (20000, 1), (30, 20000), (64, 64)]
+SIZES = [(1, 1), (5, 5), (23, 23), (32, 32), (32, 640), (1, 20000), (20000, 1), (30, 20000), (64, 64)]
 
 
 def _portrait(seed: int, centre=(150.0, 90.0), scale=40.0):
@@ -52,7 +52,6 @@ def test_drawn_faces_are_found_by_yunet(yunet):
 def test_nothing_is_found_on_nothing():
     found = ViolaJones(profile="always").detect(np.full((100, 80, 3), 30, np.uint8))
     assert found.boxes.shape == (0, 4) and found.boxes.dtype == np.float32 and found.scores.shape == (0,)
-    assert largest(found.boxes) is None
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -63,7 +62,8 @@ def test_odd_frames_hold_no_face(size):
 def test_odd_frames_hold_no_face_for_yunet_either(yunet):
     for detector in (YuNet(yunet), YuNet(yunet, longest=1280, enlarge=4)):
         for size in SIZES:
-            assert not len(detector.detect(np.full((*size, 3), 200, np.uint8))), size
+            for grey in (0, 90, 255):
+                assert not len(detector.detect(np.full((*size, 3), grey, np.uint8))), (size, grey)
 
 
 def test_boxes_of_yunet_stay_in_place_whatever_size_is_searched(yunet):
@@ -127,6 +127,17 @@ def test_profiles_are_a_fallback():
     assert len(counts) == 8
 
 
+def test_what_both_cascades_find_is_one_face():
+    class Agreed(ViolaJones):
+        def _search(self, cascade, grey):
+            x, hits = (40, 20) if "frontal" in cascade else (44, 5)  # of 100 px, so mirrored it lies at 16
+            return np.array([[x, 10, 40, 40]], np.float32), np.array([hits], np.float32)
+
+    found = Agreed(profile="always").detect(np.zeros((60, 100, 3), np.uint8))
+    assert found.boxes.tolist() == [[40, 10, 40, 40], [16, 10, 40, 40]]
+    np.testing.assert_allclose(found.scores, [25 / 40, 5 / 20])
+
+
 def test_overlapping_boxes_become_the_one_of_most_hits():
     boxes = np.array([[0, 0, 40, 40], [4, 4, 40, 40], [12, 12, 10, 10], [39, 0, 40, 40]], np.float32)
     merged, hits = merge(boxes, np.array([5, 9, 2, 3], np.float32))
@@ -142,11 +153,6 @@ def test_merging_does_not_depend_on_the_order():
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     assert merge(boxes, hits)[1].sum() == hits.sum()
     assert [len(part) for part in merge(boxes[:0], hits[:0])] == [0, 0]
-
-
-def test_largest_does_not_depend_on_the_order():
-    boxes = np.array([[5, 9, 4, 4], [5, 2, 4, 4], [1, 1, 3, 3]], np.int32)
-    assert largest(boxes) == largest(boxes[::-1]) == (5, 2, 4, 4)
 
 
 def test_detectors_travel_and_say_what_they_are(yunet):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fer_transfer.errors import ConfigError
+from fer_transfer.faces.detection import ViolaJones
 from fer_transfer.faces.landmarks import LEFT_EYE, RIGHT_EYE, FaceMesh, Landmarks, around
 from fer_transfer.releases.drawing import Pose, draw_face
 from fer_transfer.releases.person import random_muscles, random_person
@@ -71,17 +72,28 @@ def test_swapped_sides_and_upside_down_faces_are_told(mesh):
     assert Landmarks(np.zeros((468, 2), np.float32), 1.0).mirrored  # no shape at all
 
 
+def _shift(mesh, frame, box):
+    """By how much of e2e the eyes move, [2], when the frame is mirrored and the landmarks mirrored back."""
+    width = frame.shape[1]
+    other = mesh.fit(np.ascontiguousarray(frame[:, ::-1]), np.array([width - box[0] - box[2], *box[1:]]))
+    eyes = mesh.fit(frame, box).eyes
+    mirrored = (other.eyes * [-1, 1] + [width - 1, 0])[::-1]
+    assert np.abs(mirrored - eyes).max() < 0.15 * np.hypot(*(eyes[1] - eyes[0]))
+    return (mirrored - eyes).mean(0) / np.hypot(*(eyes[1] - eyes[0]))
+
+
 def test_a_mirrored_frame_gives_mirrored_landmarks(mesh):
-    shifts = []
-    for seed in range(8):
-        frame, box, _ = _portrait(seed)
-        width = frame.shape[1]
-        other = mesh.fit(np.ascontiguousarray(frame[:, ::-1]), np.array([width - box[0] - box[2], *box[1:]]))
-        eyes = mesh.fit(frame, box).eyes
-        mirrored = (other.eyes * [-1, 1] + [width - 1, 0])[::-1]
-        shifts.append((mirrored - eyes).mean(0) / np.hypot(*(eyes[1] - eyes[0])))
-        assert np.abs(mirrored - eyes).max() < 0.08 * np.hypot(*(eyes[1] - eyes[0]))
-    assert np.abs(np.median(shifts, 0)).max() < 0.01
+    shifts = [_shift(mesh, *_portrait(seed)[:2]) for seed in range(8)]
+    assert np.abs(np.median(shifts, 0)).max() < 0.03
+
+
+def test_real_faces_have_no_side(mesh, shared_data):
+    detector, shifts = ViolaJones(smallest=0.3), []
+    with zipfile.ZipFile(shared_data / "sfew_like.zip") as archive:
+        for name in [name for name in archive.namelist() if name.endswith(".jpg")][::60]:
+            frame = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
+            shifts += [_shift(mesh, frame, box) for box in detector.detect(frame).boxes[:1]]
+    assert len(shifts) > 25 and np.abs(np.median(shifts, 0)).max() < 0.008  # 0.014 without the correction
 
 
 def test_enlarged_and_moved_frames_give_the_same_face(mesh):
