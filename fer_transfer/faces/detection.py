@@ -66,15 +66,16 @@ class ViolaJones:
     Answers that overlap (see ``merge``) become one box, the one with the most hits, with the hits of all.
 
     The defaults suit faces of 100 px and more in movie frames. One thread needs about 40 ms for the frontal cascade on
-    720x576, and 50 ms more for each of the profile cascade's two sides; with ``step=1.2, neighbours=3`` 26 ms, with
+    720x576, and 50 ms more for each of the profile cascade's two sides; with ``step=1.2, neighbours=2`` 26 ms, with
     ``smallest=0.2`` 23 ms, with 0.1 83 ms. Of 1766 head-and-shoulders photographs (250x250) the defaults lose no face,
-    the longer step three. Groups of small faces need ``smallest=0.05``, or YuNet.
+    the longer step two. Groups of small faces need ``smallest=0.05``, or YuNet.
 
     Args:
         smallest: least side of a box as a share of the shorter side of the frame. Small boxes are mostly false,
             and looking for them takes most of the time.
         step: ratio of one box size to the next.
-        neighbours: how many overlapping hits make a face; more means fewer false boxes and more lost faces.
+        neighbours: how many overlapping hits make a face; more means fewer false boxes and more lost faces. The few
+            false boxes of OpenCV's default, 3, are refused by their landmarks' fit; without landmarks take 5.
         profile: search for profiles "always" (Ng et al. 2015 name both cascades, and no order), as a "fallback"
             where no frontal face was found, or "never".
 
@@ -86,7 +87,7 @@ class ViolaJones:
     """
 
     def __init__(
-        self, smallest: float = 0.15, step: float = 1.1, neighbours: int = 5, profile: Profile = "fallback"
+        self, smallest: float = 0.15, step: float = 1.1, neighbours: int = 3, profile: Profile = "fallback"
     ) -> None:
         if not 0 < smallest < 1 or not step > 1 or neighbours < 1 or profile not in ("always", "fallback", "never"):
             raise ConfigError(

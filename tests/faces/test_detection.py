@@ -82,7 +82,7 @@ def test_smallest_is_a_share_of_the_shorter_side():
 def test_frontal_boxes_are_opencvs_own():
     frame, _ = _portrait(1)
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-    theirs = cascade.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), 1.1, 5, minSize=(36, 36))
+    theirs = cascade.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), 1.1, 3, minSize=(36, 36))
     ours = ViolaJones(profile="never").detect(frame).boxes
     assert len(theirs) and {tuple(box) for box in ours.astype(int).tolist()} <= {tuple(box) for box in theirs.tolist()}
 
@@ -135,7 +135,7 @@ def test_what_both_cascades_find_is_one_face():
 
     found = Agreed(profile="always").detect(np.zeros((60, 100, 3), np.uint8))
     assert found.boxes.tolist() == [[40, 10, 40, 40], [16, 10, 40, 40]]
-    np.testing.assert_allclose(found.scores, [25 / 40, 5 / 20])
+    np.testing.assert_allclose(found.scores, [25 / 34, 5 / 14])
 
 
 def test_overlapping_boxes_become_the_one_of_most_hits():
