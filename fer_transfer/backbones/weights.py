@@ -1,6 +1,6 @@
 """Weights in and out: local files of tensors, timm's hub when asked for, and the stages' own safetensors.
 
-A file is ``.safetensors`` or a PyTorch checkpoint that holds tensors only. Checkpoints of other trainers nest the
+A file is ``.safetensors``, a PyTorch checkpoint that holds tensors only, or Caffe's ``.caffemodel``. Checkpoints of other trainers nest the
 weights ("state_dict", "model", ...) and prefix the names ("module.", "backbone.", ...): both are undone. What may differ
 from the network must be named by a pattern; everything else must match, name by name and shape by shape.
 """
@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel
 from fer_transfer.errors import WeightsError
 from fer_transfer.faces.faces import file_digest
 
@@ -65,7 +66,11 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if path.suffix == ".caffemodel":
+            return caffe_tensors(read_caffemodel(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"Expected tensors only in {path}, but unpickling it needs more ({_first_line(error)}). It was not "
@@ -74,7 +79,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except Exception as error:  # at damaged bytes the unpickler raises anything: IndexError, struct.error, ...
         raise WeightsError(
             f"Cannot read weights from {path} ({_first_line(error)}). The file is truncated or no weights file; "
-            "expected .safetensors or a .pth of tensors."
+            "expected .safetensors, .caffemodel or a .pth of tensors."
         ) from None
     tensors = _largest_state_dict(content)
     if not tensors:

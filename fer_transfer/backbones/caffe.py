@@ -1,0 +1,237 @@
+"""Caffe's files of weights and mean images, read without Caffe: nothing in them is run.
+
+A ``.caffemodel`` is read in both forms that Caffe writes, V1 (``layers``, kinds as numbers, until 2014) and V2 (``layer``),
+with the shapes of old (num, channels, height, width) and new. Layers keep their names: ``conv1`` becomes ``conv1.weight``
+and ``conv1.bias``. Weights stay as they were trained: input channels in BGR order.
+"""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fer_transfer.backbones.caffe_schema import LARGEST, RAW_KINDS, V1_KINDS, parse
+from fer_transfer.errors import WeightsError
+from fer_transfer.releases.archive import pretender
+
+#: Layers whose blobs are a weight and a bias. Others' blobs are numbered: ``<layer>.0``, ``<layer>.1``, ...
+WEIGHT_AND_BIAS = ("Convolution", "Deconvolution", "InnerProduct")
+
+#: First bytes of files that are something else, and what that is.
+_OTHERS = {
+    b"\x89HDF": "an HDF5 file (Caffe's snapshot_format: HDF5); save it as BINARYPROTO",
+    b"PK\x03\x04": "a zip archive, perhaps a PyTorch checkpoint",
+    b"\x1f\x8b": "a gzip archive; unpack it",
+    b"\x80\x02": "a Python pickle, perhaps an old PyTorch checkpoint",
+}
+_AXES = ("num", "channels", "height", "width")
+
+
+@dataclass(frozen=True)
+class CaffeLayer:
+    """A layer that holds weights.
+
+    Attributes:
+        name: as in the file, slashes included.
+        kind: Caffe's type, ``Convolution``, ``InnerProduct``, ...; ``type 18`` for a V1 number whose name is not needed.
+        blobs: float32, read-only, in the shapes of the file.
+    """
+
+    name: str
+    kind: str
+    blobs: tuple[NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True)
+class CaffeModel:
+    """The layers of a ``.caffemodel`` that hold weights, in the file's order.
+
+    Attributes:
+        name: the network's, as in the file; may be empty.
+        layers: each name once.
+        notes: what was changed on the way, one sentence each.
+    """
+
+    name: str
+    layers: tuple[CaffeLayer, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
+    """Read a ``.caffemodel``, V1 or V2.
+
+    Raises:
+        WeightsError: if the file is missing, damaged, something else, without weights, has a layer twice, half precision
+            numbers, or numbers that do not fill a blob's shape.
+    """
+    net = _parse(Path(path), "NetParameter")
+    layers: dict[str, CaffeLayer] = {}
+    doubles: list[str] = []
+    try:
+        for layer in (*net.layers, *net.layer):
+            if not layer.blobs:
+                continue
+            name, kind = _text(layer.name), layer.type
+            kind = V1_KINDS.get(kind, f"type {kind}") if isinstance(kind, int) else _text(kind)
+            if name in layers:
+                raise WeightsError(f"layer {name!r} stands there twice with weights; expected each once")
+            blobs = tuple(_blob(blob, f"blob {i} of layer {name!r}") for i, blob in enumerate(layer.blobs))
+            doubles += [name] if any(blob.dtype == np.float64 for blob in blobs) else []
+            layers[name] = CaffeLayer(name, kind, tuple(_single(blob, name) for blob in blobs))
+        if not layers:
+            raise WeightsError(
+                f"none of its {len(net.layers) + len(net.layer)} layers holds weights: it is another kind of Caffe's "
+                "files (a mean image, a solver's state), or older than its layers' names (upgrade_net_proto_binary "
+                "of Caffe renews it)"
+            )
+    except WeightsError as error:
+        raise _unreadable(path, "a .caffemodel", error) from None
+    notes = (f"double precision numbers of {', '.join(doubles[:3])} rounded to single",) if doubles else ()
+    return CaffeModel(_text(net.name), tuple(layers.values()), notes)
+
+
+def read_mean(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+    """Read a mean image, ``.binaryproto``.
+
+    Returns:
+        [3, height, width] in BGR order, in grey levels 0..255.
+
+    Raises:
+        WeightsError: if the file is missing, damaged, something else, or holds no picture of three channels in 0..255.
+    """
+    try:
+        blob = _blob(_parse(Path(path), "BlobProto"), "the mean")
+        mean = _single(blob, "the mean")
+        if mean.ndim not in (3, 4) or mean.shape[-3] != 3 or mean.size != 3 * mean.shape[-1] * mean.shape[-2]:
+            raise WeightsError(f"expected one picture of 3 channels, (1, 3, height, width), but got shape {mean.shape}")
+        if not (mean.min() >= 0 and mean.max() <= 255):  # also where a value is no number
+            raise WeightsError(f"expected grey levels in 0..255, but got {mean.min():g} to {mean.max():g}")
+    except WeightsError as error:
+        raise _unreadable(path, "a mean image (.binaryproto)", error) from None
+    return mean.reshape(mean.shape[-3:])
+
+
+def caffe_tensors(model: CaffeModel) -> dict[str, Tensor]:
+    """The tensors of a model under names as PyTorch has them, in PyTorch's shapes.
+
+    Convolutions and inner products give ``<layer>.weight`` and, where there is one, ``<layer>.bias``; shapes of old lose
+    their leading ones: (1, 1, outputs, inputs) becomes (outputs, inputs), (1, 1, 1, outputs) becomes (outputs). Other
+    layers (BatchNorm, Scale, PReLU, ...) give ``<layer>.0``, ``<layer>.1``, ... as they are.
+
+    Returns:
+        Name to float32, tensors of their own memory.
+    """
+    tensors: dict[str, Tensor] = {}
+    for layer in model.layers:
+        plain = layer.kind in WEIGHT_AND_BIAS and len(layer.blobs) <= 2
+        for i, blob in enumerate(layer.blobs):
+            if plain and i == 1:
+                blob = blob.reshape(-1) if blob.size == max(blob.shape, default=1) else blob
+            elif plain and layer.kind == "InnerProduct" and blob.ndim == 4 and blob.shape[:2] == (1, 1):
+                blob = blob.reshape(blob.shape[2:])
+            tensors[f"{layer.name}.{('weight', 'bias')[i] if plain else i}"] = torch.tensor(blob)
+    return tensors
+
+
+def _parse(path: Path, message: str) -> Any:
+    """The message in a file. The file's bytes are let go before its numbers are taken out of the message."""
+    expected = "a .caffemodel" if message == "NetParameter" else "a mean image (.binaryproto)"
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise WeightsError(f"it has {size} bytes, and Caffe's files end at {LARGEST}")
+        data = path.read_bytes()
+        if other := _other(data[:512]):
+            raise WeightsError(f"it is {other}")
+        return parse(data, message)
+    except OSError as error:
+        raise WeightsError(f"Expected {expected} at {path}, but got: {error.strerror}. Check the path.") from None
+    except WeightsError as error:
+        raise _unreadable(path, expected, error) from None
+
+
+def _unreadable(path: str | os.PathLike[str], expected: str, error: WeightsError) -> WeightsError:
+    text = str(error)
+    if text.startswith("Expected "):  # says it all
+        return error
+    return WeightsError(f"Expected {expected} in {path}, but {text}. Get the file anew or give the right one.")
+
+
+def _other(head: bytes) -> str | None:
+    """What the first bytes show a file to be that is none of Caffe's binary ones."""
+    for start, what in _OTHERS.items():
+        if head.startswith(start):
+            return what
+    if what_instead := pretender(head):
+        return what_instead
+    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
+        return "text: a .prototxt describes a network, its weights are in the .caffemodel beside it"
+    return None
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _shape(blob: Any, where: str) -> tuple[int, ...]:
+    """The shape as the file gives it, new or old; all sizes positive."""
+    if any(blob.HasField(axis) for axis in _AXES):
+        shape = tuple(int(getattr(blob, axis)) for axis in _AXES)
+    elif blob.HasField("shape"):
+        shape = tuple(int(size) for size in blob.shape.dim)
+    else:
+        raise WeightsError(f"{where} has no shape")
+    if len(shape) > 32 or min(shape, default=1) < 1:
+        raise WeightsError(f"{where} has the shape {shape}; expected at most 32 sizes of at least 1")
+    return shape
+
+
+def _blob(blob: Any, where: str) -> NDArray[Any]:
+    """A blob's numbers in its shape, float32 or float64, read-only. Nothing is allocated by what the shape says."""
+    shape = _shape(blob, where)
+    found: list[NDArray[Any]] = []
+    for field, dtype in (("data", "<f4"), ("double_data", "<f8")):
+        if chunks := getattr(blob, field):
+            found.append(_numbers(chunks, np.dtype(dtype), where))
+    if blob.HasField("raw_data"):
+        if blob.raw_data_type > 1:
+            kind = RAW_KINDS.get(blob.raw_data_type, f"type {blob.raw_data_type}")
+            raise WeightsError(
+                f"{where} {shape} holds {kind} numbers; expected single precision. Write the file anew from the "
+                "float32 weights it was made of"
+            )
+        found.append(_numbers([blob.raw_data], np.dtype("<f4" if blob.raw_data_type else "<f8"), where))
+    found = [numbers for numbers in found if numbers.size]
+    count = math.prod(shape)
+    if len(found) != 1 or found[0].size != count:
+        held = " and ".join(str(numbers.size) for numbers in found) or "no"
+        raise WeightsError(f"{where} has the shape {shape}, {count} numbers, but holds {held} numbers")
+    found[0].flags.writeable = False
+    return found[0].reshape(shape)
+
+
+def _numbers(chunks: Any, dtype: np.dtype[Any], where: str) -> NDArray[Any]:
+    """Packed numbers as they lie in memory; several pieces joined; unpacked ones collected."""
+    if not isinstance(chunks[0], bytes):
+        return np.fromiter(chunks, dtype, len(chunks))
+    pieces = list(chunks)
+    if wrong := [len(piece) for piece in pieces if len(piece) % dtype.itemsize]:
+        raise WeightsError(f"{where} holds {wrong[0]} bytes, no whole count of {dtype.itemsize}-byte numbers")
+    return np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), dtype)
+
+
+def _single(blob: NDArray[Any], where: str) -> NDArray[np.float32]:
+    if blob.dtype == np.float32:
+        return blob
+    with np.errstate(over="ignore"):
+        single = blob.astype(np.float32)
+    if np.isinf(single).sum() != np.isinf(blob).sum():
+        raise WeightsError(f"{where} holds double precision numbers beyond what single precision can hold")
+    single.flags.writeable = False
+    return single
