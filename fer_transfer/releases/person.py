@@ -1,7 +1,4 @@
-"""Who is drawn, and what the face does: identities, and the muscles behind each expression.
-
-The muscles follow the action units that define the expressions (Ekman & Friesen, FACS), several variants for each.
-"""
+"""Who is drawn, and what the face does: identities, and the muscles behind each expression."""
 
 from dataclasses import dataclass
 
@@ -9,46 +6,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.releases.face_shape import face_shape
+from fer_transfer.releases.muscles import LOWER_LID, MUSCLES, UNITS, UPPER_LID, movements
 
 Points = NDArray[np.float64]
 Colour = tuple[float, float, float]
 
-#: What a face can do; 0 is rest, 1 strong, negative the opposite (brow down, lids closed, corners down).
-MUSCLES = (
-    "inner_brow", "outer_brow", "knit", "lids", "cheek", "wrinkle", "corner", "jaw", "stretch", "upper_lip", "press",
-)  # fmt: skip
-
+# Prototypes of the expressions as action units (Ekman & Friesen), on top of the learned mean movement.
 _VARIANTS: dict[str, tuple[dict[str, float], ...]] = {
     "Angry": (
-        {"inner_brow": -1, "outer_brow": 0.3, "knit": 1, "lids": 0.1, "corner": -0.35, "press": 1},
-        {"inner_brow": -1, "outer_brow": 0.4, "knit": 1, "lids": 0.2, "corner": -0.3, "jaw": 0.5, "upper_lip": 0.3},
+        {"Angry": 0.3, "inner_brow": -1.1, "outer_brow": 0.1, "knit": 1.2, "lids": 0.3, "cheek": 0.2, "corner": -0.2,
+         "press": 1, "chin": 0.4},
+        {"Angry": 1.4, "inner_brow": -1, "outer_brow": 0.2, "knit": 1.1, "lids": 0.3, "upper_lip": 0.4, "jaw": 0.15},
     ),
     "Disgust": (
-        {"inner_brow": -0.6, "outer_brow": -0.3, "knit": 0.5, "lids": -0.6, "cheek": 0.7, "wrinkle": 1,
-         "corner": -0.5, "upper_lip": 1, "jaw": 0.12},
-        {"inner_brow": -0.5, "knit": 0.4, "lids": -0.7, "cheek": 0.5, "wrinkle": 1, "corner": -0.7, "upper_lip": 0.6},
+        {"Disgust": 1.3, "inner_brow": -0.7, "outer_brow": -0.3, "knit": 0.6, "lids": -0.5, "cheek": 0.8, "wrinkle": 1.2,
+         "corner": -0.3, "upper_lip": 0.9, "jaw": 0.12},
+        {"Disgust": 1.0, "inner_brow": -0.6, "knit": 0.5, "lids": -0.6, "cheek": 0.6, "wrinkle": 1.1, "corner": -0.6,
+         "upper_lip": 0.8, "chin": 0.6},
     ),
     "Fear": (
-        {"inner_brow": 0.9, "outer_brow": 0.1, "knit": 0.6, "lids": 0.9, "corner": -0.3, "jaw": 0.35, "stretch": 0.8},
-        {"inner_brow": 0.9, "outer_brow": 0.3, "knit": 0.5, "lids": 0.8, "corner": -0.5, "stretch": 0.6},
+        {"Fear": 1.3, "inner_brow": 0.9, "outer_brow": 0.2, "knit": 0.8, "lids": 1, "corner": -0.2, "stretch": 0.9,
+         "jaw": 0.3},
+        {"Fear": 1.0, "inner_brow": 1, "outer_brow": 0.3, "knit": 0.7, "lids": 0.9, "corner": -0.3, "stretch": 1.0,
+         "jaw": 0.12},
     ),
     "Happy": (
-        {"lids": -0.3, "cheek": 0.8, "corner": 1, "jaw": 0.3, "stretch": 0.5},
-        {"lids": -0.2, "cheek": 0.7, "corner": 0.9, "stretch": 0.4},
+        {"Happy": 1.1, "lids": -0.15, "cheek": 0.7, "corner": 0.35, "jaw": 0.08},
+        {"Happy": 0.5, "lids": -0.1, "cheek": 0.6, "corner": 0.8, "stretch": 0.2, "press": 0.2},
     ),
     "Sad": (
-        {"inner_brow": 0.8, "outer_brow": -0.6, "knit": 0.3, "lids": -0.4, "corner": -0.9},
-        {"inner_brow": 0.7, "outer_brow": -0.5, "knit": 0.5, "lids": -0.6, "corner": -0.7, "jaw": 0.12},
+        {"Sad": 1.3, "inner_brow": 0.9, "outer_brow": -0.6, "knit": 0.6, "lids": -0.35, "corner": -0.9, "chin": 0.6},
+        {"Sad": 1.0, "inner_brow": 0.8, "outer_brow": -0.5, "knit": 0.8, "lids": -0.5, "corner": -0.8, "jaw": 0.06},
     ),
     "Surprise": (
-        {"inner_brow": 1, "outer_brow": 1, "lids": 1, "jaw": 1, "stretch": -0.5},
-        {"inner_brow": 0.9, "outer_brow": 1, "lids": 0.8, "jaw": 0.5, "stretch": -0.4},
+        {"Surprise": 1.2, "inner_brow": 0.9, "outer_brow": 0.9, "lids": 0.9, "jaw": 0.6, "stretch": -0.4},
+        {"Surprise": 0.7, "inner_brow": 1, "outer_brow": 1, "lids": 0.9, "jaw": 0.3, "stretch": -0.3},
     ),
     "Neutral": ({},),
 }  # fmt: skip
 
 
-def random_muscles(rng: np.random.Generator, expression: int, noise: float = 0.14) -> Points:
+# How much of the noise a muscle takes: jaws do not hang open by chance.
+_IDLE = np.array(
+    [{"jaw": 0.25, "upper_lip": 0.5, "lids": 0.7}.get(name, 1.0 if name in UNITS else 0.5) for name in MUSCLES]
+)
+
+
+def random_muscles(rng: np.random.Generator, expression: int, noise: float = 0.1) -> Points:
     """What both sides of a face do for an expression: strength, habits and asymmetry differ from face to face.
 
     Args:
@@ -62,45 +67,93 @@ def random_muscles(rng: np.random.Generator, expression: int, noise: float = 0.1
     variants = _VARIANTS[EXPRESSIONS[expression]]
     variant = variants[int(rng.integers(len(variants)))]
     mean = np.array([variant.get(name, 0.0) for name in MUSCLES])
-    both = mean * rng.uniform(0.3, 1.15) + rng.normal(0, noise, len(MUSCLES))
-    return np.stack([both, both]) + rng.normal(0, noise / 2, (2, len(MUSCLES)))
+    both = mean * rng.uniform(0.35, 1.2) + rng.normal(0, noise, len(MUSCLES)) * _IDLE
+    blinks = rng.random() < 0.03
+    muscles = np.stack([both, both]) + rng.normal(0, noise / 2, (2, len(MUSCLES))) * _IDLE
+    if blinks:
+        muscles[:, MUSCLES.index("lids")] = -1.5
+    return np.asarray(muscles, np.float64)
 
 
 @dataclass(frozen=True)
 class Person:
-    """One identity: proportions (1 = average), colours (BGR 0..255), hair and glasses."""
+    """One identity.
 
-    head: tuple[float, float]
-    eye: float
-    brow: tuple[float, float, float]
-    nose: float
-    mouth: tuple[float, float, float]
+    Attributes:
+        shape: float64 [468, 3], the face at rest in eye distances.
+        skull: size of the skull, 1 = average.
+        skin, hair, iris, lips: colours, BGR 0..255.
+        hairline: 0.7 (a fringe) to 1.05 of the way from the middle of the face to its upper edge; 9 = bald.
+        volume: thickness of the hair in eye distances.
+        long_hair: whether hair falls beside the face.
+        brow: thickness of the brows, 1 = average; brow_dark 0..1 how much they stand out.
+        beard: 0..1.
+        age: 0..1, depth of the lines that stay at rest.
+        lashes: 0..1, how dark the edges of the lids are.
+        lips_apart: gap between the lips at rest, in eye distances.
+        glasses: whether there are any.
+        seed: decides strands, freckles and the like.
+    """
+
+    shape: Points
+    skull: float
     skin: Colour
     hair: Colour
     iris: Colour
-    hair_style: int
+    lips: Colour
+    hairline: float
+    volume: float
+    long_hair: bool
+    brow: float
+    brow_dark: float
     beard: float
+    age: float
+    lashes: float
+    lips_apart: float
     glasses: bool
+    seed: int
+
+
+_SKINS = ((160, 180, 216), (140, 163, 208), (115, 143, 196), (85, 115, 175), (55, 80, 130), (38, 52, 88))
+_HAIRS = ((18, 20, 24), (24, 34, 52), (30, 52, 84), (62, 105, 150), (95, 150, 190), (150, 155, 160))
+_IRISES = ((20, 32, 52), (28, 52, 82), (110, 95, 62), (130, 105, 75), (62, 92, 78))
 
 
 def random_person(rng: np.random.Generator) -> Person:
-    """An identity; resting brows and mouths differ, so that some faces look cross or sad at rest."""
-    tone = rng.uniform(0.35, 1.0)
-    skin = np.array([150, 180, 225]) * tone + rng.normal(0, 5, 3)
-    hair = np.array([(20, 22, 28), (25, 45, 75), (50, 85, 120), (70, 130, 180), (150, 155, 160)])[rng.integers(5)]
-    iris = np.array([(20, 30, 45), (30, 50, 75), (90, 80, 50)])[rng.integers(3)]
+    """An identity; shapes differ along the learned variations, and resting brows and mouths differ too."""
+    shape = face_shape()
+    own = shape.mean + np.tensordot(np.clip(rng.normal(0, 0.8, len(shape.modes)), -1.4, 1.4), shape.modes, 1)
+    upper, lower = (own[list(row), 1].mean() for row in (UPPER_LID, LOWER_LID))
+    # Variations of real faces hold half-closed eyes; how far eyes open at rest is limited here.
+    own += (1 - rng.normal(0.1, 0.008) / max(0.02, lower - upper)) * movements()[1]
+    own = own * (rng.normal(1, 0.035), rng.normal(1, 0.025), rng.normal(1, 0.07))
+    tone = rng.uniform(0, len(_SKINS) - 1.01)
+    light, dark = np.array(_SKINS[int(tone)]), np.array(_SKINS[int(tone) + 1])
+    skin = light + (tone % 1) * (dark - light) + rng.normal(0, 3, 3)
+    pale = tone < 2.5
+    hair = np.array(_HAIRS[int(rng.integers(6 if pale else 2))]) * rng.uniform(0.8, 1.15)
+    age, soft = float(rng.beta(1.2, 2.2)), bool(rng.random() < 0.5)
+    if age > 0.6 and rng.random() < 0.6:
+        hair = np.array(_HAIRS[5]) * rng.uniform(0.6, 1.2)
+    hairline = float(rng.choice([9.0, rng.uniform(0.7, 0.8), rng.uniform(0.86, 1.02)], p=[0.1, 0.15, 0.75]))
     return Person(
-        head=(1.13 * rng.normal(1, 0.05), 1.0 * rng.normal(1, 0.05)),
-        eye=rng.normal(1, 0.09),
-        brow=(rng.normal(0, 0.03), rng.normal(0, 0.025), rng.uniform(0.045, 0.09)),
-        nose=rng.normal(1, 0.12),
-        mouth=(rng.normal(1, 0.1), rng.normal(0, 0.12), rng.uniform(0.05, 0.12)),
+        shape=own,
+        skull=float(rng.normal(1, 0.025)),
         skin=bgr(skin),
-        hair=bgr(hair * rng.uniform(0.7, 1.2) + rng.normal(0, 3, 3)),
-        iris=bgr(iris),
-        hair_style=int(rng.integers(5)),
-        beard=float(max(0, rng.normal(-0.1, 0.25))),
-        glasses=bool(rng.random() < 0.12),
+        hair=bgr(hair),
+        iris=bgr(np.array(_IRISES[int(rng.integers(5 if pale else 1))]) * rng.uniform(0.8, 1.2)),
+        lips=bgr(skin * ((0.62, 0.55, 0.86) if soft else (0.78, 0.74, 0.9)) * rng.uniform(0.9, 1.06)),
+        hairline=hairline,
+        volume=float(rng.uniform(0.05, 0.3)) if hairline < 2 else 0.0,
+        long_hair=soft and hairline < 2 and bool(rng.random() < 0.75),
+        brow=float(rng.uniform(0.6, 1.0) if soft else rng.uniform(0.85, 1.5)),
+        brow_dark=float(rng.uniform(0.45, 0.95)),
+        beard=0.0 if soft else float(max(0, rng.normal(0.1, 0.4))),
+        age=age,
+        lashes=float(rng.uniform(0.55, 1.0) if soft else rng.uniform(0.25, 0.55)),
+        lips_apart=float(max(0.0, rng.normal(-0.01, 0.015))),
+        glasses=bool(rng.random() < 0.1),
+        seed=int(rng.integers(2**31)),
     )
 
 

@@ -26,28 +26,32 @@ def draw_photograph(rng: np.random.Generator, expression: int, size: int) -> tup
     Returns:
         uint8 [size, size] grey, and float64 [2, 2] the (x, y) of the eyes, the picture's left one first.
     """
-    picture = _background(rng, (size, size), rng.uniform(20, 230, (4, 3)))
+    fine = 2 * size  # drawn at twice the size and shrunk: soft edges
+    picture = _background(rng, (fine, fine), rng.uniform(20, 230, (4, 3)))
     pose = Pose(
-        centre=(size * rng.normal(0.49, 0.035), size * rng.normal(0.4, 0.035)),
-        scale=size * rng.uniform(0.34, 0.47),
-        roll=rng.normal(0, 0.14),
-        yaw=rng.normal(0, 0.2),
-        pitch=rng.normal(0, 0.1),
-        light=(rng.normal(0, 0.16), rng.normal(0, 0.08)),
-        gain=rng.uniform(0.75, 1.2),
+        centre=(fine * rng.normal(0.495, 0.03), fine * rng.normal(0.4, 0.03)),
+        scale=fine * rng.uniform(0.34, 0.45),
+        roll=rng.normal(0, 0.11),
+        yaw=rng.normal(0, 0.22),
+        pitch=rng.normal(0.02, 0.12),
+        light=(rng.normal(0, 0.22), rng.normal(-0.03, 0.12)),
+        gain=rng.uniform(0.75, 1.15),
+        gaze=(rng.normal(0, 0.03), rng.normal(0, 0.012)),
     )
+    _torso(picture, pose, rng.uniform(20, 220, 3))
     eyes = draw_face(picture, random_person(rng), random_muscles(rng, expression), pose)
     if rng.random() < 0.08:
         _occlude(rng, picture, pose)
-    grey = _blurred(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), rng.uniform(0.0, 0.9)).astype(np.float32)
-    grey = (grey - 128) * rng.uniform(0.6, 1.15) + 128 + rng.normal(0, 14)
-    grey += rng.normal(0, rng.uniform(1, 8), grey.shape)
-    return np.clip(grey, 0, 255).astype(np.uint8), eyes
+    picture = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (size, size), interpolation=cv2.INTER_AREA)
+    grey = _blurred(picture, rng.uniform(0.0, 0.8)).astype(np.float32)
+    grey = (grey - 128) * rng.uniform(0.7, 1.2) + 128 + rng.normal(0, 14)
+    grey += rng.normal(0, rng.uniform(1, 6), grey.shape)
+    return _compressed(np.clip(grey, 0, 255).astype(np.uint8), int(rng.integers(60, 95))), (eyes + 0.5) / 2 - 0.5
 
 
 @dataclass(frozen=True)
 class Movie:
-    """What the frames of one movie share: cast, colours (BGR 0..255), light and grading."""
+    """What the frames of one movie share: cast, colours (BGR 0..255), light, grading and JPEG quality (0..100)."""
 
     title: str
     cast: tuple[Person, ...]
@@ -56,6 +60,7 @@ class Movie:
     gamma: float
     light: tuple[float, float]
     grain: float
+    quality: int
 
     @classmethod
     def random(cls, rng: np.random.Generator, title: str) -> "Movie":
@@ -68,6 +73,7 @@ class Movie:
             gamma=float(rng.uniform(0.8, 1.5)),
             light=(float(rng.normal(0, 0.28)), float(rng.normal(0, 0.1))),
             grain=float(rng.uniform(0.5, 2.5)),
+            quality=int(rng.integers(45, 92)),
         )
 
 
@@ -95,27 +101,28 @@ def draw_frame(
             float(np.clip(height * rng.normal(0.42, 0.08), top, height - top)),
         ),
         scale=scale,
-        roll=rng.normal(0, 0.11),
-        yaw=rng.normal(0, 0.24),
-        pitch=rng.normal(0, 0.12),
-        light=(movie.light[0] + rng.normal(0, 0.08), movie.light[1]),
-        gain=rng.uniform(0.6, 1.1),
+        roll=rng.normal(0, 0.1),
+        yaw=rng.normal(0, 0.28),
+        pitch=rng.normal(0.02, 0.13),
+        light=(movie.light[0] + rng.normal(0, 0.1), movie.light[1] + rng.normal(0, 0.06)),
+        gain=rng.uniform(0.65, 1.1),
+        gaze=(rng.normal(0, 0.035), rng.normal(0, 0.012)),
     )
     person = movie.cast[int(rng.integers(len(movie.cast)))]
     _torso(picture, pose, movie.palette[int(rng.integers(len(movie.palette)))])
-    eyes = draw_face(picture, person, random_muscles(rng, expression, 0.17), pose)
+    eyes = draw_face(picture, person, random_muscles(rng, expression, 0.12), pose)
     if rng.random() < 0.08:
         _occlude(rng, picture, pose)
-    return _graded(rng, _blurred(picture, rng.uniform(0.0, 0.05) * scale), movie), eyes
+    return _graded(rng, _blurred(picture, rng.uniform(0.0, 0.03) * scale), movie), eyes
 
 
 def _graded(rng: np.random.Generator, picture: Picture, movie: Movie) -> Picture:
-    """Tint, gamma and grain; coarse steps keep the files small, as a movie's compression does."""
+    """Tint, gamma, grain and a movie's compression; coarse steps keep the files small."""
     steps = np.linspace(0, 1, 256)[:, None] ** movie.gamma * movie.tint * 255
     table = np.clip(steps, 0, 255).astype(np.uint8)[None]
     noise = np.rint(rng.normal(0, movie.grain, picture.shape[:2])).astype(np.int16)
-    grained = np.clip(cv2.LUT(picture, table).astype(np.int16) + noise[..., None], 0, 255)
-    steps_of_four: Picture = (grained.astype(np.uint8) & np.uint8(0xFC)) + np.uint8(2)
+    grained = np.clip(cv2.LUT(picture, table).astype(np.int16) + noise[..., None], 0, 255).astype(np.uint8)
+    steps_of_four: Picture = (_compressed(grained, movie.quality) & np.uint8(0xFC)) + np.uint8(2)
     return steps_of_four
 
 
@@ -123,26 +130,29 @@ def _background(rng: np.random.Generator, size: tuple[int, int], palette: Points
     """Soft clutter in the colours of a palette, float [N, 3]: a gradient, boxes and round things."""
     height, width = size
     corners = palette[rng.integers(len(palette), size=(2, 2))]
-    small = cv2.resize(corners, (24, 20), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-    for _ in range(int(rng.integers(2, 8))):
+    small = cv2.resize(corners, (96, 80), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    for _ in range(int(rng.integers(2, 10))):
         colour = (palette[rng.integers(len(palette))] * rng.uniform(0.6, 1.2)).tolist()
-        x, y = int(rng.integers(-4, 24)), int(rng.integers(-4, 20))
-        w, h = (int(v) for v in rng.integers(2, 12, 2))
+        x, y = int(rng.integers(-16, 96)), int(rng.integers(-16, 80))
+        w, h = (int(v) for v in rng.integers(5, 48, 2))
         if rng.random() < 0.6:
             cv2.rectangle(small, (x, y), (x + w, y + h), colour, -1)
         else:
             cv2.ellipse(small, (x, y), (w, h), float(rng.uniform(0, 180)), 0, 360, colour, -1)
+    small = _blurred(small, rng.uniform(0.6, 3.5))
     picture: Picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     return picture
 
 
 def _torso(picture: Picture, pose: Pose, colour: Points) -> None:
-    x, y = pose.centre
-    s = pose.scale
-    centre = (round(x - 3.9 * s * np.sin(pose.roll)), round(y + 3.9 * s))
-    cv2.ellipse(picture, centre, (round(2.4 * s), round(2.0 * s)), 0, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
-    below = (round(centre[0] - 2.4 * s), centre[1]), (round(centre[0] + 2.4 * s), picture.shape[0])
-    cv2.rectangle(picture, *below, colour.tolist(), -1)
+    """Shoulders and chest under the neck, lit from above."""
+    x = np.array([-3.4, -2.7, -1.2, -0.6, 0.6, 1.2, 2.7, 3.4])
+    y = np.array([9.0, 3.3, 2.5, 2.15, 2.15, 2.5, 3.3, 9.0])
+    turn = np.array([[np.cos(pose.roll / 2), -np.sin(pose.roll / 2)], [np.sin(pose.roll / 2), np.cos(pose.roll / 2)]])
+    for shrunk, light in ((1.0, 0.62), (0.94, 0.8), (0.86, 0.92)):
+        outline = np.stack([x * shrunk, y + 0.8 * (1 - shrunk)], axis=1) @ turn.T * pose.scale + pose.centre
+        fixed = np.rint(np.clip(outline, -3000, 3000) * 16).astype(np.int32)
+        cv2.fillPoly(picture, [fixed], (colour * light * pose.gain).tolist(), cv2.LINE_AA, 4)
 
 
 def _occlude(rng: np.random.Generator, picture: Picture, pose: Pose) -> None:
@@ -158,3 +168,10 @@ def _occlude(rng: np.random.Generator, picture: Picture, pose: Pose) -> None:
 def _blurred(picture: Picture, sigma: float) -> Picture:
     blurred: Picture = cv2.GaussianBlur(picture, (0, 0), sigma) if sigma > 0.2 else picture
     return blurred
+
+
+def _compressed(picture: Picture, quality: int) -> Picture:
+    """What a JPEG of that quality leaves of a picture."""
+    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.uint8)

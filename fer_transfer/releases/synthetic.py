@@ -1,4 +1,4 @@
-"""Synthetic releases, drawn from parameters, in the true on-disk layouts: ``fer2013.csv`` and SFEW's folders.
+"""Synthetic releases, rendered from parameters, in the true on-disk layouts: ``fer2013.csv`` and SFEW's folders.
 
 They let every command run without data that may not be handed on. A side file ``synthetic.json`` says that a release
 is synthetic and how it was made, and keeps for each face the expression that was drawn, also where the release's label
@@ -30,7 +30,7 @@ from fer_transfer.releases.sfew import SFEWRelease
 from fer_transfer.releases.sfew_layout import SPLITS
 
 #: Changed whenever the same options would draw other pictures.
-VERSION = 1
+VERSION = 2
 
 #: Class shares as in the real releases (FER-2013: 547 of 35887 are Disgust), in canonical order.
 _FER_SHARES = (4953, 547, 5121, 8989, 6077, 4002, 6198)
@@ -124,7 +124,7 @@ def synthetic_fer2013(
     wrong_labels: float = 0.1,
     name: str = "fer2013",
 ) -> FER2013Release:
-    """The synthetic stand-in of FER-2013, drawn into ``path`` unless it is there already (about 300 faces a second).
+    """The synthetic stand-in of FER-2013, drawn into ``path`` unless it is there already (about 100 faces a second).
 
     Raises:
         ReleaseError: if ``path`` holds anything else, or was drawn with other options.
@@ -275,7 +275,10 @@ def _publish(folder: Path, options: Json, fill: Callable[[Path], Json]) -> None:
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             faces = fill(aside)
-            note = "drawn, not photographed; eyes are (x, y) in pixels of the picture, the picture's left one first"
+            note = (
+                "rendered, not photographed; eyes are the means of six mesh points each, (x, y) in pixels of the picture, "
+                "the picture's left one first"
+            )
             (aside / SYNTHETIC_MARK).write_text(json.dumps({"note": note, "options": options, "faces": faces}))
             aside.chmod(0o755)
             _rename(aside, folder, options)
