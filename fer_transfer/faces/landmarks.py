@@ -104,29 +104,36 @@ class FaceMesh:
     The first pass looks at a square around the box, each further one at the square that MediaPipe's tracker would
     take: turned by the eyes, 1.5 times as wide as the points of the pass before. Beyond the frame its edge repeats.
 
-    The fit score is the model's presence output through a sigmoid, at the last pass. It tells faces from other
-    things, not good fits from poor ones: nearly every face gets more than 0.99, nearly everything else under 0.02.
+    Passes end when the eyes stay where they are. Around a face they do at the second pass nearly always; from a box
+    beside a face they wander, for some passes towards it.
 
-    A pass takes about 3 ms on one thread. The defaults were chosen on 43 faces with dlib's landmarks: the second turns the
-    square with the head; more passes, another enlargement (1.2 to 1.7) or smoother interpolation changed the median
-    error by no more than its noise.
+    The fit score is the model's presence output through a sigmoid at the last pass, times the steadiness: 1 where
+    that pass moved the eye centres by no more than ``steady``, otherwise ``steady`` over what it moved them. Presence
+    tells faces from other things: nearly every face gets more than 0.99, nearly everything else under 0.02. It does not
+    tell a mesh on the face from one on the hair above it; steadiness does.
+
+    A pass takes about 3 ms on one thread. The second turns the square with the head. On 43 faces with dlib's landmarks
+    another enlargement (1.2 to 1.7) or smoother interpolation changed the median error by no more than its noise.
 
     Args:
         model: a ``.tflite`` file with the 192 px mesh model; None is the one in MediaPipe's wheel.
         enlarge: side of the first square, in longer sides of the box.
-        passes: how often the model is run.
+        passes: how often the model is run at most.
+        steady: mean movement of the eye centres from pass to pass that counts as none, in eye-to-eye distances.
 
     Raises:
         ConfigError: if the model is missing or another one, or an option is out of range.
     """
 
-    def __init__(self, model: str | None = None, enlarge: float = 1.3, passes: int = 2) -> None:
-        if not 0.5 <= enlarge <= 5 or not 1 <= passes <= 10:
+    def __init__(
+        self, model: str | None = None, enlarge: float = 1.3, passes: int = 8, steady: float = 0.03
+    ) -> None:
+        if not 0.5 <= enlarge <= 5 or not 2 <= passes <= 50 or not 0 < steady < 1:
             raise ConfigError(
-                "Expected 0.5 <= enlarge <= 5 and 1 <= passes <= 10 for the face mesh, but got "
-                f"enlarge={enlarge}, passes={passes}. Change the landmarker's options."
+                "Expected 0.5 <= enlarge <= 5, 2 <= passes <= 50 and 0 < steady < 1 for the face mesh, but got "
+                f"enlarge={enlarge}, passes={passes}, steady={steady}. Change the landmarker's options."
             )
-        self.enlarge, self.passes = enlarge, passes
+        self.enlarge, self.passes, self.steady = enlarge, passes, steady
         self.path = str(model or _bundled())
         self.digest = hashlib.sha256(_read_model(self.path)).hexdigest()
         self._network: Any = None
@@ -142,6 +149,7 @@ class FaceMesh:
             "model": self.digest[:12],
             "enlarge": self.enlarge,
             "passes": self.passes,
+            "steady": self.steady,
             "opencv": cv2.__version__,
         }
         return {"landmarker": chosen}
@@ -150,11 +158,15 @@ class FaceMesh:
         """See ``Landmarker.fit``."""
         x, y, width, height = (float(v) for v in box)
         square = _square((x + (width - 1) / 2, y + (height - 1) / 2), self.enlarge * max(width, height, 1.0), 0.0)
-        for left in reversed(range(self.passes)):
-            points, score = self._run(frame, square)
-            if left:
-                square = around(points)
-        return Landmarks(points.astype(np.float32), score)
+        points, score = self._run(frame, square)
+        moved = np.inf
+        for _ in range(self.passes - 1):
+            before = points
+            points, score = self._run(frame, around(points))
+            moved = _movement(before, points)
+            if moved <= self.steady:
+                break
+        return Landmarks(points.astype(np.float32), score * min(1.0, self.steady / moved))
 
     def _run(self, frame: Frame, square: Matrix) -> tuple[Matrix, float]:
         """Points float64 [468, 2] in the frame and the score, from the place that ``square`` maps to the input."""
@@ -171,6 +183,13 @@ class FaceMesh:
         if self._network is None:
             self._network = _load_model(self.path)
         return self._network
+
+
+def _movement(before: Matrix, after: Matrix) -> float:
+    """How far the eye centres moved on average, in eye-to-eye distances; a little at least."""
+    was, now = (np.stack([points[list(eye)].mean(0) for eye in (RIGHT_EYE, LEFT_EYE)]) for points in (before, after))
+    distance = np.linalg.norm(now[1] - now[0])
+    return float(np.linalg.norm(now - was, axis=1).mean() / max(distance, 1e-6)) + 1e-9
 
 
 def around(points: Matrix) -> Matrix:

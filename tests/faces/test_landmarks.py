@@ -132,7 +132,7 @@ def test_it_travels_and_says_what_it_is(mesh):
     assert len(pickle.dumps(mesh)) < 1000
     np.testing.assert_array_equal(other.fit(frame, box).points, mesh.fit(frame, box).points)
     assert other.settings() == mesh.settings() and len(mesh.settings()["landmarker"]["model"]) == 12
-    assert FaceMesh(passes=1).settings() != mesh.settings()
+    assert FaceMesh(passes=3).settings() != mesh.settings()
 
 
 @pytest.mark.parametrize("options", [{"passes": 0}, {"enlarge": 0.1}, {"model": "/nowhere/face.tflite"}])
