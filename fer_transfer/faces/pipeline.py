@@ -140,7 +140,11 @@ class FacePipeline:
         if aligned or frame.shape[:2] == aligned_size:
             grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
             return FrameFace(self._cut_box(grey, central_square(grey)), "aligned", score=1.0)
-        return self.find(frame)
+        try:
+            return self.find(frame)
+        except (cv2.error, MemoryError) as error:  # one odd frame must not stop the others
+            why = getattr(error, "err", "") or type(error).__name__
+            return unreadable(self.size, f"{frame.shape[1]}x{frame.shape[0]}: {why}")
 
     def find(self, frame: NDArray[np.uint8]) -> FrameFace:
         """The face of a frame, uint8 [H, W, 3] BGR."""
