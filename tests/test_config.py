@@ -63,7 +63,7 @@ def test_committed_configuration(root, override):
 def test_all_are_walked():
     walked = list(committed())
     assert len(walked) == len(list(conf_dir().rglob("*.yaml"))) - 1 > 40
-    assert {root for root, override in walked if not override} == {"train", "prepare", "report"}
+    assert {root for root, override in walked if not override} == {"train", "prepare", "report", "weights"}
 
 
 @pytest.mark.parametrize(

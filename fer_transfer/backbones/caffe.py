@@ -25,9 +25,9 @@ WEIGHT_AND_BIAS = ("Convolution", "Deconvolution", "InnerProduct")
 
 #: First bytes of files that are something else, and what that is.
 _OTHERS = {
-    b"\x89HDF": "an HDF5 file (Caffe's snapshot_format: HDF5); save it as BINARYPROTO",
+    b"\x89HDF": "an HDF5 file (Caffe's snapshot_format HDF5, not BINARYPROTO)",
     b"PK\x03\x04": "a zip archive, perhaps a PyTorch checkpoint",
-    b"\x1f\x8b": "a gzip archive; unpack it",
+    b"\x1f\x8b": "a gzip archive",
     b"\x80\x02": "a Python pickle, perhaps an old PyTorch checkpoint",
 }
 _AXES = ("num", "channels", "height", "width")
@@ -70,10 +70,10 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
         WeightsError: if the file is missing, damaged, something else, without weights, has a layer twice, half precision
             numbers, or numbers that do not fill a blob's shape.
     """
-    net = _parse(Path(path), "NetParameter")
     layers: dict[str, CaffeLayer] = {}
     doubles: list[str] = []
     try:
+        net = _parse(Path(path), "NetParameter")
         for layer in (*net.layers, *net.layer):
             if not layer.blobs:
                 continue
@@ -86,9 +86,9 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
             layers[name] = CaffeLayer(name, kind, tuple(_single(blob, name) for blob in blobs))
         if not layers:
             raise WeightsError(
-                f"none of its {len(net.layers) + len(net.layer)} layers holds weights: it is another kind of Caffe's "
-                "files (a mean image, a solver's state), or older than its layers' names (upgrade_net_proto_binary "
-                "of Caffe renews it)"
+                f"none of its {len(net.layers) + len(net.layer)} layers holds weights",
+                "Give the file of weights, no mean image and no solver's state; a file from before 2014 is renewed by "
+                "Caffe's upgrade_net_proto_binary.",
             )
     except WeightsError as error:
         raise _unreadable(path, "a .caffemodel", error) from None
@@ -141,26 +141,22 @@ def caffe_tensors(model: CaffeModel) -> dict[str, Tensor]:
 
 def _parse(path: Path, message: str) -> Any:
     """The message in a file. The file's bytes are let go before its numbers are taken out of the message."""
-    expected = "a .caffemodel" if message == "NetParameter" else "a mean image (.binaryproto)"
     try:
         size = path.stat().st_size
-        if size > LARGEST:
-            raise WeightsError(f"it has {size} bytes, and Caffe's files end at {LARGEST}")
-        data = path.read_bytes()
-        if other := _other(data[:512]):
-            raise WeightsError(f"it is {other}")
-        return parse(data, message)
+        data = path.read_bytes() if size <= LARGEST else b""
     except OSError as error:
-        raise WeightsError(f"Expected {expected} at {path}, but got: {error.strerror}. Check the path.") from None
-    except WeightsError as error:
-        raise _unreadable(path, expected, error) from None
+        raise WeightsError(f"got: {error.strerror}", "Check the path.") from None
+    if size > LARGEST:
+        raise WeightsError(f"it has {size} bytes, and Caffe's files end at {LARGEST}")
+    if other := _other(data[:512]):
+        raise WeightsError(f"it is {other}", "Give the file that Caffe wrote.")
+    return parse(data, message)
 
 
 def _unreadable(path: str | os.PathLike[str], expected: str, error: WeightsError) -> WeightsError:
-    text = str(error)
-    if text.startswith("Expected "):  # says it all
-        return error
-    return WeightsError(f"Expected {expected} in {path}, but {text}. Get the file anew or give the right one.")
+    """The whole message from a finding and, where the error has a second argument, advice that fits it."""
+    finding, advice = (*error.args, "The file is damaged or another kind: get it anew, or give the right one.")[:2]
+    return WeightsError(f"Expected {expected} in {path}, but {finding}. {advice}")
 
 
 def _other(head: bytes) -> str | None:
@@ -171,7 +167,7 @@ def _other(head: bytes) -> str | None:
     if what_instead := pretender(head):
         return what_instead
     if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
-        return "text: a .prototxt describes a network, its weights are in the .caffemodel beside it"
+        return "text (a .prototxt describes a network; its weights are in the .caffemodel beside it)"
     return None
 
 
@@ -200,11 +196,11 @@ def _blob(blob: Any, where: str) -> NDArray[Any]:
         if chunks := getattr(blob, field):
             found.append(_numbers(chunks, np.dtype(dtype), where))
     if blob.HasField("raw_data"):
-        if blob.raw_data_type > 1:
+        if blob.raw_data_type not in (0, 1):
             kind = RAW_KINDS.get(blob.raw_data_type, f"type {blob.raw_data_type}")
             raise WeightsError(
-                f"{where} {shape} holds {kind} numbers; expected single precision. Write the file anew from the "
-                "float32 weights it was made of"
+                f"{where} {shape} holds {kind} numbers, not single precision ones",
+                "Give the float32 file that it was made of.",
             )
         found.append(_numbers([blob.raw_data], np.dtype("<f4" if blob.raw_data_type else "<f8"), where))
     found = [numbers for numbers in found if numbers.size]

@@ -47,7 +47,6 @@ _FIELDS: dict[str, list[tuple[str, int, str, bool]]] = {
     ],
 }
 _UNPACKED = {"data": "FLOAT", "double_data": "DOUBLE"}
-_WIRE_TYPES = {"INT32": 0, "INT64": 0}  # all else is a length and bytes
 _MOST_SHAPE_BYTES = 320  # Caffe's blobs have at most 32 axes, of at most 10 bytes each
 
 
@@ -91,6 +90,17 @@ def parse(data: bytes, message: str) -> Any:
         raise WeightsError(f"its bytes are no {message} of Caffe") from None
 
 
+def _wire_types(name: str, kind: str, repeated: bool) -> tuple[int, ...]:
+    """How a field may stand on the wire: 0 a varint, 2 a length and bytes, 1 and 5 eight and four bytes."""
+    if not kind:
+        return (0, 1, 2, 5)
+    if name in _UNPACKED:
+        return (2, 1 if name == "double_data" else 5)
+    if kind in ("INT32", "INT64"):
+        return (0, 2) if repeated else (0,)
+    return (2,)
+
+
 class _Field(NamedTuple):
     number: int
     wire_type: int
@@ -108,30 +118,28 @@ class _Outline:
     def __init__(self, data: bytes) -> None:
         self._data = data
         # Real networks have over 64 bytes a field; small descriptions without weights are let through.
-        self._left = min(10_000 + len(data) // 64, 500_000)
+        self._left = min(10_000 + len(data) // 64, 100_000)
 
     def walk(self, message: str) -> bool:
         """Check all fields of the message and below; whether some numbers stand unpacked."""
         return self._message(message, 0, len(self._data))
 
     def _message(self, message: str, start: int, end: int) -> bool:
-        known = {number: (name, kind) for name, number, kind, _ in _FIELDS[message]}
+        known = {number: (name, kind, repeated) for name, number, kind, repeated in _FIELDS[message]}
         unpacked = False
+        shapes = 0
         for field in self._fields(start, end):
-            if field.number not in known:
-                continue
-            name, kind = known[field.number]
-            if name in _UNPACKED and field.wire_type in (1, 5):
-                unpacked = True
-            elif field.wire_type != (0 if message == "BlobShape" else _WIRE_TYPES.get(kind, 2)):
-                if not (message == "BlobShape" and field.wire_type == 2):
-                    raise WeightsError(
-                        f"field {name} of a {message} at byte {field.start} has wire type {field.wire_type}"
-                    )
-            elif kind in _FIELDS:
+            name, kind, repeated = known.get(field.number, ("", "", False))
+            if field.wire_type not in _wire_types(name, kind, repeated):
+                raise WeightsError(f"field {name} of a {message} at byte {field.start} has wire type {field.wire_type}")
+            unpacked |= name in _UNPACKED and field.wire_type != 2
+            shapes += kind == "BlobShape"
+            if kind in _FIELDS:
                 unpacked |= self._message(kind, field.start, field.end)
         if message == "BlobShape" and end - start > _MOST_SHAPE_BYTES:
             raise WeightsError(f"a shape of {end - start} bytes at byte {start}, where Caffe has at most 32 axes")
+        if shapes > 1:
+            raise WeightsError(f"a blob with {shapes} shapes at byte {start}")
         return unpacked
 
     def _fields(self, start: int, end: int) -> Iterator[_Field]:
@@ -158,18 +166,21 @@ class _Outline:
             if number == 0:
                 raise WeightsError(f"field 0 at byte {first}, which no message has")
             if wire_type in (1, 5):
-                at = self._skip_run(tag, first, at, end)
+                at = self._skip_run(tag, at, end, at - first + 1)
             yield _Field(number, wire_type, first, at)
 
-    def _skip_run(self, tag: int, first: int, at: int, end: int) -> int:
+    def _skip_run(self, tag: int, at: int, end: int, step: int) -> int:
         """The end of a run of equal one-byte tags with fixed-size values: unpacked numbers count as one field."""
-        step = at - first + 1
-        if tag >= 128:
-            return at
-        window = self._data[at : min(end, at + 65536 * step)]
-        tags = window[: len(window) // step * step : step]
-        same = len(tags) - len(tags.lstrip(bytes([tag])))
-        return at + same * step
+        records = 16
+        while tag < 128:
+            window = self._data[at : min(end, at + records * step)]
+            tags = window[: len(window) // step * step : step]
+            same = len(tags) - len(tags.lstrip(bytes([tag])))
+            at += same * step
+            if same < records:
+                break
+            records *= 2  # short looks first: a file of short runs must not be looked through again and again
+        return at
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
         value = shift = 0

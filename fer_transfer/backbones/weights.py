@@ -1,18 +1,21 @@
 """Weights in and out: local files of tensors, timm's hub when asked for, and the stages' own safetensors.
 
-A file is ``.safetensors``, a PyTorch checkpoint that holds tensors only, or Caffe's ``.caffemodel``. Checkpoints of other trainers nest the
-weights ("state_dict", "model", ...) and prefix the names ("module.", "backbone.", ...): both are undone. What may differ
-from the network must be named by a pattern; everything else must match, name by name and shape by shape.
+A file is ``.safetensors``, a PyTorch checkpoint that holds tensors only, or Caffe's ``.caffemodel``. Checkpoints of other
+trainers nest the weights ("state_dict", "model", ...) and prefix the names ("module.", "backbone.", ...): both are undone.
+What may differ from the network must be named by a pattern; everything else must match, name by name and shape by shape.
 """
 
+import json
 import os
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -21,6 +24,9 @@ from fer_transfer.errors import WeightsError
 from fer_transfer.faces.faces import file_digest
 
 _SHOWN = 8
+
+#: Where in the metadata of a safetensors file the record of preprocessing stands, as JSON.
+RECORD_KEY = "preprocessing"
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,13 @@ def load_into(
         WeightsError: listing with ``-`` what the network misses, with ``+`` what it does not have, and other shapes.
     """
     own = network.state_dict()
+    given = _without_prefix(tensors, own, source)
+    loaded = check_fit(own, given, skip, source)
+    network.load_state_dict({n: given[n] for n in loaded.taken}, strict=False)
+    return loaded
+
+
+def _without_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     prefix = strip_common_prefix(list(tensors), list(own))
     given = {name.removeprefix(prefix): t for name, t in tensors.items()}
     if len(given) < len(tensors):
@@ -139,6 +152,28 @@ def load_into(
         raise WeightsError(
             f"Expected each tensor of {source} once, but {twice[:3]} stand there with and without {prefix!r}."
         )
+    return given
+
+
+def check_fit(
+    own: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    skip: Sequence[str],
+    source: str,
+    option: str = "recipe.backbone.skip_weights",
+) -> LoadedWeights:
+    """What of given tensors a network takes, strictly.
+
+    Args:
+        own: the network's tensors, by name; only their shapes are looked at.
+        given: the tensors to take, under the network's names.
+        skip: patterns (fnmatch) over names, of either side, that are left as they are.
+        source: what the tensors are, for the message.
+        option: where a user gives ``skip``, for the message.
+
+    Raises:
+        WeightsError: listing with ``-`` what the network misses, with ``+`` what it does not have, and other shapes.
+    """
 
     def excepted(name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in skip)
@@ -148,9 +183,9 @@ def load_into(
     unknown = [n for n in given if n not in own and not excepted(n)]
     shapes = [n for n in given if n in own and given[n].shape != own[n].shape and not excepted(n)]
     if missing or unknown or shapes:
-        raise WeightsError(_mismatch(source, missing, unknown, shapes, own, given))
+        lines = _mismatch(source, missing, unknown, shapes, own, given)
+        raise WeightsError("\n".join([*lines, _advice([*missing, *unknown, *shapes], option)]))
     taken = [n for n in given if n in own and not excepted(n)]
-    network.load_state_dict({n: given[n] for n in taken}, strict=False)
     return LoadedWeights(taken, sorted(n for n in {*own, *given} if excepted(n)))
 
 
@@ -161,7 +196,7 @@ def _mismatch(
     shapes: list[str],
     own: Mapping[str, Tensor],
     given: Mapping[str, Tensor],
-) -> str:
+) -> list[str]:
     lines = [
         f"{source} does not fit the network: {len(missing)} missing, {len(unknown)} unknown, {len(shapes)} of another shape."
     ]
@@ -170,22 +205,87 @@ def _mismatch(
     lines += [f"  ~ {n} expected {tuple(own[n].shape)}, but got {tuple(given[n].shape)}" for n in shapes[:_SHOWN]]
     hidden = sum(max(0, len(group) - _SHOWN) for group in (missing, unknown, shapes))
     lines += [f"  ... and {hidden} more"] if hidden else []
-    roots = sorted({n.split(".")[0] + ".*" for n in missing + unknown + shapes})
-    if len(roots) <= 3:
-        lines.append(
-            f"If that is meant, except them: recipe.backbone.skip_weights=[{','.join(repr(r) for r in roots)}]"
-        )
-    else:
-        lines.append("Choose the backbone that these weights were made for.")
-    return "\n".join(lines)
+    return lines
+
+
+def _advice(names: Sequence[str], option: str) -> str:
+    roots = sorted({n.split(".")[0] + ".*" for n in names})
+    if len(roots) > 3:
+        return "Choose the backbone that these weights were made for."
+    return f"If that is meant, except them: {option}=[{','.join(repr(r) for r in roots)}]"
+
+
+def weights_table(own: Mapping[str, Tensor], given: Mapping[str, Tensor], skip: Sequence[str] = ()) -> list[str]:
+    r"""One line for each name of a network or a file: what becomes of it and why.
+
+    Args:
+        own: the network's tensors, by name; only their shapes are looked at.
+        given: the file's, under the network's names.
+        skip: patterns (fnmatch) over names that are left out.
+
+    >>> conv, fc = torch.zeros(2, 3), torch.zeros(4, 2)
+    >>> print(*weights_table({"conv.weight": conv, "fc.weight": fc}, {"conv.weight": conv, "a.0": fc}), sep="\n")
+    taken        conv.weight  2x3
+    missing      fc.weight    4x2  not in the file
+    unknown      a.0          4x2  not in the network
+    """
+    width = max((len(n) for n in {*own, *given}), default=0)
+    lines = []
+    for name in [*own, *(n for n in given if n not in own)]:
+        size = "x".join(map(str, (own[name] if name in own else given[name]).shape))
+        what, why = "taken", ""
+        if pattern := next((p for p in skip if fnmatchcase(name, p)), None):
+            what, why = "left out", f"{pattern!r} names it"
+        elif name not in given:
+            what, why = "missing", "not in the file"
+        elif name not in own:
+            what, why = "unknown", "not in the network"
+        elif own[name].shape != given[name].shape:
+            what, why = "other shape", f"{'x'.join(map(str, given[name].shape))} in the file"
+        lines.append(f"{what:<12} {name:<{width}}  {size}  {why}".rstrip())
+    return lines
+
+
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The record of preprocessing that travels with weights written by ``fer-weights``.
+
+    Returns:
+        ``mean``, ``std``, ``scale``, ``input_size``, ``crop_pct``, ``interpolation`` as in ``Preprocessing``;
+        ``channel_order``, ``network``, ``file``, ``sha256``, ``holds`` (``all layers`` or, say, ``conv1-5 only``),
+        ``left_out``, ``licence``. None for files of other kinds and such without a record.
+
+    Raises:
+        WeightsError: if the file is missing or damaged.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return None
+    if not path.is_file():
+        weights_digest(path)
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(RECORD_KEY)
+        record = None if text is None else json.loads(text)
+    except Exception as error:  # safetensors' own kind, or JSON's
+        raise WeightsError(
+            f"Cannot read the record in {path} ({_first_line(error)}). Import the weights anew."
+        ) from None
+    if record is not None and not isinstance(record, dict):
+        raise WeightsError(f"Expected a mapping as the record in {path}, but got {text!r}. Import the weights anew.")
+    return record
 
 
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> str:
     """Write a network's state as safetensors under its own names, aside and renamed; returns the file's digest."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in network.state_dict().items()}
+    return save_tensors(path, tensors, metadata)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Write tensors as safetensors, aside and renamed; returns the file's digest."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(tensors, aside, dict(metadata))
+        save_file(dict(tensors), aside, dict(metadata))
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,0 +1,159 @@
+"""Weights that a user brings, looked at, and written as safetensors with the record of the input they expect."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel, read_mean
+from fer_transfer.backbones.published import PublishedWeights, published
+from fer_transfer.backbones.weights import RECORD_KEY, check_fit, save_tensors, weights_digest, weights_table
+from fer_transfer.errors import ConfigError, WeightsError
+
+
+def import_weights(
+    network: str,
+    file: str,
+    mean: object = None,
+    out: str | None = None,
+    partial: Sequence[str] = (),
+    say: Callable[[str], object] = print,
+) -> None:
+    """Check a Caffe file against a network of the paper, and write it as safetensors with its record.
+
+    Args:
+        network: ``bvlc_alexnet`` or ``vgg_cnn_m_2048``.
+        file: a ``.caffemodel``.
+        mean: the mean image (``.binaryproto``), or three channel means in BGR order in 0..255; None takes those of the
+            published mean image.
+        out: a ``.safetensors`` file to write; None checks only.
+        partial: name patterns of what the file does not have, or has and should not be taken: ``fc6.*``.
+        say: takes the report, line by line.
+
+    Raises:
+        ConfigError: if a name, pattern or number is not possible.
+        WeightsError: if a file is unreadable or does not fit and ``partial`` does not say so.
+    """
+    known = published(network)
+    if out is not None and not (out.endswith(".safetensors") and Path(out).parent.is_dir()):
+        raise ConfigError(f"Expected out=NAME.safetensors in a folder that exists, but got {out!r}.")
+    means, from_what = _mean(known, mean)
+    model = read_caffemodel(file)
+    given = caffe_tensors(model)
+    own = _shapes(network)
+    if unused := [p for p in partial if not any(fnmatchcase(n, p) for n in {*own, *given})]:
+        raise ConfigError(f"Expected partial with patterns of names such as fc6.*, but {unused} match no name.")
+    digest = weights_digest(file)
+    is_published = _is_published(known, Path(file), digest)
+    for line in (*weights_table(own, given, partial), *model.notes):
+        say(line)
+    taken = check_fit(own, given, partial, file, "partial").taken
+    if not taken:
+        raise WeightsError(f"Expected some layers of {network} in {file}, but partial={list(partial)} leaves none.")
+    holds = "all layers" if len(taken) == len(own) else f"{_span(taken)} only"
+    say(f"{Path(file).name}: {_verdict(known, is_published)}; {holds}; mean {from_what}: B {means[0]:.3f}, G {means[1]:.3f}, "
+        f"R {means[2]:.3f}")  # fmt: skip
+    if out is None:
+        return
+    record = _record(known, means) | {
+        "network": network,
+        "file": Path(file).name,
+        "sha256": digest,
+        "holds": holds,
+        "left_out": list(partial),
+        "licence": known.licence if is_published else f"unknown; that of {known.file}: {known.licence}",
+    }
+    save_tensors(Path(out), {name: given[name] for name in taken}, {RECORD_KEY: json.dumps(record)})
+    say(f"written to {out}")
+
+
+def _record(known: PublishedWeights, means: Sequence[float]) -> dict[str, Any]:
+    """The input that the weights expect, in the words of ``Preprocessing``: grey levels 0..255, in BGR order."""
+    side = known.input_side
+    return {
+        "mean": list(means),
+        "std": [1.0, 1.0, 1.0],
+        "scale": 1.0,
+        "input_size": [3, side, side],
+        "crop_pct": known.crop_pct,
+        "interpolation": "bilinear",  # Caffe's own, OpenCV's default
+        "channel_order": "BGR",
+    }
+
+
+def _shapes(network: str) -> Mapping[str, Tensor]:
+    """The network's tensors with its 1000 classes, without memory."""
+    import timm
+
+    import fer_transfer.backbones.backbone  # noqa: F401  registers the two networks
+
+    with torch.device("meta"):
+        made: Mapping[str, Tensor] = timm.create_model(network).state_dict()
+    return made
+
+
+def _mean(known: PublishedWeights, mean: object) -> tuple[tuple[float, ...], str]:
+    """Channel means, BGR, and where they are from.
+
+    A mean image is reduced to its channels' means over the pixels, as Caffe's own ``classify.py`` does: the mean of a
+    photograph hardly depends on the place, and a crop has no place of its own.
+    """
+    if mean is None:
+        return known.mean, f"of the published {known.mean_file} over its pixels"
+    if not isinstance(mean, str):
+        given = list(mean) if isinstance(mean, Sequence) else [mean]
+        if len(given) != 3 or not all(isinstance(value, (int, float)) and 0 <= value <= 255 for value in given):
+            raise ConfigError(f"Expected mean=FILE.binaryproto or mean=[B,G,R] in 0..255, but got {mean}.")
+        return tuple(map(float, given)), "as given"
+    picture = read_mean(mean)
+    if picture.shape[1:] != (known.mean_side, known.mean_side):
+        raise WeightsError(
+            f"Expected the mean image of {known.network}, 3x{known.mean_side}x{known.mean_side} ({known.mean_file}), in "
+            f"{mean}, but got {'x'.join(map(str, picture.shape))}. Give that file, or, if another mean is meant, its "
+            f"channel means: mean=[{','.join(f'{value:.3f}' for value in picture.mean((1, 2)))}]"
+        )
+    values = tuple(float(value) for value in picture.mean((1, 2), dtype="float64"))
+    return values, f"of {Path(mean).name} over its pixels"
+
+
+def _is_published(known: PublishedWeights, file: Path, sha256: str) -> bool | None:
+    """Whether it is the published file, by the digest; None where no digest was ever published."""
+    if known.sha256:
+        return sha256 == known.sha256
+    if known.sha1:
+        digest = hashlib.sha1(usedforsecurity=False)
+        with file.open("rb") as stream:
+            while chunk := stream.read(2**20):
+                digest.update(chunk)
+        return digest.hexdigest() == known.sha1
+    return None
+
+
+def _verdict(known: PublishedWeights, is_published: bool | None) -> str:
+    if is_published is None:
+        return f"whether it is the published {known.file} cannot be told, for no digest of it is known"
+    return f"the published {known.file}, by its digest" if is_published else f"not the published {known.file}"
+
+
+def _span(names: Sequence[str]) -> str:
+    """Layers in short.
+
+    >>> _span(["conv1.weight", "conv1.bias", "conv2.weight", "conv3.weight", "fc6.weight", "fc8.weight"])
+    'conv1-3, fc6, fc8'
+    """
+    runs: list[tuple[str, int, int]] = []
+    for layer in dict.fromkeys(name.rpartition(".")[0] for name in names):
+        stem, number = re.fullmatch(r"(.*?)(\d*)", layer).groups()  # type: ignore[union-attr]
+        if number and runs and runs[-1][0] == stem and runs[-1][2] + 1 == int(number):
+            runs[-1] = (stem, runs[-1][1], int(number))
+        else:
+            runs.append((stem, int(number or -1), int(number or -1)))
+    return ", ".join(
+        f"{stem}{'' if first < 0 else first}{f'-{last}' if last > first else ''}" for stem, first, last in runs
+    )
