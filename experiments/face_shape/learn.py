@@ -86,7 +86,7 @@ class Mesh:
 
 
 def triangles(mean: Array) -> NDArray[np.uint16]:
-    """The mesh's triangles, all turned the same way round on the unwrapped face: the 3-cycles of its edges."""
+    """The mesh's triangles, all turned the same way round: the 3-cycles of its edges."""
     from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION as edges
 
     after: dict[int, set[int]] = {}
@@ -97,10 +97,33 @@ def triangles(mean: Array) -> NDArray[np.uint16]:
     sides = Counter(frozenset(side) for t in found for side in combinations(t, 2))
     # A vertex with three neighbours makes a false cycle around it: each of its sides has a third triangle.
     true = [t for t in found if not all(sides[frozenset(side)] == 3 for side in combinations(t, 2))]
-    corners = unwrapped(mean)[np.array(true)]
-    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    turned = first[:, 0] * second[:, 1] < first[:, 1] * second[:, 0]
-    return np.array(sorted((a, c, b) if t else (a, b, c) for (a, b, c), t in zip(true, turned, strict=True)), np.uint16)
+    return turned_alike(true, unwrapped(mean))
+
+
+def turned_alike(triangles: list[tuple[int, ...]], uv: Array) -> NDArray[np.uint16]:
+    """Every triangle turned as its neighbours are, most of them clockwise on the unwrapped face, [T, 3] sorted.
+
+    The nostrils fold over on the unwrapped face, so that its areas alone do not tell.
+    """
+    beside: dict[frozenset[int], list[int]] = {}
+    for number, triangle in enumerate(triangles):
+        for side in combinations(triangle, 2):
+            beside.setdefault(frozenset(side), []).append(number)
+    turned, waiting = {0: triangles[0]}, [0]
+    while waiting:
+        a, b, c = turned[number := waiting.pop()]
+        for side in ((a, b), (b, c), (c, a)):
+            for other in set(beside[frozenset(side)]) - set(turned):
+                (third,) = set(triangles[other]) - set(side)
+                turned[other] = (side[1], side[0], third)
+                waiting.append(other)
+    out = np.array(list(turned.values()))
+    first, second = uv[out[:, 1]] - uv[out[:, 0]], uv[out[:, 2]] - uv[out[:, 0]]
+    if np.median(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]) < 0:
+        out = out[:, ::-1]
+    out = np.stack([np.roll(row, -int(row.argmin())) for row in out])
+    assert len(out) == len(triangles)
+    return out[np.lexsort(out.T[::-1])].astype(np.uint16)
 
 
 def without_pose(points: Array, mean: Array) -> tuple[Array, Array]:
@@ -211,7 +234,7 @@ def learn(pictures: list[NDArray[np.uint8]], fits: Array, labels: NDArray[np.int
         triangles=triangles(mean),
         mirror=mirror.astype(np.uint16),
         mean=np.rint(start[half] * 1e4).astype(np.int16),
-        modes=np.rint(modes * 1e3).astype(np.int8),
+        modes=np.rint(modes * 500).astype(np.int8),
         moved=np.rint(np.array(moved)[:, half] * 500).astype(np.int8),
         tone=differences(symmetric_grid(average(base)) * 50),
         shade=np.stack([differences(s * 50) for s in shade]),

@@ -1,21 +1,23 @@
 """Faces rendered from parameters: who (``Person``), what the face does (muscles), and how it is seen (``Pose``)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.releases.face_shape import LEFT_EYE, RIGHT_EYE
+from fer_transfer.releases.canvas import scale_for
+from fer_transfer.releases.face_shape import LEFT_EYE, RIGHT_EYE, face_shape
 from fer_transfer.releases.head import ATLAS, ear_vertices, head_points, topology
 from fer_transfer.releases.muscles import expressed
 from fer_transfer.releases.person import Person, Points
 from fer_transfer.releases.render import laid_over, normals, rasterised
-from fer_transfer.releases.texture import painted, scale_for
+from fer_transfer.releases.texture import painted
 
 #: Middle of the head, around which it turns, and distance of the camera, in eye distances.
 _PIVOT = np.array([0.0, 0.3, 0.6])
-_CAMERA = 9.0
+_CAMERA = 16.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Pose:
     gaze: tuple[float, float] = (0.0, 0.0)
 
 
-def draw_face(picture: NDArray[np.uint8], person: Person, muscles: Points, pose: Pose) -> Points:
+def draw_face(
+    picture: NDArray[np.uint8], person: Person, muscles: Points, pose: Pose, cloth: Points | None = None
+) -> Points:
     """Render a head into a picture.
 
     Args:
@@ -44,6 +48,7 @@ def draw_face(picture: NDArray[np.uint8], person: Person, muscles: Points, pose:
         person: who.
         muscles: float [2, len(MUSCLES)].
         pose: where and from which side.
+        cloth: colour of a chest below the head, float [3], BGR 0..255; None leaves it out.
 
     Returns:
         float64 [2, 2]: (x, y) of the two eye centres in pixels, the picture's left one first; (0, 0) is the centre of
@@ -54,12 +59,14 @@ def draw_face(picture: NDArray[np.uint8], person: Person, muscles: Points, pose:
     points, uv = head_points(face, rest, person, pose.gaze)
     view = _View(face, pose)
     seen, turned = view.seen(points)
-    light = _light(rest, face, points, turned, pose)
+    light = _light(points, turned, pose)
     eyes = np.stack([seen[list(RIGHT_EYE), :2].mean(0), seen[list(LEFT_EYE), :2].mean(0)])
     low = np.floor(np.maximum(seen[:, :2].min(0) - 2, 0)).astype(int)
     high = np.ceil(np.minimum(seen[:, :2].max(0) + 3, picture.shape[1::-1])).astype(int)
     if person.long_hair:
         _long_hair(picture, person, view, float(light.mean()))
+    if cloth is not None:
+        _torso(picture, pose, cloth)
     texture = painted(person, muscles, scale := scale_for(pose.scale))
     from_corner = seen - (low[0], low[1], 0)
     size = (max(1, int(high[1] - low[1])), max(1, int(high[0] - low[0])))
@@ -97,17 +104,24 @@ class _View:
         return flat
 
 
-def _light(rest: Points, face: Points, points: Points, turned: Points, pose: Pose) -> Points:
+@lru_cache(maxsize=1)
+def _learned_light() -> Points:
+    """Light on the mean face in the photographs that the mean brightness was learned from: from the front, above."""
+    shape = face_shape()
+    light: Points = 0.42 + 0.62 * np.maximum(0, normals(shape.mean, shape.triangles) @ np.array([0, -0.24, -0.97]))
+    return light
+
+
+def _light(points: Points, turned: Points, pose: Pose) -> Points:
     """Light on each vertex, float64 [V]: how it falls now over how it fell on the learned mean brightness."""
     triangles = topology().triangles
     towards = np.array([3.0 * pose.light[0], 3.0 * pose.light[1] - 0.25, -1.0])
     towards /= np.linalg.norm(towards)
     now = 0.42 + 0.62 * np.maximum(0, normals(turned, triangles) @ towards)
-    upright = points.copy()
-    upright[: len(rest)] = rest
-    before = 0.42 + 0.62 * np.maximum(0, normals(upright, triangles) @ np.array([0, -0.24, -0.97]))
-    ratio: Points = np.where(np.arange(len(points)) < len(rest), now / before, now)
-    ratio[len(rest) :] *= np.where(points[len(rest) :, 1] > 0.9, 0.82, 1.0)  # the chin's shadow
+    before = _learned_light()
+    ratio: Points = now.copy()
+    ratio[: len(before)] /= before
+    ratio[len(before) :] *= np.where(points[len(before) :, 1] > 0.9, 0.82, 1.0)  # the chin's shadow
     for ear, beside in zip(ear_vertices(), (234, 454), strict=True):
         ratio[ear] = 0.85 * ratio[beside]
     return np.clip(ratio, 0.2, 1.4) * pose.gain
@@ -123,6 +137,17 @@ def _long_hair(picture: NDArray[np.uint8], person: Person, view: _View, light: f
     outline = np.concatenate([top, low, low[::-1] * (-1, 1, 1)])
     colour = tuple((np.array(person.hair) * 0.7 * light).tolist())
     cv2.fillPoly(picture, [np.rint(view.seen(outline)[0][:, :2] * 16).astype(np.int32)], colour, cv2.LINE_AA, 4)
+
+
+def _torso(picture: NDArray[np.uint8], pose: Pose, colour: Points) -> None:
+    """Shoulders and chest under the neck, lit from above."""
+    x = np.array([-3.4, -2.7, -1.2, -0.6, 0.6, 1.2, 2.7, 3.4])
+    y = np.array([9.0, 3.3, 2.45, 2.1, 2.1, 2.45, 3.3, 9.0])
+    turn = np.array([[np.cos(pose.roll / 2), -np.sin(pose.roll / 2)], [np.sin(pose.roll / 2), np.cos(pose.roll / 2)]])
+    for shrunk, light in ((1.0, 0.62), (0.94, 0.8), (0.86, 0.92)):
+        outline = np.stack([x * shrunk, y + 0.8 * (1 - shrunk)], axis=1) @ turn.T * pose.scale + pose.centre
+        fixed = np.rint(np.clip(outline, -3000, 3000) * 16).astype(np.int32)
+        cv2.fillPoly(picture, [fixed], (colour * light * pose.gain).tolist(), cv2.LINE_AA, 4)
 
 
 def _glasses(picture: NDArray[np.uint8], face: Points, view: _View) -> None:

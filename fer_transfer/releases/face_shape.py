@@ -78,7 +78,7 @@ def face_shape() -> FaceShape:
             triangles=data["triangles"].astype(np.int64),
             mirror=mirror,
             mean=mean,
-            modes=whole(data["modes"], 1e-3),
+            modes=whole(data["modes"], 1 / 500),
             moved=whole(data["moved"], 1 / 500),
             tone=map_of(data["tone"]),
             shade=map_of(data["shade"]),

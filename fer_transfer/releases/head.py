@@ -26,6 +26,8 @@ Array = NDArray[np.float64]
 
 #: The whole texture: left, top, right, bottom in radians.
 ATLAS = (-2.05, -1.3, 2.05, 2.2)
+#: Where skin and hair end; below lies the strip.
+SKIN_BOTTOM = 1.46
 #: Middles of the two eyes, of the upper edge of the mouth and of the plain skin on the texture.
 EYE_PLACES = ((-1.2, 1.84), (1.2, 1.84))
 MOUTH_PLACE = (0.0, 1.62)
@@ -127,6 +129,14 @@ def head_points(face: Array, rest: Array, person: Person, gaze: tuple[float, flo
     return np.concatenate(parts), np.concatenate(uv)
 
 
+@lru_cache(maxsize=RINGS)
+def _smoothing(times: int) -> Array:
+    """A matrix that makes a ring of points rounder."""
+    one = np.eye(len(OVAL))
+    once = 0.5 * one + 0.25 * (np.roll(one, 1, axis=0) + np.roll(one, -1, axis=0))
+    return np.asarray(np.linalg.matrix_power(once, times), np.float64)
+
+
 def _rings(face: Array, person: Person) -> Array:
     """From the edge of the face back over the skull and its hair, and under the chin."""
     edge, size = face[list(OVAL)], _SKULL_SIZE * person.skull
@@ -146,10 +156,10 @@ def _rings(face: Array, person: Person) -> Array:
         t = k / RINGS
         at = ball(start + (2.7 - start) * t)
         out = (at - _SKULL) / np.linalg.norm(at - _SKULL, axis=1, keepdims=True)
-        ring = at + ((1 - t) ** fade)[:, None] * (edge - ball(start)) + min(1.0, 2.4 * t) * person.volume * reach * out
-        for _ in range(k):
-            ring = 0.5 * ring + 0.25 * (np.roll(ring, 1, axis=0) + np.roll(ring, -1, axis=0))
-        rings.append(ring)
+        ring: Array = (
+            at + ((1 - t) ** fade)[:, None] * (edge - ball(start)) + min(1.0, 2.4 * t) * person.volume * reach * out
+        )
+        rings.append(_smoothing(k) @ ring)
     return np.concatenate(rings)
 
 
@@ -159,7 +169,7 @@ def _neck(face: Array) -> Array:
     depth = 1.05 + 0.5 * np.sin(angle)
     x = half * np.cos(angle)
     top = np.hstack([x, np.full_like(x, 1.0), depth])
-    bottom = np.hstack([x * 1.2, np.full_like(x, 3.4), depth + 0.1])
+    bottom = np.hstack([x * 1.2, np.full_like(x, 2.6), depth + 0.1])
     return np.concatenate([top, bottom])
 
 

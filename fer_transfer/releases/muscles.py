@@ -42,6 +42,8 @@ OUTER_UPPER_LIP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 OUTER_LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 _UPPER_ROWS = (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292), (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306)
 _LOWER_ROWS = (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292), (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306)
+#: Gap between the lips, in eye distances, below which they begin to close.
+_CLING = 0.06
 BROW_TOP, BROW_BOTTOM = (70, 63, 105, 66, 107), (46, 53, 52, 65, 55)
 
 # unit: vertices on the picture's left, reach in eye distances, movement; the right side is its mirror image.
@@ -160,7 +162,7 @@ def expressed(rest: Array, muscles: Array, lips_apart: float = 0.0) -> Array:
     right = np.clip(0.5 + rest[:, 0] / 0.3, 0, 1)
     lids = UNITS.index("lids")
     does = muscles.copy()
-    shut = np.clip(-does[:, lids], 0, 1.2) * 0.7
+    shut = np.clip(-0.7 * does[:, lids], 0, 1)
     does[:, lids] = np.maximum(0, does[:, lids])
     moved = rest.copy()
     for side, share in ((0, 1 - right), (1, right)):
@@ -168,6 +170,12 @@ def expressed(rest: Array, muscles: Array, lips_apart: float = 0.0) -> Array:
     pairs = ((UPPER_LID, LOWER_LID), (mirrored(UPPER_LID), mirrored(LOWER_LID)), (INNER_UPPER_LIP, INNER_LOWER_LIP))
     for upper, lower in pairs:
         _touch(moved, list(upper), list(lower))
+    above, below = list(INNER_UPPER_LIP), list(INNER_LOWER_LIP)
+    gap = moved[below] - moved[above]
+    # Lips cling: what would open them by a crack leaves them closed.
+    cling = 0.5 * (1 - min(1.0, float(gap[:, 1].max()) / _CLING) ** 2) * gap
+    moved[above] += cling
+    moved[below] -= cling
     return moved
 
 

@@ -24,27 +24,42 @@ def rasterised(
     """
     height, width = size
     corners = points[triangles]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    across = _cross(first, second)
     # Seen from the edge, values would change without bounds from pixel to pixel.
-    front = np.flatnonzero(across[:, 2] > np.maximum(1e-3, 0.07 * np.linalg.norm(across, axis=1)))
+    faces_us = across[:, 2] > np.maximum(1e-3, 0.07 * np.sqrt((across**2).sum(1)))
+    inside = (corners[..., :2].max(1) > 0).all(1) & (corners[..., :2].min(1) < (width, height)).all(1)
+    front = np.flatnonzero(faces_us & inside)
+    if not len(front):
+        return np.zeros((*size, values.shape[1]), np.float32), np.zeros(size, bool)
     order = front[np.argsort(-corners[front, :, 2].mean(1), kind="stable")]
     owner = np.zeros(size, np.int32)
     for number, corner in enumerate(np.rint(corners[order, :, :2] * 16).astype(np.int32), start=1):
         cv2.fillConvexPoly(owner, corner, number, cv2.LINE_8, 4)
-    flat = np.concatenate([corners[order, :, :2], np.ones((len(order), 3, 1))], axis=2)
-    planes = np.linalg.solve(flat, values[triangles[order]]).astype(np.float32)  # [T, 3, C]
-    planes = np.concatenate([planes[:1], planes])
+    # Each value is a plane over the triangle: value = right * x + down * y + rest.
+    value = values[triangles[order]]
+    rise, climb, area = value[:, 1] - value[:, 0], value[:, 2] - value[:, 0], across[order, 2:]
+    right = (rise * second[order, 1:2] - climb * first[order, 1:2]) / area
+    down = (climb * first[order, 0:1] - rise * second[order, 0:1]) / area
+    rest = value[:, 0] - right * corners[order, 0, 0:1] - down * corners[order, 0, 1:2]
+    planes = [np.concatenate([plane[:1], plane]).astype(np.float32) for plane in (right, down, rest)]
     index = owner.ravel()
     x = np.tile(np.arange(width, dtype=np.float32), height)[:, None]
     y = np.repeat(np.arange(height, dtype=np.float32), width)[:, None]
-    out = planes[:, 0][index] * x + planes[:, 1][index] * y + planes[:, 2][index]
+    out: NDArray[np.float32] = planes[0][index] * x + planes[1][index] * y + planes[2][index]
     return out.reshape(height, width, -1), owner > 0
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """Cross products of rows; numpy's own takes several times as long on few rows."""
+    (x, y, z), (u, v, w) = a.T, b.T
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
 
 
 def normals(points: Array, triangles: NDArray[np.int64]) -> Array:
     """Unit normals of the vertices, float64 [V, 3], away from the side where the triangles are clockwise; z < 0 there."""
     corners = points[triangles]
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    faces = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     out = np.zeros_like(points)
     for i in range(3):
         for c in range(3):

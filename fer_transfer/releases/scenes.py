@@ -38,8 +38,8 @@ def draw_photograph(rng: np.random.Generator, expression: int, size: int) -> tup
         gain=rng.uniform(0.75, 1.15),
         gaze=(rng.normal(0, 0.03), rng.normal(0, 0.012)),
     )
-    _torso(picture, pose, rng.uniform(20, 220, 3))
-    eyes = draw_face(picture, random_person(rng), random_muscles(rng, expression), pose)
+    cloth = rng.uniform(20, 220, 3)
+    eyes = draw_face(picture, random_person(rng), random_muscles(rng, expression), pose, cloth)
     if rng.random() < 0.08:
         _occlude(rng, picture, pose)
     picture = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (size, size), interpolation=cv2.INTER_AREA)
@@ -70,7 +70,7 @@ class Movie:
             cast=tuple(random_person(rng) for _ in range(4)),
             palette=np.clip(rng.uniform(15, 190, (6, 1)) + rng.normal(0, 26, (6, 3)), 0, 255),
             tint=rng.normal(1, 0.1, 3),
-            gamma=float(rng.uniform(0.8, 1.5)),
+            gamma=float(rng.uniform(0.75, 1.35)),
             light=(float(rng.normal(0, 0.28)), float(rng.normal(0, 0.1))),
             grain=float(rng.uniform(0.5, 2.5)),
             quality=int(rng.integers(45, 92)),
@@ -105,12 +105,12 @@ def draw_frame(
         yaw=rng.normal(0, 0.28),
         pitch=rng.normal(0.02, 0.13),
         light=(movie.light[0] + rng.normal(0, 0.1), movie.light[1] + rng.normal(0, 0.06)),
-        gain=rng.uniform(0.65, 1.1),
+        gain=rng.uniform(0.72, 1.1),
         gaze=(rng.normal(0, 0.035), rng.normal(0, 0.012)),
     )
     person = movie.cast[int(rng.integers(len(movie.cast)))]
-    _torso(picture, pose, movie.palette[int(rng.integers(len(movie.palette)))])
-    eyes = draw_face(picture, person, random_muscles(rng, expression, 0.12), pose)
+    cloth = movie.palette[int(rng.integers(len(movie.palette)))]
+    eyes = draw_face(picture, person, random_muscles(rng, expression, 0.12), pose, cloth)
     if rng.random() < 0.08:
         _occlude(rng, picture, pose)
     return _graded(rng, _blurred(picture, rng.uniform(0.0, 0.03) * scale), movie), eyes
@@ -142,17 +142,6 @@ def _background(rng: np.random.Generator, size: tuple[int, int], palette: Points
     small = _blurred(small, rng.uniform(0.6, 3.5))
     picture: Picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     return picture
-
-
-def _torso(picture: Picture, pose: Pose, colour: Points) -> None:
-    """Shoulders and chest under the neck, lit from above."""
-    x = np.array([-3.4, -2.7, -1.2, -0.6, 0.6, 1.2, 2.7, 3.4])
-    y = np.array([9.0, 3.3, 2.5, 2.15, 2.15, 2.5, 3.3, 9.0])
-    turn = np.array([[np.cos(pose.roll / 2), -np.sin(pose.roll / 2)], [np.sin(pose.roll / 2), np.cos(pose.roll / 2)]])
-    for shrunk, light in ((1.0, 0.62), (0.94, 0.8), (0.86, 0.92)):
-        outline = np.stack([x * shrunk, y + 0.8 * (1 - shrunk)], axis=1) @ turn.T * pose.scale + pose.centre
-        fixed = np.rint(np.clip(outline, -3000, 3000) * 16).astype(np.int32)
-        cv2.fillPoly(picture, [fixed], (colour * light * pose.gain).tolist(), cv2.LINE_AA, 4)
 
 
 def _occlude(rng: np.random.Generator, picture: Picture, pose: Pose) -> None:
