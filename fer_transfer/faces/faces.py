@@ -97,6 +97,15 @@ class Faces:
         return list(self.manifest["caveats"])
 
     @property
+    def preparation(self) -> str:
+        """How frames were cut, in a few words for tables: "aligned by the eyes (e2e between centres), ..."."""
+        settings = self.manifest["settings"]
+        if "crop" not in settings:
+            return "as released"
+        e2e = f" (e2e between {settings['e2e'].replace('_', ' ')})" if "e2e" in settings else ""
+        return f"{settings['crop']}{e2e}, {settings['size'][0]} px, found by {settings['detector']['name']}"
+
+    @property
     def evaluation_splits(self) -> list[str]:
         """Splits that are not the release's own training split, in the order of the release."""
         return [split for split in dict.fromkeys(self.splits.tolist()) if split not in TRAINING_SPLITS]

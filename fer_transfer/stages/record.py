@@ -44,7 +44,8 @@ def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> di
         "settings_id": digest([_without_seed(plain(config.recipe)), plain(config.stages), start, used]),
         "row_id": digest([plan, chain, start, used]),
         "settings": _settings(recipes)
-        | {"weights": _weights_text(finished.jobs[0].stage.recipe, start), "input": results[-1]["input"]},
+        | {"weights": _weights_text(finished.jobs[0].stage.recipe, start), "input": results[-1]["input"]}
+        | {f"faces.{name}": of_release.preparation for name, of_release in finished.faces.items()},
         "stages": [
             {
                 "name": job.stage.name,
