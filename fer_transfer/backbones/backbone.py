@@ -66,6 +66,8 @@ def build_network(recipe: BackboneRecipe, load: bool = True) -> nn.Module:
     """
     import timm
 
+    from fer_transfer.backbones import alexnet, vgg_cnn_m  # noqa: F401  # timm knows their names from here on
+
     hub = load and recipe.weights == "hub"
     try:
         network: nn.Module = timm.create_model(recipe.name, pretrained=hub, **recipe.kwargs)

@@ -1,7 +1,7 @@
 """Parameter groups and learning-rate schedules."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -57,17 +57,35 @@ def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
 def parameter_groups(
     network: nn.Module, head: Sequence[str], learning_rate: float, head_multiplier: float
 ) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups, backbone and head; the head's learning rate is multiplied.
+    """Trainable parameters in groups, backbone first, then head; the head's learning rate is multiplied.
+
+    A network's own ``parameter_multipliers()`` (learning rate and weight decay by parameter name, as Caffe's layers have
+    them) split both once more and multiply on top; a decay of 0 stands in the group, 1 leaves the optimiser's own. A
+    network without them has at most two groups.
+
+    With momentum m Caffe keeps v = m v + lr (g + wd w) and subtracts v, torch keeps v = m v + g + wd w and subtracts
+    lr v: the same steps while the learning rate stays, but after it was divided by ten Caffe still takes the rest of its
+    momentum at the old rate, torch at the new one.
 
     Args:
         network: whose parameters.
         head: name patterns of the head.
         learning_rate: of the backbone.
         head_multiplier: 10 is customary for a fresh head on a trained backbone; unknown in the paper.
+
+    Raises:
+        ConfigError: if a network asks for a decay multiplier other than 0 or 1.
     """
-    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    multipliers: Mapping[str, tuple[float, float]] = getattr(network, "parameter_multipliers", dict)()
+    if odd := [name for name, (_, decay) in multipliers.items() if decay not in (0, 1)]:
+        raise ConfigError(f"Expected weight decay multipliers of 0 or 1, but got {len(odd)} others: {odd[:3]}.")
+    groups: dict[tuple[bool, tuple[float, float]], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            groups[any(fnmatchcase(name, pattern) for pattern in head)].append(parameter)
-    rates = {False: learning_rate, True: learning_rate * head_multiplier}
-    return [{"params": groups[is_head], "lr": rates[is_head]} for is_head in (False, True) if groups[is_head]]
+            is_head = any(fnmatchcase(name, pattern) for pattern in head)
+            groups.setdefault((is_head, multipliers.get(name, (1.0, 1.0))), []).append(parameter)
+    result = []
+    for (is_head, (rate, decay)), parameters in sorted(groups.items(), key=lambda group: group[0][0]):  # stable
+        scaled = learning_rate * head_multiplier if is_head else learning_rate
+        result.append({"params": parameters, "lr": scaled * rate, **({} if decay else {"weight_decay": 0.0})})
+    return result
