@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_transfer.backbones.caffe_schema import LARGEST, RAW_KINDS, V1_KINDS, parse
+from fer_transfer.backbones.caffe_schema import LARGEST, RAW_KINDS, V1_KINDS, CaffeFile, Message
 from fer_transfer.errors import WeightsError
 from fer_transfer.releases.archive import pretender
 
@@ -40,7 +40,7 @@ class CaffeLayer:
     Attributes:
         name: as in the file, slashes included.
         kind: Caffe's type, ``Convolution``, ``InnerProduct``, ...; ``type 18`` for a V1 number whose name is not needed.
-        blobs: float32, read-only, in the shapes of the file.
+        blobs: float32, in the shapes of the file, in memory of their own.
     """
 
     name: str
@@ -73,27 +73,32 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
     layers: dict[str, CaffeLayer] = {}
     doubles: list[str] = []
     try:
-        net = _parse(Path(path), "NetParameter")
-        for layer in (*net.layers, *net.layer):
-            if not layer.blobs:
+        file = _open(Path(path))
+        net = file.message("NetParameter")
+        places = [("V1LayerParameter", place) for place in net.places.get("layers", ())]
+        places += [("LayerParameter", place) for place in net.places.get("layer", ())]
+        for form, place in places:
+            layer = file.message(form, place)
+            if "blobs" not in layer.places:
                 continue
-            name, kind = _text(layer.name), layer.type
+            name, kind = _text(layer.small.name), layer.small.type
             kind = V1_KINDS.get(kind, f"type {kind}") if isinstance(kind, int) else _text(kind)
             if name in layers:
                 raise WeightsError(f"layer {name!r} stands there twice with weights; expected each once")
-            blobs = tuple(_blob(blob, f"blob {i} of layer {name!r}") for i, blob in enumerate(layer.blobs))
-            doubles += [name] if any(blob.dtype == np.float64 for blob in blobs) else []
-            layers[name] = CaffeLayer(name, kind, tuple(_single(blob, name) for blob in blobs))
+            found = [file.message("BlobProto", blob) for blob in layer.places["blobs"]]
+            blobs = [_blob(file, blob, f"blob {i} of layer {name!r}") for i, blob in enumerate(found)]
+            doubles += [name] if any(rounded for _, rounded in blobs) else []
+            layers[name] = CaffeLayer(name, kind, tuple(blob for blob, _ in blobs))
         if not layers:
             raise WeightsError(
-                f"none of its {len(net.layers) + len(net.layer)} layers holds weights",
+                f"none of its {len(places)} layers holds weights",
                 "Give the file of weights, no mean image and no solver's state; a file from before 2014 is renewed by "
                 "Caffe's upgrade_net_proto_binary.",
             )
     except WeightsError as error:
         raise _unreadable(path, "a .caffemodel", error) from None
     notes = (f"double precision numbers of {', '.join(doubles[:3])} rounded to single",) if doubles else ()
-    return CaffeModel(_text(net.name), tuple(layers.values()), notes)
+    return CaffeModel(_text(net.small.name), tuple(layers.values()), notes)
 
 
 def read_mean(path: str | os.PathLike[str]) -> NDArray[np.float32]:
@@ -106,8 +111,8 @@ def read_mean(path: str | os.PathLike[str]) -> NDArray[np.float32]:
         WeightsError: if the file is missing, damaged, something else, or holds no picture of three channels in 0..255.
     """
     try:
-        blob = _blob(_parse(Path(path), "BlobProto"), "the mean")
-        mean = _single(blob, "the mean")
+        file = _open(Path(path))
+        mean, _ = _blob(file, file.message("BlobProto"), "the mean")
         if mean.ndim not in (3, 4) or mean.shape[-3] != 3 or mean.size != 3 * mean.shape[-1] * mean.shape[-2]:
             raise WeightsError(f"expected one picture of 3 channels, (1, 3, height, width), but got shape {mean.shape}")
         if not (mean.min() >= 0 and mean.max() <= 255):  # also where a value is no number
@@ -125,7 +130,7 @@ def caffe_tensors(model: CaffeModel) -> dict[str, Tensor]:
     layers (BatchNorm, Scale, PReLU, ...) give ``<layer>.0``, ``<layer>.1``, ... as they are.
 
     Returns:
-        Name to float32, tensors of their own memory.
+        Name to float32; they share the model's memory.
     """
     tensors: dict[str, Tensor] = {}
     for layer in model.layers:
@@ -135,12 +140,12 @@ def caffe_tensors(model: CaffeModel) -> dict[str, Tensor]:
                 blob = blob.reshape(-1) if blob.size == max(blob.shape, default=1) else blob
             elif plain and layer.kind == "InnerProduct" and blob.ndim == 4 and blob.shape[:2] == (1, 1):
                 blob = blob.reshape(blob.shape[2:])
-            tensors[f"{layer.name}.{('weight', 'bias')[i] if plain else i}"] = torch.tensor(blob)
+            tensors[f"{layer.name}.{('weight', 'bias')[i] if plain else i}"] = torch.from_numpy(blob)
     return tensors
 
 
-def _parse(path: Path, message: str) -> Any:
-    """The message in a file. The file's bytes are let go before its numbers are taken out of the message."""
+def _open(path: Path) -> CaffeFile:
+    """A file's bytes, if they can be Caffe's."""
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= LARGEST else b""
@@ -150,7 +155,7 @@ def _parse(path: Path, message: str) -> Any:
         raise WeightsError(f"it has {size} bytes, and Caffe's files end at {LARGEST}")
     if other := _other(data[:512]):
         raise WeightsError(f"it is {other}", "Give the file that Caffe wrote.")
-    return parse(data, message)
+    return CaffeFile(data)
 
 
 def _unreadable(path: str | os.PathLike[str], expected: str, error: WeightsError) -> WeightsError:
@@ -188,46 +193,30 @@ def _shape(blob: Any, where: str) -> tuple[int, ...]:
     return shape
 
 
-def _blob(blob: Any, where: str) -> NDArray[Any]:
-    """A blob's numbers in its shape, float32 or float64, read-only. Nothing is allocated by what the shape says."""
-    shape = _shape(blob, where)
-    found: list[NDArray[Any]] = []
-    for field, dtype in (("data", "<f4"), ("double_data", "<f8")):
-        if chunks := getattr(blob, field):
-            found.append(_numbers(chunks, np.dtype(dtype), where))
-    if blob.HasField("raw_data"):
-        if blob.raw_data_type not in (0, 1):
-            kind = RAW_KINDS.get(blob.raw_data_type, f"type {blob.raw_data_type}")
-            raise WeightsError(
-                f"{where} {shape} holds {kind} numbers, not single precision ones",
-                "Give the float32 file that it was made of.",
-            )
-        found.append(_numbers([blob.raw_data], np.dtype("<f4" if blob.raw_data_type else "<f8"), where))
-    found = [numbers for numbers in found if numbers.size]
-    count = math.prod(shape)
-    if len(found) != 1 or found[0].size != count:
-        held = " and ".join(str(numbers.size) for numbers in found) or "no"
-        raise WeightsError(f"{where} has the shape {shape}, {count} numbers, but holds {held} numbers")
-    found[0].flags.writeable = False
-    return found[0].reshape(shape)
-
-
-def _numbers(chunks: Any, dtype: np.dtype[Any], where: str) -> NDArray[Any]:
-    """Packed numbers as they lie in memory; several pieces joined; unpacked ones collected."""
-    if not isinstance(chunks[0], bytes):
-        return np.fromiter(chunks, dtype, len(chunks))
-    pieces = list(chunks)
-    if wrong := [len(piece) for piece in pieces if len(piece) % dtype.itemsize]:
-        raise WeightsError(f"{where} holds {wrong[0]} bytes, no whole count of {dtype.itemsize}-byte numbers")
-    return np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), dtype)
-
-
-def _single(blob: NDArray[Any], where: str) -> NDArray[np.float32]:
-    if blob.dtype == np.float32:
-        return blob
+def _blob(file: CaffeFile, blob: Message, where: str) -> tuple[NDArray[np.float32], bool]:
+    """A blob's numbers in its shape, and whether they were double. Nothing is allocated by what the shape says."""
+    shape = _shape(blob.small, where)
+    raw = blob.small.raw_data_type
+    if "raw_data" in blob.places and raw not in (0, 1):
+        raise WeightsError(
+            f"{where} {shape} holds {RAW_KINDS.get(raw, f'type {raw}')} numbers, not single precision ones",
+            "Give the float32 file that it was made of.",
+        )
+    kinds = {"data": "<f4", "double_data": "<f8", "raw_data": "<f4" if raw else "<f8"}
+    held: dict[str, list[NDArray[Any]]] = {}
+    for field, kind in kinds.items():
+        pieces = [file.numbers(place, np.dtype(kind)) for place in blob.places.get(field, ())]
+        if any(piece.size for piece in pieces):
+            held[field] = pieces
+    counts = [sum(piece.size for piece in pieces) for pieces in held.values()]
+    if counts != [math.prod(shape)]:
+        found = " and ".join(map(str, counts)) or "no"
+        raise WeightsError(f"{where} has the shape {shape}, {math.prod(shape)} numbers, but holds {found} numbers")
+    [(field, pieces)] = held.items()
+    double = kinds[field] == "<f8"
+    values = np.empty(counts[0], np.float32)
     with np.errstate(over="ignore"):
-        single = blob.astype(np.float32)
-    if np.isinf(single).sum() != np.isinf(blob).sum():
+        np.concatenate(pieces, out=values, casting="same_kind")
+    if double and np.isinf(values).sum() > sum(int(np.isinf(piece).sum()) for piece in pieces):
         raise WeightsError(f"{where} holds double precision numbers beyond what single precision can hold")
-    single.flags.writeable = False
-    return single
+    return values.reshape(shape), double

@@ -1,19 +1,26 @@
-"""The small part of Caffe's schema that weights need, declared with the protobuf library, and a guard before it.
+"""The small part of Caffe's schema that weights need, declared with the protobuf library, over a walk that leaves the numbers.
+
+The library reads names, kinds and shapes. The numbers, 99.9 % of a file, it would copy twice; a walk over tags and lengths
+finds where they lie instead, and bounds what a hostile file can ask for: the library parses a file of empty messages into
+thirty times its size, and says of damage no more than that there is some.
 
 Numbers and types of the fields are facts of Caffe's published ``caffe.proto`` (BVLC/caffe), ``raw_data`` of NVIDIA's fork,
 which OpenCV's ``shrinkCaffeModel`` writes as well. Everything else of a layer (kernel sizes, fillers, ...) is left unread.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from fer_transfer.errors import WeightsError
 
-#: The library's limit for one message; Caffe never writes more into a ``.caffemodel``.
+#: The protobuf format's limit for one message; Caffe never writes more into a ``.caffemodel``.
 LARGEST = 2**31 - 1
 
 #: Names of the enum values of ``V1LayerParameter.LayerType`` that hold weights, as the newer ``type`` string has them.
@@ -22,45 +29,43 @@ V1_KINDS = {4: "Convolution", 14: "InnerProduct", 39: "Deconvolution"}
 #: ``raw_data_type`` of NVIDIA's fork.
 RAW_KINDS = {0: "double", 1: "float", 2: "half (fp16)", 3: "int", 4: "uint"}
 
-# Message: field, number, type, repeated. Names are bytes, for a damaged one must not stop the reading of the others.
-# "data" is declared as bytes though it is packed floats: on the wire both are a length and that many bytes, and so
-# the 60 million values come out as one little-endian buffer instead of one Python number each.
-_FIELDS: dict[str, list[tuple[str, int, str, bool]]] = {
-    "BlobShape": [("dim", 1, "INT64", True)],
-    "BlobProto": [
-        ("num", 1, "INT64", False),
-        ("channels", 2, "INT64", False),
-        ("height", 3, "INT64", False),
-        ("width", 4, "INT64", False),
-        ("data", 5, "BYTES", True),
-        ("shape", 7, "BlobShape", False),
-        ("double_data", 8, "BYTES", True),
-        ("raw_data_type", 10, "INT32", False),
-        ("raw_data", 12, "BYTES", False),
-    ],
-    "LayerParameter": [("name", 1, "BYTES", False), ("type", 2, "BYTES", False), ("blobs", 7, "BlobProto", True)],
-    "V1LayerParameter": [("name", 4, "BYTES", False), ("type", 5, "INT32", False), ("blobs", 6, "BlobProto", True)],
-    "NetParameter": [
-        ("name", 1, "BYTES", False),
-        ("layers", 2, "V1LayerParameter", True),
-        ("layer", 100, "LayerParameter", True),
-    ],
+# Message: number of a field, name, type, repeated. Names are bytes, for a damaged one must not stop the reading.
+_FIELDS: dict[str, dict[int, tuple[str, str, bool]]] = {
+    "BlobShape": {1: ("dim", "INT64", True)},
+    "BlobProto": {
+        1: ("num", "INT64", False),
+        2: ("channels", "INT64", False),
+        3: ("height", "INT64", False),
+        4: ("width", "INT64", False),
+        5: ("data", "FLOAT", True),
+        7: ("shape", "BlobShape", False),
+        8: ("double_data", "DOUBLE", True),
+        10: ("raw_data_type", "INT32", False),
+        12: ("raw_data", "BYTES", False),
+    },
+    "LayerParameter": {1: ("name", "BYTES", False), 2: ("type", "BYTES", False), 7: ("blobs", "BlobProto", True)},
+    "V1LayerParameter": {4: ("name", "BYTES", False), 5: ("type", "INT32", False), 6: ("blobs", "BlobProto", True)},
+    "NetParameter": {
+        1: ("name", "BYTES", False),
+        2: ("layers", "V1LayerParameter", True),
+        100: ("layer", "LayerParameter", True),
+    },
 }
-_UNPACKED = {"data": "FLOAT", "double_data": "DOUBLE"}
-_MOST_SHAPE_BYTES = 320  # Caffe's blobs have at most 32 axes, of at most 10 bytes each
+_LEFT = ("layers", "layer", "blobs", "data", "double_data", "raw_data")  # to be looked at in their places
+_WIRE_TYPES = {"INT32": (0,), "INT64": (0,), "FLOAT": (2, 5), "DOUBLE": (2, 1)}  # all else is a length and bytes, 2
+_MOST_BYTES = 512  # of a name or a shape; Caffe's blobs have at most 32 axes
 
 
 @cache
-def _classes(unpacked: bool) -> dict[str, Any]:
+def _classes() -> dict[str, Any]:
     """The message classes by name, in a pool of their own: an installed Caffe declares the same names in the default one."""
     file = descriptor_pb2.FileDescriptorProto(name="caffe_weights.proto", package="caffe", syntax="proto2")
     kinds = descriptor_pb2.FieldDescriptorProto
     for message, fields in _FIELDS.items():
         declared = file.message_type.add(name=message)
-        for name, number, kind, repeated in fields:
+        for number, (name, kind, repeated) in fields.items():
             field = declared.field.add(name=name, number=number)
             field.label = kinds.LABEL_REPEATED if repeated else kinds.LABEL_OPTIONAL
-            kind = _UNPACKED.get(name, kind) if unpacked else kind
             field.type = kinds.TYPE_MESSAGE if kind in _FIELDS else kinds.Type.Value(f"TYPE_{kind}")
             if kind in _FIELDS:
                 field.type_name = f".caffe.{kind}"
@@ -69,50 +74,34 @@ def _classes(unpacked: bool) -> dict[str, Any]:
     return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}")) for name in _FIELDS}
 
 
-def parse(data: bytes, message: str) -> Any:
-    """Parse a message after looking through its outline, so that what is parsed cannot take much more memory than its bytes.
+class Place(NamedTuple):
+    """Where a field lies: tag from ``tag`` on, content from ``start`` to ``end``, with how many bytes a number or 0."""
 
-    Args:
-        data: the file.
-        message: ``NetParameter`` or ``BlobProto``.
-
-    Returns:
-        The message. ``data`` and ``double_data`` of its blobs are lists of bytes, or of numbers if the file has them
-        unpacked, one tag a number, which the format allows and no Caffe writes.
-
-    Raises:
-        WeightsError: if the bytes are no such message; the caller names the file.
-    """
-    unpacked = _Outline(data).walk(message)
-    try:
-        return _classes(unpacked)[message].FromString(data)
-    except DecodeError:
-        raise WeightsError(f"its bytes are no {message} of Caffe") from None
-
-
-def _wire_types(name: str, kind: str, repeated: bool) -> tuple[int, ...]:
-    """How a field may stand on the wire: 0 a varint, 2 a length and bytes, 1 and 5 eight and four bytes."""
-    if not kind:
-        return (0, 1, 2, 5)
-    if name in _UNPACKED:
-        return (2, 1 if name == "double_data" else 5)
-    if kind in ("INT32", "INT64"):
-        return (0, 2) if repeated else (0,)
-    return (2,)
-
-
-class _Field(NamedTuple):
-    number: int
-    wire_type: int
+    tag: int
     start: int
     end: int
+    wire_type: int
+    number: int
 
 
-class _Outline:
-    """A walk over tags and lengths, without values, down to the blobs.
+@dataclass(frozen=True)
+class Message:
+    """A message of the file.
 
-    The library would parse a file of empty messages, 3 bytes each, into thirty times its size, and says of damage no
-    more than that there is some.
+    Attributes:
+        small: the library's message of its short fields.
+        places: those of the other fields, by name, in the file's order.
+    """
+
+    small: Any
+    places: dict[str, list[Place]]
+
+
+class CaffeFile:
+    """Bytes of a file of Caffe's, looked at in place.
+
+    Args:
+        data: the whole file.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -120,67 +109,90 @@ class _Outline:
         # Real networks have over 64 bytes a field; small descriptions without weights are let through.
         self._left = min(10_000 + len(data) // 64, 100_000)
 
-    def walk(self, message: str) -> bool:
-        """Check all fields of the message and below; whether some numbers stand unpacked."""
-        return self._message(message, 0, len(self._data))
+    def message(self, kind: str, place: Place | None = None) -> Message:
+        """The message of a kind (``NetParameter``, ``BlobProto``, ...) that fills a place, by default the file.
 
-    def _message(self, message: str, start: int, end: int) -> bool:
-        known = {number: (name, kind, repeated) for name, number, kind, repeated in _FIELDS[message]}
-        unpacked = False
-        shapes = 0
+        Raises:
+            WeightsError: if the bytes there are no such message; the caller names the file.
+        """
+        start, end = (place.start, place.end) if place else (0, len(self._data))
+        short, places, shapes = [], {}, 0
         for field in self._fields(start, end):
-            name, kind, repeated = known.get(field.number, ("", "", False))
-            if field.wire_type not in _wire_types(name, kind, repeated):
-                raise WeightsError(f"field {name} of a {message} at byte {field.start} has wire type {field.wire_type}")
-            unpacked |= name in _UNPACKED and field.wire_type != 2
-            shapes += kind == "BlobShape"
-            if kind in _FIELDS:
-                unpacked |= self._message(kind, field.start, field.end)
-        if message == "BlobShape" and end - start > _MOST_SHAPE_BYTES:
-            raise WeightsError(f"a shape of {end - start} bytes at byte {start}, where Caffe has at most 32 axes")
+            if field.number not in _FIELDS[kind]:
+                continue
+            name, type_, _ = _FIELDS[kind][field.number]
+            if field.wire_type not in _WIRE_TYPES.get(type_, (2,)):
+                raise WeightsError(f"field {name} of a {kind} at byte {field.tag} has wire type {field.wire_type}")
+            if name in _LEFT:
+                places.setdefault(name, []).append(field)
+                continue
+            if field.end - field.start > _MOST_BYTES:
+                raise WeightsError(f"field {name} of a {kind} at byte {field.tag} has {field.end - field.start} bytes")
+            shapes += name == "shape"
+            short.append(self._data[field.tag : field.end])
         if shapes > 1:
-            raise WeightsError(f"a blob with {shapes} shapes at byte {start}")
-        return unpacked
+            raise WeightsError(f"a blob at byte {start} has {shapes} shapes")
+        try:
+            return Message(_classes()[kind].FromString(b"".join(short)), places)
+        except DecodeError:
+            raise WeightsError(f"its bytes from {start} to {end} are no {kind} of Caffe") from None
 
-    def _fields(self, start: int, end: int) -> Iterator[_Field]:
+    def numbers(self, place: Place, dtype: "np.dtype[Any]") -> NDArray[Any]:
+        """The numbers of a field, a view of the file's bytes, perhaps unaligned.
+
+        Raises:
+            WeightsError: if the bytes are no whole count of numbers.
+        """
+        size = place.end - place.start
+        if place.wire_type != 2 and size > dtype.itemsize:  # one tag, one number, which no Caffe writes
+            records = np.frombuffer(self._data, np.uint8, size + 1, place.start - 1).reshape(-1, dtype.itemsize + 1)
+            return np.ascontiguousarray(records[:, 1:]).view(dtype).ravel()
+        if size % dtype.itemsize:
+            raise WeightsError(
+                f"{size} bytes of numbers at byte {place.start} are no whole count of {dtype.itemsize} bytes"
+            )
+        return np.frombuffer(self._data, dtype, size // dtype.itemsize, place.start)
+
+    def _fields(self, start: int, end: int) -> Iterator[Place]:
+        """All fields of a message; a run of numbers with a tag each as one."""
         at = start
         while at < end:
             self._left -= 1
             if self._left < 0:
                 raise WeightsError(f"it has more fields than a network of {len(self._data)} bytes can have")
+            first = at
             tag, at = self._varint(at, end)
-            number, wire_type = tag >> 3, tag & 7
+            number, wire_type, content = tag >> 3, tag & 7, at
             if wire_type == 0:
-                first, at = at, self._varint(at, end)[1]
+                at = self._varint(at, end)[1]
             elif wire_type == 2:
-                length, first = self._varint(at, end)
-                at = first + length
+                length, content = self._varint(at, end)
+                at = content + length
             elif wire_type in (1, 5):
-                first, at = at, at + (8 if wire_type == 1 else 4)
+                at += 8 if wire_type == 1 else 4
             else:
-                raise WeightsError(f"wire type {wire_type} at byte {at}, which Caffe does not use")
+                raise WeightsError(f"wire type {wire_type} at byte {first}, which Caffe does not use")
             if at > end:
                 raise WeightsError(
-                    f"field {number} at byte {first} needs {at - first} bytes, but {end - first} are left"
+                    f"field {number} at byte {first} needs {at - content} bytes, but {end - content} are left"
                 )
-            if number == 0:
-                raise WeightsError(f"field 0 at byte {first}, which no message has")
-            if wire_type in (1, 5):
-                at = self._skip_run(tag, at, end, at - first + 1)
-            yield _Field(number, wire_type, first, at)
+            if not 0 < number < 2**29:
+                raise WeightsError(f"field {number} at byte {first}, which no message has")
+            if wire_type in (1, 5) and content == first + 1:
+                at = self._end_of_run(tag, at, end, at - first)
+            yield Place(first, content, at, wire_type, number)
 
-    def _skip_run(self, tag: int, at: int, end: int, step: int) -> int:
-        """The end of a run of equal one-byte tags with fixed-size values: unpacked numbers count as one field."""
+    def _end_of_run(self, tag: int, at: int, end: int, step: int) -> int:
+        """Where fields of the same one-byte tag and size end."""
         records = 16
-        while tag < 128:
+        while True:
             window = self._data[at : min(end, at + records * step)]
             tags = window[: len(window) // step * step : step]
             same = len(tags) - len(tags.lstrip(bytes([tag])))
             at += same * step
             if same < records:
-                break
+                return at
             records *= 2  # short looks first: a file of short runs must not be looked through again and again
-        return at
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
         value = shift = 0

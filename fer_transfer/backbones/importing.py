@@ -91,7 +91,7 @@ def _shapes(network: str) -> Mapping[str, Tensor]:
     """The network's tensors with its 1000 classes, without memory."""
     import timm
 
-    import fer_transfer.backbones.backbone  # noqa: F401  registers the two networks
+    from fer_transfer.backbones import alexnet, vgg_cnn_m  # noqa: F401  register their names with timm
 
     with torch.device("meta"):
         made: Mapping[str, Tensor] = timm.create_model(network).state_dict()

@@ -1,0 +1,182 @@
+"""Files that a user brings: told apart, imported only if whole or said to be partial, written with their record."""
+
+import dataclasses
+import hashlib
+
+import caffe_files as write
+import numpy as np
+import pytest
+import torch
+from caffe_files import V1, V2
+from safetensors.torch import save_file
+
+from fer_transfer.backbones import importing
+from fer_transfer.backbones.importing import import_weights
+from fer_transfer.backbones.published import PUBLISHED, describe, published
+from fer_transfer.backbones.weights import read_record, read_weights
+from fer_transfer.errors import ConfigError, WeightsError
+
+DATA, TENSORS = write.tiny(V1)
+MEAN, PICTURE = write.mean_image(4, 4)
+
+
+@pytest.fixture
+def given(tmp_path, monkeypatch):
+    """A known network of the size of the tiny file, which is its published one; files in the working directory."""
+    known = dataclasses.replace(
+        PUBLISHED["bvlc_alexnet"], size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest(), mean_side=4
+    )
+    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
+    own = {name: torch.empty(values.shape, device="meta") for name, values in TENSORS.items()}
+    monkeypatch.setattr(importing, "_shapes", lambda network: own)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.caffemodel").write_bytes(DATA)
+    (tmp_path / "mean.binaryproto").write_bytes(MEAN)
+    return tmp_path
+
+
+def imported(*arguments, **options):
+    lines = []
+    import_weights("bvlc_alexnet", *arguments, **options, say=lines.append)
+    return lines
+
+
+def test_the_published_file(given):
+    lines = imported("x.caffemodel", "mean.binaryproto", "x.safetensors")
+    assert [line.split()[0] for line in lines[:4]] == ["taken"] * 4 and "conv1.weight  2x3x2x2" in lines[0]
+    assert "the published bvlc_alexnet.caffemodel, by its digest; all layers; mean of mean.binaryproto" in lines[4]
+    record = read_record("x.safetensors")
+    assert record == {
+        "mean": pytest.approx(PICTURE.mean((1, 2)).tolist(), rel=1e-6),
+        "std": [1, 1, 1],
+        "scale": 1,
+        "input_size": [3, 227, 227],
+        "crop_pct": pytest.approx(227 / 256),
+        "interpolation": "bilinear",
+        "channel_order": "BGR",
+        "network": "bvlc_alexnet",
+        "file": "x.caffemodel",
+        "sha256": hashlib.sha256(DATA).hexdigest(),
+        "holds": "all layers",
+        "left_out": [],
+        "licence": "unrestricted use (BVLC)",
+    }
+    read = read_weights("x.safetensors")
+    assert read.keys() == TENSORS.keys() and all(np.array_equal(read[n], v) for n, v in TENSORS.items())
+    assert imported("x.caffemodel", "mean.binaryproto", "x.safetensors")[:5] == lines[:5]  # again, over it
+
+
+def test_another_file_that_fits_is_only_checked(given):
+    (given / "x.caffemodel").write_bytes(write.tiny(V2, seed=1)[0])
+    assert "not the published bvlc_alexnet.caffemodel; all layers" in imported("x.caffemodel")[-1]
+    assert sorted(path.name for path in given.iterdir()) == ["mean.binaryproto", "x.caffemodel"]
+    imported("x.caffemodel", out="x.safetensors")
+    assert read_record("x.safetensors")["licence"].startswith("unknown; that of bvlc_alexnet.caffemodel:")
+    assert read_record("x.safetensors")["mean"] == [104.00699, 116.66877, 122.67891]  # the published picture's
+
+
+def partial_file(given):
+    layers = write.layer(V2, "conv1", "Convolution", *(write.blob(TENSORS[f"conv1.{n}"]) for n in ("weight", "bias")))
+    (given / "x.caffemodel").write_bytes(write.net(layers))
+
+
+def test_a_partial_file_only_if_it_is_said(given):
+    partial_file(given)
+    with pytest.raises(WeightsError, match=r"2 missing(.|\n)*- fc/8.weight \(3, 8\)(.|\n)*partial=\['fc/8.\*'\]"):
+        imported("x.caffemodel", out="x.safetensors")
+    assert not (given / "x.safetensors").exists()
+    lines = imported("x.caffemodel", out="x.safetensors", partial=["fc/8.*"])
+    assert (
+        lines[2].split() == ["left", "out", "fc/8.weight", "3x8", "'fc/8.*'", "names", "it"]
+        and "conv1 only" in lines[4]
+    )
+    record = read_record("x.safetensors")
+    assert (record["holds"], record["left_out"]) == ("conv1 only", ["fc/8.*"])
+    assert list(read_weights("x.safetensors")) == ["conv1.bias", "conv1.weight"]
+
+
+def test_double_precision_is_told(given):
+    pieces = [
+        write.shape(v.shape) + write.field(8, v.astype("<f8").tobytes()) for n, v in TENSORS.items() if "conv1" in n
+    ]
+    (given / "x.caffemodel").write_bytes(write.net(write.layer(V2, "conv1", "Convolution", *pieces)))
+    lines = imported("x.caffemodel", partial=["fc/8.*"])
+    assert "double precision numbers of conv1 rounded to single" in lines
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"partial": ["fc9.*"]}, ConfigError, r"\['fc9.\*'\] match no name"),
+        ({"partial": ["*"]}, WeightsError, "leaves none"),
+        ({"out": "x.pth"}, ConfigError, "out=NAME.safetensors"),
+        ({"out": "nowhere/x.safetensors"}, ConfigError, "in a folder that exists"),
+        ({"mean": "none.binaryproto"}, WeightsError, "mean image .* got: No such file"),
+        ({"mean": "x.caffemodel"}, WeightsError, "Expected a mean image"),
+        ({"mean": [1, 2]}, ConfigError, r"mean=\[B,G,R\]"),
+        ({"mean": [1, 2, 256]}, ConfigError, r"mean=\[B,G,R\]"),
+        ({"mean": ["a", "b", "c"]}, ConfigError, r"mean=\[B,G,R\]"),
+        ({"mean": 104}, ConfigError, r"mean=\[B,G,R\]"),
+    ],
+)
+def test_options_that_cannot_be(options, error, message, given):
+    with pytest.raises(error, match=message):
+        imported("x.caffemodel", **options)
+    assert len(list(given.iterdir())) == 2
+
+
+def test_a_mean_of_another_size_says_how_it_could_be_meant(given):
+    data, picture = write.mean_image(5, 6)
+    (given / "mean.binaryproto").write_bytes(data)
+    with pytest.raises(WeightsError, match=r"3x4x4 \(imagenet_mean.binaryproto\).* but got 3x5x6.*mean=\[") as error:
+        imported("x.caffemodel", "mean.binaryproto")
+    means = [float(value) for value in str(error.value).rpartition("mean=[")[2].rstrip("]").split(",")]
+    assert means == pytest.approx(picture.mean((1, 2)), abs=1e-3)
+    imported("x.caffemodel", means, "x.safetensors")
+    assert read_record("x.safetensors")["mean"] == means
+
+
+def test_a_network_without_a_digest_cannot_be_told(given, monkeypatch):
+    known = dataclasses.replace(PUBLISHED["bvlc_alexnet"], sha256=None, sha1=None)
+    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
+    assert "cannot be told, for no digest of it is known" in imported("x.caffemodel")[-1]
+    known = dataclasses.replace(known, sha1=hashlib.sha1(DATA).hexdigest())
+    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
+    assert "by its digest" in imported("x.caffemodel")[-1]
+
+
+def test_what_is_known_of_the_two():
+    text = "\n".join(line for known in PUBLISHED.values() for line in describe(known))
+    for part in (
+        "bvlc_alexnet.caffemodel",
+        "243862414 bytes",
+        "9116a64c0fbe4459d18f4bb6b56d647b63920377",
+        "VGG_CNN_M_2048.caffemodel",
+        "non-commercial use only",
+        "size          unknown",
+    ):
+        assert part in text
+    with pytest.raises(ConfigError, match="net=bvlc_alexnet or net=vgg_cnn_m_2048, but got 'alexnet'"):
+        published("alexnet")
+
+
+@pytest.mark.parametrize("network", PUBLISHED)
+def test_published_means_are_the_real_mean_images(network, shared_weights):
+    known = PUBLISHED[network]
+    means, _ = importing._mean(known, str(shared_weights / known.mean_file))
+    assert means == pytest.approx(known.mean, abs=1e-3)
+
+
+def test_records_of_other_files(tmp_path):
+    assert read_record(tmp_path / "x.pth") is None
+    save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
+    assert read_record(tmp_path / "x.safetensors") is None
+    for text in ("{", "[1]"):
+        save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors", {"preprocessing": text})
+        with pytest.raises(WeightsError, match=r"x\.safetensors.*Import the weights anew"):
+            read_record(tmp_path / "x.safetensors")
+    (tmp_path / "x.safetensors").write_bytes(b"\0" * 20)
+    with pytest.raises(WeightsError, match=r"Cannot read the record"):
+        read_record(tmp_path / "x.safetensors")
+    with pytest.raises(WeightsError, match="Expected a weights file"):
+        read_record(tmp_path / "none.safetensors")

@@ -1,0 +1,90 @@
+"""``fer-weights`` as it is called: from the command line, on the real part of AlexNet and on files with its shapes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import caffe_files as write
+import numpy as np
+import pytest
+
+from fer_transfer.backbones.weights import read_record, read_weights
+
+SHAPES = {"conv1": (96, 3, 11, 11), "conv2": (256, 48, 5, 5), "conv3": (384, 256, 3, 3)}
+FULL = "partial=[conv4.*,conv5.*,fc6.*,fc7.*,fc8.*]"
+
+
+def fer_weights(*overrides: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "fer_transfer.cli.weights", *overrides]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    blobs = {name: (np.ones(size, np.float32), np.zeros(size[0], np.float32)) for name, size in SHAPES.items()}
+    layers = (write.layer(write.V1, name, "Convolution", *map(write.blob, pair)) for name, pair in blobs.items())
+    (tmp_path / "x.caffemodel").write_bytes(write.net(*layers))
+    return tmp_path / "x.caffemodel"
+
+
+def test_says_where_the_weights_are(tmp_path: Path) -> None:
+    done = fer_weights(cwd=tmp_path)
+    assert done.returncode == 0 and "bvlc_alexnet.caffemodel" in done.stdout and "VGG_CNN_M_2048" in done.stdout
+    done = fer_weights("net=vgg_cnn_m_2048", cwd=tmp_path)
+    assert done.returncode == 0 and "bvlc" not in done.stdout.partition("published")[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_imports_what_is_there(file: Path, tmp_path: Path) -> None:
+    arguments = ["net=bvlc_alexnet", "file=x.caffemodel"]
+    refused = fer_weights(*arguments, "out=x.safetensors", cwd=tmp_path)
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert "missing      fc6.weight    4096x9216  not in the file" in refused.stdout
+    assert "- conv4.weight (384, 192, 3, 3)" in refused.stderr
+    done = fer_weights(*arguments, FULL, "mean=[104,117,123]", "out=x.safetensors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "conv1-3 only" in done.stdout and "written to x.safetensors" in done.stdout
+    record = read_record(tmp_path / "x.safetensors")
+    assert record is not None and record["holds"] == "conv1-3 only" and record["mean"] == [104, 117, 123]
+    assert read_weights(tmp_path / "x.safetensors")["conv2.weight"].shape == SHAPES["conv2"]
+
+
+def test_another_network_is_refused(file: Path, tmp_path: Path) -> None:
+    done = fer_weights("net=vgg_cnn_m_2048", "file=x.caffemodel", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "~ conv1.weight expected (96, 3, 7, 7), but got (96, 3, 11, 11)" in done.stderr
+
+
+def test_mistakes_are_one_message(file: Path, tmp_path: Path) -> None:
+    for overrides, expected in (
+        (["net=alexnet"], "Expected net=bvlc_alexnet or net=vgg_cnn_m_2048, but got 'alexnet'"),
+        (["file=x.caffemodel"], "Expected net=bvlc_alexnet"),
+        (["out=x.safetensors"], "Expected file=NAME.caffemodel with out"),
+        (["net=bvlc_alexnet", "file=none.caffemodel"], "Expected a .caffemodel in none.caffemodel, but got: No such"),
+        (["net=bvlc_alexnet", "file=1"], "Expected a .caffemodel in 1, but got: No such"),
+    ):
+        done = fer_weights(*overrides, cwd=tmp_path)
+        assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_help_and_descriptions_need_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['fer-weights']; from fer_transfer.cli.weights import main; main();"
+        "print(sorted({'torch', 'cv2', 'timm'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
+    shown = fer_weights("--help", cwd=tmp_path)
+    assert shown.returncode == 0 and "partial: []" in shown.stdout and "nothing is ever fetched" in shown.stdout
+
+
+def test_the_real_part_of_alexnet(shared_weights: Path, tmp_path: Path) -> None:
+    file = f"file={shared_weights / 'bvlc_alexnet_conv1-5.caffemodel'}"
+    mean = f"mean={shared_weights / 'imagenet_mean.binaryproto'}"
+    out = ["partial=[fc6.*,fc7.*,fc8.*]", "out=x.safetensors"]
+    done = fer_weights("net=bvlc_alexnet", file, mean, *out, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "not the published bvlc_alexnet.caffemodel; conv1-5 only" in done.stdout
+    record = read_record(tmp_path / "x.safetensors")
+    assert record is not None and record["mean"] == pytest.approx([104.007, 116.669, 122.679], abs=1e-3)
+    assert len(read_weights(tmp_path / "x.safetensors")) == 10
