@@ -53,7 +53,7 @@ _IDLE = np.array(
 )
 
 
-def random_muscles(rng: np.random.Generator, expression: int, noise: float = 0.1) -> Points:
+def random_muscles(rng: np.random.Generator, expression: int, noise: float = 0.12) -> Points:
     """What both sides of a face do for an expression: strength, habits and asymmetry differ from face to face.
 
     Args:
@@ -67,8 +67,8 @@ def random_muscles(rng: np.random.Generator, expression: int, noise: float = 0.1
     variants = _VARIANTS[EXPRESSIONS[expression]]
     variant = variants[int(rng.integers(len(variants)))]
     mean = np.array([variant.get(name, 0.0) for name in MUSCLES])
-    both = mean * rng.uniform(0.35, 1.2) + rng.normal(0, noise, len(MUSCLES)) * _IDLE
-    blinks = rng.random() < 0.03
+    both = mean * rng.uniform(0.25, 1.15) + rng.normal(0, noise, len(MUSCLES)) * _IDLE
+    blinks = rng.random() < 0.02
     muscles = np.stack([both, both]) + rng.normal(0, noise / 2, (2, len(MUSCLES))) * _IDLE
     if blinks:
         muscles[:, MUSCLES.index("lids")] = -1.5

@@ -23,25 +23,26 @@ def rasterised(
         float32 [H, W, C], and bool [H, W]: where a triangle lies. Values elsewhere are the first triangle's.
     """
     height, width = size
-    corners = points[triangles]
-    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    a, b, c = (points[triangles[:, i]] for i in range(3))
+    first, second = b - a, c - a
     across = _cross(first, second)
     # Seen from the edge, values would change without bounds from pixel to pixel.
-    faces_us = across[:, 2] > np.maximum(1e-3, 0.07 * np.sqrt((across**2).sum(1)))
-    inside = (corners[..., :2].max(1) > 0).all(1) & (corners[..., :2].min(1) < (width, height)).all(1)
+    faces_us = across[:, 2] > np.maximum(1e-3, 0.07 * np.sqrt(np.einsum("tc,tc->t", across, across)))
+    high, low = np.maximum(np.maximum(a, b), c), np.minimum(np.minimum(a, b), c)
+    inside = (high[:, 0] > -0.5) & (high[:, 1] > -0.5) & (low[:, 0] < width) & (low[:, 1] < height)
     front = np.flatnonzero(faces_us & inside)
     if not len(front):
         return np.zeros((*size, values.shape[1]), np.float32), np.zeros(size, bool)
-    order = front[np.argsort(-corners[front, :, 2].mean(1), kind="stable")]
+    order = front[np.argsort(-(a + b + c)[front, 2], kind="stable")]
     owner = np.zeros(size, np.int32)
-    for number, corner in enumerate(np.rint(corners[order, :, :2] * 16).astype(np.int32), start=1):
+    for number, corner in enumerate(np.rint(points[triangles[order], :2] * 16).astype(np.int32), start=1):
         cv2.fillConvexPoly(owner, corner, number, cv2.LINE_8, 4)
     # Each value is a plane over the triangle: value = right * x + down * y + rest.
     value = values[triangles[order]]
     rise, climb, area = value[:, 1] - value[:, 0], value[:, 2] - value[:, 0], across[order, 2:]
     right = (rise * second[order, 1:2] - climb * first[order, 1:2]) / area
     down = (climb * first[order, 0:1] - rise * second[order, 0:1]) / area
-    rest = value[:, 0] - right * corners[order, 0, 0:1] - down * corners[order, 0, 1:2]
+    rest = value[:, 0] - right * a[order, 0:1] - down * a[order, 1:2]
     planes = [np.concatenate([plane[:1], plane]).astype(np.float32) for plane in (right, down, rest)]
     index = owner.ravel()
     x = np.tile(np.arange(width, dtype=np.float32), height)[:, None]

@@ -40,7 +40,7 @@ def draw_photograph(rng: np.random.Generator, expression: int, size: int) -> tup
     )
     cloth = rng.uniform(20, 220, 3)
     eyes = draw_face(picture, random_person(rng), random_muscles(rng, expression), pose, cloth)
-    if rng.random() < 0.08:
+    if rng.random() < 0.1:
         _occlude(rng, picture, pose)
     picture = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (size, size), interpolation=cv2.INTER_AREA)
     grey = _blurred(picture, rng.uniform(0.0, 0.8)).astype(np.float32)
@@ -110,8 +110,8 @@ def draw_frame(
     )
     person = movie.cast[int(rng.integers(len(movie.cast)))]
     cloth = movie.palette[int(rng.integers(len(movie.palette)))]
-    eyes = draw_face(picture, person, random_muscles(rng, expression, 0.12), pose, cloth)
-    if rng.random() < 0.08:
+    eyes = draw_face(picture, person, random_muscles(rng, expression, 0.14), pose, cloth)
+    if rng.random() < 0.1:
         _occlude(rng, picture, pose)
     return _graded(rng, _blurred(picture, rng.uniform(0.0, 0.03) * scale), movie), eyes
 

@@ -163,7 +163,7 @@ def test_heads_far_outside_or_tiny_do_no_harm():
 
 
 def test_detector_and_landmarks_find_rendered_faces_where_the_truth_is():
-    detector, landmarker, errors, count = ViolaJones(), FaceMesh(), [], 24
+    detector, landmarker, errors, count = ViolaJones(), FaceMesh(), [], 18
     movies = [Movie.random(np.random.default_rng([8, k]), "Movie") for k in range(6)]
     for i in range(count):
         frame, eyes = draw_frame(np.random.default_rng([9, i]), i % 7, movies[i % 6], (576, 720))
