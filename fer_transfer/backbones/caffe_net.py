@@ -133,7 +133,8 @@ class CaffeNet(nn.Module):
 
     def _add_hidden(self, number: int, inputs: int, outputs: int) -> None:
         # Not drawn twice: its own initialisation takes seconds.
-        layer = nn.utils.skip_init(nn.Linear, inputs, outputs, device=torch.get_default_device())
+        device = torch.get_default_device()
+        layer = nn.utils.skip_init(nn.Linear, inputs, outputs, device=device)  # type: ignore[no-untyped-call]
         self.add_module(f"fc{number}", layer)
         self.add_module(f"relu{number}", nn.ReLU(inplace=True))
         self.add_module(f"drop{number}", nn.Dropout(self.drop_rate))

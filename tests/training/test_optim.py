@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from fer_transfer.backbones.backbone import BackboneRecipe, build_network, head_patterns
 from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError
 from fer_transfer.stages.plan import plan_from
@@ -92,6 +93,81 @@ def test_linear_probing_has_one_group(network):
     freeze(network, [f"{name}*" for name in ("conv1", "bn1", "layer")])
     (head,) = parameter_groups(network, ["fc.*"], 0.1, 10)
     assert head["lr"] == 1.0 and names_of(network, head) == {"fc.weight", "fc.bias"}
+
+
+class CaffeLayers(nn.Module):
+    """Two layers with Caffe's multipliers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Linear(3, 2), nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).tanh())
+
+    def parameter_multipliers(self):
+        return {n: (2.0, 0.0) if n.endswith("bias") else (1.0, 1.0) for n, _ in self.named_parameters()}
+
+
+def test_multipliers_split_backbone_and_head():
+    network = CaffeLayers()
+    groups = parameter_groups(network, ["fc.*"], 0.001, 10)
+    assert [(names_of(network, g), g["lr"], g.get("weight_decay")) for g in groups] == [
+        ({"conv.weight"}, 0.001, None),
+        ({"conv.bias"}, 0.002, 0.0),
+        ({"fc.weight"}, 0.01, None),
+        ({"fc.bias"}, 0.02, 0.0),
+    ]
+    freeze(network, ["*.bias"])
+    assert [g["lr"] for g in parameter_groups(network, ["fc.*"], 0.001, 10)] == [0.001, 0.01]
+
+
+def test_alexnets_parameters_make_four_groups():
+    network = build_network(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": 67}))
+    groups = parameter_groups(network, head_patterns(network), 0.001, 1)
+    assert [len(g["params"]) for g in groups] == [7, 7, 1, 1]
+    assert [g["lr"] for g in groups] == [0.001, 0.002] * 2
+    assert [g.get("weight_decay") for g in groups] == [None, 0.0] * 2
+
+
+def test_steps_are_caffes():
+    """v = m v + lr_mult lr (g + decay_mult wd w); w -= v, as Caffe's SGDSolver has it, at one learning rate."""
+    torch.manual_seed(0)
+    network = CaffeLayers().double()
+    rate, momentum, decay, head_multiplier = 0.05, 0.9, 0.3, 4.0
+    optimizer = torch.optim.SGD(
+        parameter_groups(network, ["fc.*"], rate, head_multiplier), lr=rate, momentum=momentum, weight_decay=decay
+    )
+    expected = {n: p.detach().clone() for n, p in network.named_parameters()}
+    velocity = {n: torch.zeros_like(p) for n, p in expected.items()}
+    for step in range(4):
+        x = torch.full((5, 3), 0.1 * step + 0.2, dtype=torch.float64)
+        shadow = {n: w.clone().requires_grad_() for n, w in expected.items()}
+        torch.func.functional_call(network, shadow, x).square().sum().backward()
+        for n, w in expected.items():
+            lr = rate * (2 if n.endswith("bias") else 1) * (head_multiplier if n.startswith("fc") else 1)
+            decayed = 0 if n.endswith("bias") else decay
+            velocity[n] = momentum * velocity[n] + lr * (shadow[n].grad + decayed * w)
+            expected[n] = w - velocity[n]
+        optimizer.zero_grad()
+        network(x).square().sum().backward()
+        optimizer.step()
+    for n, p in network.named_parameters():
+        torch.testing.assert_close(p.detach(), expected[n], rtol=1e-12, atol=1e-14)
+
+
+def test_other_decay_multipliers_are_refused(network):
+    network.parameter_multipliers = lambda: {"fc.weight": (1.0, 0.5)}
+    with pytest.raises(ConfigError, match=r"decay multipliers of 0 or 1.*1 others.*fc\.weight"):
+        parameter_groups(network, ["fc.*"], 0.1, 1)
+
+
+def test_other_networks_keep_their_groups(network):
+    """Optimiser states of runs in progress depend on the groups and their order."""
+    backbone, head = parameter_groups(network, ["fc.*"], 0.001, 10)
+    assert backbone.keys() == head.keys() == {"params", "lr"}
+    names = {id(p): n for n, p in network.named_parameters()}
+    assert [names[id(p)] for p in backbone["params"]] == [n for n in names.values() if not n.startswith("fc.")]
 
 
 def test_patterns_that_freeze_nothing_or_everything(network):
