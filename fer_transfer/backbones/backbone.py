@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
 
-from fer_transfer.backbones.weights import load_into, read_weights, weights_digest
+from fer_transfer.backbones.weights import load_into, read_record, read_weights, span, weights_digest
 from fer_transfer.errors import ConfigError, WeightsError
 from fer_transfer.labels import EXPRESSIONS
 
@@ -103,14 +104,14 @@ _RECORD = ("mean", "std", "scale", "input_size", "crop_pct", "interpolation")
 
 
 def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessing:
-    """The record that belongs to the weights: the recipe's own values over timm's for the name (RGB, 0..1).
+    """The record that belongs to the weights: the recipe's own values, over the file's, over timm's for the name.
 
     Raises:
         ConfigError: if a value of the recipe's own is unknown, no number, or of another length.
     """
     own: Mapping[str, Any] = recipe.preprocessing or {}
     timms: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
-    record = {**timms, **own}
+    record = {**timms, **_record_of_file(recipe), **own}
     try:
         if unknown := sorted(set(own) - set(_RECORD)):
             raise KeyError(*unknown)
@@ -132,6 +133,34 @@ def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessin
     interpolation = record.get("interpolation")
     known = interpolation if interpolation in _INTERPOLATIONS else "bilinear"  # timm also has "random"
     return Preprocessing(mean, std, scale, size, crop_pct, known)
+
+
+def _record_of_file(recipe: BackboneRecipe) -> Mapping[str, Any]:
+    """What ``fer-weights`` wrote into the file of weights about the input they expect."""
+    if recipe.weights in ("none", "hub"):
+        return {}
+    record = read_record(recipe.weights) or {}
+    return {key: value for key, value in record.items() if key in _RECORD}
+
+
+def initial_weights_caveat(recipe: BackboneRecipe) -> str | None:
+    """What must stand beside numbers of a network that was not pre-trained as a whole, or None.
+
+    "no pre-training", or what the weights file holds ("pre-training: conv1-5 only"). The head of another task, which
+    no plan keeps, does not count.
+    """
+    if recipe.weights == "none":
+        return "no pre-training"
+    if recipe.weights == "hub":
+        return None
+    network = build_network(recipe, load=False)
+    taken = load_into(network, read_weights(recipe.weights), recipe.skip_weights, recipe.weights).taken
+    head = head_patterns(network)
+    fresh = [name for name, _ in network.named_parameters() if name not in taken]
+    if all(any(fnmatchcase(name, pattern) for pattern in head) for name in fresh):
+        return None
+    layers = span(taken)
+    return f"pre-training: {layers if len(layers) < 60 else f'{len(taken)} of {len(network.state_dict())} tensors'} only"
 
 
 def initial_weights_identity(recipe: BackboneRecipe) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel, read_mean
 from fer_transfer.backbones.published import PublishedWeights, published
-from fer_transfer.backbones.weights import RECORD_KEY, check_fit, save_tensors, weights_digest, weights_table
+from fer_transfer.backbones.weights import RECORD_KEY, check_fit, save_tensors, span, weights_digest, weights_table
 from fer_transfer.errors import ConfigError, WeightsError
 
 
@@ -49,28 +48,34 @@ def import_weights(
     own = _shapes(network)
     if unused := [p for p in partial if not any(fnmatchcase(n, p) for n in {*own, *given})]:
         raise ConfigError(f"Expected partial with patterns of names such as fc6.*, but {unused} match no name.")
-    digest = weights_digest(file)
-    is_published = _is_published(known, Path(file), digest)
     for line in (*weights_table(own, given, partial), *model.notes):
         say(line)
     taken = check_fit(own, given, partial, file, "partial").taken
     if not taken:
         raise WeightsError(f"Expected some layers of {network} in {file}, but partial={list(partial)} leaves none.")
-    holds = "all layers" if len(taken) == len(own) else f"{_span(taken)} only"
-    say(f"{Path(file).name}: {_verdict(known, is_published)}; {holds}; mean {from_what}: B {means[0]:.3f}, G {means[1]:.3f}, "
-        f"R {means[2]:.3f}")  # fmt: skip
-    if out is None:
-        return
-    record = _record(known, means) | {
-        "network": network,
+    source = _source(known, file) | {
+        "holds": "all layers" if len(taken) == len(own) else f"{span(taken)} only",
+        "left_out": list(partial),
+    }
+    say(f"{file}: {source.pop('verdict')}; {source['holds']}")
+    say(f"mean {from_what}: B {means[0]:.3f}, G {means[1]:.3f}, R {means[2]:.3f}")
+    if out is not None:
+        record = json.dumps(_record(known, means) | source)
+        save_tensors(Path(out), {name: given[name] for name in taken}, {RECORD_KEY: record})
+        say(f"written to {out}")
+
+
+def _source(known: PublishedWeights, file: str) -> dict[str, Any]:
+    """What the file is, as far as its digest tells."""
+    digest = weights_digest(file)
+    is_published = _is_published(known, Path(file), digest)
+    return {
+        "network": known.network,
         "file": Path(file).name,
         "sha256": digest,
-        "holds": holds,
-        "left_out": list(partial),
         "licence": known.licence if is_published else f"unknown; that of {known.file}: {known.licence}",
+        "verdict": _verdict(known, is_published),
     }
-    save_tensors(Path(out), {name: given[name] for name in taken}, {RECORD_KEY: json.dumps(record)})
-    say(f"written to {out}")
 
 
 def _record(known: PublishedWeights, means: Sequence[float]) -> dict[str, Any]:
@@ -107,10 +112,11 @@ def _mean(known: PublishedWeights, mean: object) -> tuple[tuple[float, ...], str
     if mean is None:
         return known.mean, f"of the published {known.mean_file} over its pixels"
     if not isinstance(mean, str):
-        given = list(mean) if isinstance(mean, Sequence) else [mean]
-        if len(given) != 3 or not all(isinstance(value, (int, float)) and 0 <= value <= 255 for value in given):
+        given = mean if isinstance(mean, Sequence) else ()
+        values = tuple(float(value) for value in given if isinstance(value, (int, float)) and 0 <= value <= 255)
+        if not len(values) == len(given) == 3:
             raise ConfigError(f"Expected mean=FILE.binaryproto or mean=[B,G,R] in 0..255, but got {mean}.")
-        return tuple(map(float, given)), "as given"
+        return values, "as given"
     picture = read_mean(mean)
     if picture.shape[1:] != (known.mean_side, known.mean_side):
         raise WeightsError(
@@ -139,21 +145,3 @@ def _verdict(known: PublishedWeights, is_published: bool | None) -> str:
     if is_published is None:
         return f"whether it is the published {known.file} cannot be told, for no digest of it is known"
     return f"the published {known.file}, by its digest" if is_published else f"not the published {known.file}"
-
-
-def _span(names: Sequence[str]) -> str:
-    """Layers in short.
-
-    >>> _span(["conv1.weight", "conv1.bias", "conv2.weight", "conv3.weight", "fc6.weight", "fc8.weight"])
-    'conv1-3, fc6, fc8'
-    """
-    runs: list[tuple[str, int, int]] = []
-    for layer in dict.fromkeys(name.rpartition(".")[0] for name in names):
-        stem, number = re.fullmatch(r"(.*?)(\d*)", layer).groups()  # type: ignore[union-attr]
-        if number and runs and runs[-1][0] == stem and runs[-1][2] + 1 == int(number):
-            runs[-1] = (stem, runs[-1][1], int(number))
-        else:
-            runs.append((stem, int(number or -1), int(number or -1)))
-    return ", ".join(
-        f"{stem}{'' if first < 0 else first}{f'-{last}' if last > first else ''}" for stem, first, last in runs
-    )

@@ -8,6 +8,7 @@ What may differ from the network must be named by a pattern; everything else mus
 import json
 import os
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -244,6 +245,24 @@ def weights_table(own: Mapping[str, Tensor], given: Mapping[str, Tensor], skip: 
             what, why = "other shape", f"{'x'.join(map(str, given[name].shape))} in the file"
         lines.append(f"{what:<12} {name:<{width}}  {size}  {why}".rstrip())
     return lines
+
+
+def span(names: Sequence[str]) -> str:
+    """Layers in short.
+
+    >>> span(["conv1.weight", "conv1.bias", "conv2.weight", "conv3.weight", "fc6.weight", "fc8.weight"])
+    'conv1-3, fc6, fc8'
+    """
+    runs: list[tuple[str, int, int]] = []
+    for layer in dict.fromkeys(name.rpartition(".")[0] for name in names):
+        stem, number = re.fullmatch(r"(.*?)(\d*)", layer).groups()  # type: ignore[union-attr]
+        if number and runs and runs[-1][0] == stem and runs[-1][2] + 1 == int(number):
+            runs[-1] = (stem, runs[-1][1], int(number))
+        else:
+            runs.append((stem, int(number or -1), int(number or -1)))
+    return ", ".join(
+        f"{stem}{'' if first < 0 else first}{f'-{last}' if last > first else ''}" for stem, first, last in runs
+    )
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ outside the crop. The matrix is what ``torch.nn.functional.interpolate`` makes o
 shrinks, so the result is that of resizing, then cropping.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -88,26 +88,51 @@ class BatchTransform(nn.Module):
         Returns:
             float32 [sum n_i, C, crop, crop], channels_last unless told otherwise.
         """
+        middle = (self.resize - self.crop) // 2
+        return self._batch(
+            groups, lambda pixels: self._random(pixels) if random else self._view(pixels, middle, middle)
+        )
+
+    def ten_crops(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Four corners and the centre, each as it is and mirrored (Krizhevsky et al. 2012, section 4.1), one by one.
+
+        Args:
+            groups: as for ``forward``.
+
+        Yields:
+            Ten batches as of ``forward``.
+        """
+        far = self.resize - self.crop
+        for top, left in ((0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)):
+            for mirrored in (False, True):
+                yield self._batch(groups, lambda p, t=top, x=left, m=mirrored: self._view(p, t, x, m))  # type: ignore[misc]
+
+    def _batch(self, groups: Sequence[Tensor], places: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+        """Resample every group at the rows and columns that ``places`` gives, and normalise the whole."""
         with torch.autocast(groups[0].device.type, enabled=False):
-            grey = torch.cat([self._resample(pixels, random) for pixels in groups])
+            grey = torch.cat([self._resample(pixels, *places(pixels)) for pixels in groups])
             batch = torch.addcmul(self._offset, grey[..., None], self._gain).permute(0, 3, 1, 2)  # type: ignore[arg-type]
         return batch if self.channels_last else batch.contiguous()
 
-    def _resample(self, pixels: Tensor, random: bool) -> Tensor:
-        """uint8 [n, H, W] to float32 [n, crop, crop], still 0..255."""
-        n, height, width = pixels.shape
-        rows, columns = self._matrix(height, pixels.device), self._matrix(width, pixels.device)
-        margin = self.resize - self.crop
+    def _random(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows and columns int64 [n, crop] of the resized faces: a crop for each, mirrored or not."""
         steps = torch.arange(self.crop, device=pixels.device)
-        if random:
-            top, left = torch.randint(0, margin + 1, (2, n, 1), device=pixels.device)
-            across = left + steps
-            if self.mirror:
-                mirrored = torch.rand(n, 1, device=pixels.device) < 0.5
-                across = torch.where(mirrored, left + self.crop - 1 - steps, across)
-            down = top + steps
-        else:
-            down = across = (margin // 2 + steps)[None]
+        far = self.resize - self.crop
+        top, left = torch.randint(0, far + 1, (2, len(pixels), 1), device=pixels.device)
+        across = left + steps
+        if self.mirror:
+            mirrored = torch.rand(len(pixels), 1, device=pixels.device) < 0.5
+            across = torch.where(mirrored, left + self.crop - 1 - steps, across)
+        return top + steps, across
+
+    def _view(self, pixels: Tensor, top: int, left: int, mirrored: bool = False) -> tuple[Tensor, Tensor]:
+        """Rows and columns int64 [1, crop], the same for all faces."""
+        steps = torch.arange(self.crop, device=pixels.device)[None]
+        return top + steps, left + (steps.flip(1) if mirrored else steps)
+
+    def _resample(self, pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
+        """uint8 [n, H, W] to float32 [n, crop, crop], still 0..255."""
+        rows, columns = (self._matrix(size, pixels.device) for size in pixels.shape[1:])
         resampled = rows[down] @ pixels.float() @ columns[across].transpose(1, 2)
         return resampled.clamp_(0, 255) if self.interpolation == "bicubic" else resampled
 

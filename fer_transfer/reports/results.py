@@ -207,6 +207,7 @@ def _load_row(path: Path, store: Path) -> Row:
         )
     files, faces = record["predictions"], record["faces"]
     caveats = [f"{name}: {text}" for name, of in faces.items() for text in of.get("caveats", [])]
+    caveats += record.get("caveats", [])
     return Row(
         record=path,
         row_id=str(record.get("row_id", "")),

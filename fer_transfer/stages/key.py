@@ -37,10 +37,11 @@ def stage_key(recipe: Recipe, start: str, faces: Mapping[str, str]) -> str:
     """The key of a stage.
 
     Args:
-        recipe: all of it counts, but for the path of the initial weights.
+        recipe: all of it counts, but for the path of the initial weights and how predictions are made.
         start: the parent's key, or the identity of the initial weights (``backbone.initial_weights_identity``).
         faces: digest of each release that the stage trains or selects on.
     """
     content = asdict(recipe)
     content["backbone"].pop("weights")
+    content.pop("evaluation")
     return digest({"recipe": content, "start": start, "faces": dict(faces), "store": STORE_VERSION})

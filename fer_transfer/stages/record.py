@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from fer_transfer.backbones.backbone import initial_weights_identity
+from fer_transfer.backbones.backbone import initial_weights_caveat, initial_weights_identity
 from fer_transfer.config import plain
 from fer_transfer.reports.results import RECORD_VERSION
 from fer_transfer.stages.key import digest
@@ -27,6 +27,7 @@ def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> di
     chain = [[job.stage.name, job.stage.init_from, _without_seed(asdict(job.stage.recipe))] for job in finished.jobs]
     used = {name: f.digest for name, f in finished.faces.items()}
     start = initial_weights_identity(finished.jobs[0].stage.recipe.backbone)
+    caveat = initial_weights_caveat(finished.jobs[0].stage.recipe.backbone)
     results = [job.folder.result() or {} for job in finished.jobs]
     selected = {
         f"{name}/{split}"
@@ -59,6 +60,7 @@ def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> di
             f"{of_release.name}/{split}": str(path.relative_to(store.root))
             for of_release, split, path in predicted_splits(last, finished.faces)
         },
+        "caveats": [text for text in (config.note, caveat) if text],
         "faces": {
             name: {"digest": f.digest, "caveats": f.caveats, "counts": f.manifest["counts"]}
             for name, f in finished.faces.items()

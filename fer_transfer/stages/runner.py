@@ -272,7 +272,7 @@ class Runner:
 def predicted_splits(job: Job, faces: Mapping[str, Faces]) -> list[tuple[Faces, str, Path]]:
     """(faces, split, CSV path) of every evaluation split that the job's lineage was not trained on."""
     return [
-        (of_release, split, job.folder.predictions(name, split, of_release.digest))
+        (of_release, split, job.folder.predictions(name, split, of_release.digest, job.stage.recipe.evaluation))
         for name, of_release in faces.items()
         for split in of_release.evaluation_splits
         if (name, split) not in job.trained_on
@@ -292,13 +292,13 @@ def _sample(data: FacesDataModule, count: int = 256) -> tuple[torch.Tensor, ...]
 
 @torch.inference_mode()
 def _predict_split(module: ExpressionClassifier, faces: Faces, split: str, device: torch.device) -> Predictions:
-    """Softmax of the centre crop for every face of a split, found or not."""
+    """Softmax of the centre crop, or its mean over ten, for every face of a split, found or not."""
     rows = faces.rows([split])
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=module.recipe.precision == "bf16-mixed")
     outputs = []
     with autocast:
         for start in range(0, len(rows), 256):
             pixels = torch.from_numpy(faces.pixels[rows[start : start + 256]]).to(device)
-            outputs.append(module((pixels,)).float().softmax(dim=1).cpu())
+            outputs.append(module.probabilities((pixels,)).cpu())
     probabilities = torch.cat(outputs).double().numpy()
     return Predictions(faces.ids[rows], faces.labels[rows], faces.found[rows], probabilities)

@@ -85,9 +85,10 @@ class StageFolder:
             )
         return result
 
-    def predictions(self, release: str, split: str, faces_digest: str) -> Path:
-        """Where the predictions of a split are; faces of another digest have another file."""
-        return self.path / "predictions" / f"{release}.{split}.{faces_digest[:8]}.csv"
+    def predictions(self, release: str, split: str, faces_digest: str, evaluation: str = "centre") -> Path:
+        """Where the predictions of a split are; faces of another digest, and another evaluation, have another file."""
+        by = "" if evaluation == "centre" else f".{evaluation}"
+        return self.path / "predictions" / f"{release}.{split}.{faces_digest[:8]}{by}.csv"
 
 
 class Store:

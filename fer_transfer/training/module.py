@@ -49,6 +49,13 @@ class ExpressionClassifier(pl.LightningModule):
         logits: Tensor = self.network(self.transform(groups, random=False))
         return logits
 
+    def probabilities(self, groups: tuple[Tensor, ...]) -> Tensor:
+        """Softmax float32 [N, 7] of uint8 faces, as the recipe evaluates: of the centre crop, or its mean over ten."""
+        if self.recipe.evaluation == "centre":
+            return self(groups).float().softmax(dim=1)  # type: ignore[no-any-return]
+        views = [self.network(batch).float().softmax(dim=1) for batch in self.transform.ten_crops(groups)]
+        return torch.stack(views).mean(dim=0)
+
     def train(self, mode: bool = True) -> "ExpressionClassifier":
         """Set training mode; batch normalisation keeps its stored statistics where the recipe freezes it."""
         super().train(mode)

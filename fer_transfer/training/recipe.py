@@ -35,6 +35,8 @@ class Recipe:
         batch_size: faces a step.
         precision: Lightning's name: 32-true, bf16-mixed, 16-mixed.
         keep: ``last`` epoch, or the ``best`` on the selection splits.
+        evaluation: predictions from the ``centre`` crop, or the mean of ``ten_crops``. The one value that cannot change
+            the trained weights, for the selection splits are always watched by the centre crop: not part of the key.
         head: ``keep`` the parent's head, or ``reset`` to fresh weights; without a parent the head is always fresh.
         head_multiplier: of the head's learning rate.
         frozen: patterns of parameter names that are not trained.
@@ -56,6 +58,7 @@ class Recipe:
     batch_size: int
     precision: str
     keep: str
+    evaluation: str
     head: str
     head_multiplier: float
     batch_norm: str
@@ -71,6 +74,7 @@ class Recipe:
 _CHOICES = {
     "precision": _PRECISIONS,
     "keep": ("last", "best"),
+    "evaluation": ("centre", "ten_crops"),
     "head": ("keep", "reset"),
     "batch_norm": ("train", "frozen", "unfold"),
     "class_weights": ("none", "balanced"),

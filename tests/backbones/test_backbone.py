@@ -1,5 +1,6 @@
 """What every timm network must offer here, over timm's own miniatures of its families."""
 
+import json
 from fnmatch import fnmatchcase
 
 import pytest
@@ -8,11 +9,13 @@ import torch
 
 from fer_transfer.backbones.backbone import (
     BackboneRecipe,
+    Preprocessing,
     build_network,
     head_patterns,
     initial_weights_identity,
     preprocessing_of,
 )
+from fer_transfer.backbones.weights import RECORD_KEY, save_weights
 from fer_transfer.errors import ConfigError, WeightsError
 
 FAMILIES = [
@@ -158,3 +161,23 @@ def test_wrong_preprocessing(own):
 def test_network_that_does_not_name_its_head():
     with pytest.raises(ConfigError, match="Linear does not say which layer is its classifier"):
         head_patterns(torch.nn.Linear(2, 7))
+
+
+def test_the_input_that_a_file_of_weights_expects_comes_with_it(tmp_path):
+    record = {"mean": [1.0, 2.0, 3.0], "std": [1.0] * 3, "scale": 1.0, "input_size": [3, 96, 96], "crop_pct": 0.75}
+    network = timm.create_model("test_resnet")
+    path = tmp_path / "x.safetensors"
+    save_weights(path, network, {RECORD_KEY: json.dumps(record | {"channel_order": "BGR", "network": "test_resnet"})})
+    recipe = BackboneRecipe("test_resnet", str(path), preprocessing={"crop_pct": 0.5})
+    got = preprocessing_of(recipe, network)
+    assert got == Preprocessing((1.0, 2.0, 3.0), (1.0,) * 3, 1.0, 96, 0.5, got.interpolation)
+    assert preprocessing_of(BackboneRecipe("test_resnet"), network).scale == 255
+
+
+@pytest.mark.parametrize(("name", "size"), [("bvlc_alexnet", 227), ("vgg_cnn_m_2048", 224)])
+def test_the_papers_networks_are_fed_grey_levels_less_the_mean(name, size):
+    network = build_network(BackboneRecipe(name, kwargs={"img_size": 67}), load=False)
+    of = preprocessing_of(BackboneRecipe(name), network)
+    gain, offset = 1 / (of.scale * of.std[0]), -of.mean[0] / of.std[0]
+    assert gain == pytest.approx(1) and -offset == pytest.approx(104.007 if size == 227 else 102.717, abs=1e-3)
+    assert of.crop_pct == size / 256

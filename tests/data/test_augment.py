@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torchvision.transforms.functional import ten_crop
 
 from fer_transfer.backbones.backbone import Preprocessing
 from fer_transfer.data.augment import BatchTransform
@@ -134,3 +135,14 @@ def test_auto_takes_sizes_and_interpolation_from_the_record_of_the_weights():
     assert (transform.crop, transform.resize, transform.interpolation) == (30, 33, "bicubic")
     assert transform.description == "30 of 33 px, bicubic"
     assert BatchTransform("auto", 20, False, "bilinear", record).resize == 22
+
+
+def test_ten_crops_are_those_of_torchvision():
+    pixels = faces(3, 40, 40, seed=2)
+    transform = BatchTransform(40, 24, True, "bilinear", Preprocessing((0.0,) * 3, (1.0,) * 3, scale=1.0))
+    ours = [batch[:, 0] for batch in transform.ten_crops((pixels,))]
+    order = [0, 6, 1, 5, 2, 8, 3, 7, 4, 9]  # torchvision: five crops, then five of the mirrored picture
+    theirs = ten_crop(pixels.float(), [24, 24])
+    for i, k in enumerate(order):
+        torch.testing.assert_close(ours[i], theirs[k], atol=1e-4, rtol=0)
+    torch.testing.assert_close(ours[8], transform((pixels,), random=False)[:, 0])

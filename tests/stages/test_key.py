@@ -72,3 +72,8 @@ def test_recipe_parent_and_faces_count():
 def test_runtime_does_not_count():
     other = recipe("runtime.device=cpu", "runtime.threads=1", "runtime.store=elsewhere")
     assert stage_key(other, "p", {"emotiw": "d"}) == stage_key(recipe(), "p", {"emotiw": "d"})
+
+
+def test_how_predictions_are_made_does_not_count():
+    ten = recipe("recipe.evaluation=ten_crops")
+    assert stage_key(ten, "p", {"emotiw": "d"}) == stage_key(recipe(), "p", {"emotiw": "d"})

@@ -234,3 +234,39 @@ def test_wandb_keeps_one_offline_run_a_stage(tiny, tmp_path, monkeypatch):
     finished = run(tiny, "plan=fer28_emotiw", "logger=wandb")
     runs = sorted(path.name for path in (tmp_path / "store" / "wandb").glob("offline-run-*"))
     assert {name.rsplit("-", 1)[1] for name in runs} == {job.key for job in finished.jobs}
+
+
+def test_ten_crops_are_predicted_from_the_same_weights(tiny):
+    options = ["plan=emotiw", "recipe.augment.crop=24"]
+    centre = run(tiny, *options)
+    ten = run(tiny, *options, "recipe.evaluation=ten_crops")
+    assert ten.trained == 0 and ten.jobs[-1].key == centre.jobs[-1].key
+    folder = centre.jobs[-1].folder
+    records = [json.loads(path.read_text()) for path in (folder.path.parent / "submissions").iterdir()]
+    assert len(records) == 2 and len({record["settings_id"] for record in records}) == 2
+    of = {record["settings"]["evaluation"]: record["predictions"]["emotiw/Val"] for record in records}
+    one, mean = (Predictions.read(folder.path.parent / of[name]) for name in ("centre", "ten_crops"))
+    assert one.ids.tolist() == mean.ids.tolist()
+    assert not np.allclose(one.probabilities, mean.probabilities)
+    assert np.allclose(mean.probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_what_was_not_pre_trained_and_notes_stand_in_the_record(tiny, tmp_path):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "whole.pth")
+    torch.save(
+        {k: v for k, v in timm.create_model("test_resnet").state_dict().items() if k.startswith(("conv1.", "bn1."))},
+        tmp_path / "part.pth",
+    )
+    rest = ["layer*", "fc.*"]
+    cases = {
+        "none": ("none", [], ["no pre-training"]),
+        "whole": (tmp_path / "whole.pth", ["fc.*"], []),
+        "part": (tmp_path / "part.pth", rest, ["pre-training: conv1.0-1, conv1.3-4, conv1.6, bn1 only"]),
+    }
+    for seed, (weights_file, skip, expected) in enumerate(cases.values()):
+        options = [f"recipe.backbone.weights={weights_file}", f"recipe.backbone.skip_weights={json.dumps(skip)}"]
+        finished = run(tiny, "plan=emotiw", "recipe.epochs=1", f"recipe.seed={seed}", *options, "note='shortened: x'")
+        folder = finished.jobs[-1].folder.path.parent / "submissions"
+        record = next(r for p in folder.iterdir() if (r := json.loads(p.read_text()))["seed"] == seed)
+        assert [text for text in record["caveats"] if text != "shortened: x"] == expected
+        assert "shortened: x" in record["caveats"]
