@@ -116,7 +116,9 @@ class CaffeFile:
             WeightsError: if the bytes there are no such message; the caller names the file.
         """
         start, end = (place.start, place.end) if place else (0, len(self._data))
-        short, places, shapes = [], {}, 0
+        short: list[bytes] = []
+        places: dict[str, list[Place]] = {}
+        shapes = 0
         for field in self._fields(start, end):
             if field.number not in _FIELDS[kind]:
                 continue

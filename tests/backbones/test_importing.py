@@ -44,7 +44,10 @@ def imported(*arguments, **options):
 def test_the_published_file(given):
     lines = imported("x.caffemodel", "mean.binaryproto", "x.safetensors")
     assert [line.split()[0] for line in lines[:4]] == ["taken"] * 4 and "conv1.weight  2x3x2x2" in lines[0]
-    assert "the published bvlc_alexnet.caffemodel, by its digest; all layers; mean of mean.binaryproto" in lines[4]
+    assert "the published bvlc_alexnet.caffemodel, by its digest; all layers" in lines[4]
+    assert (
+        lines[5].startswith("mean of mean.binaryproto over its pixels: B ") and lines[6] == "written to x.safetensors"
+    )
     record = read_record("x.safetensors")
     assert record == {
         "mean": pytest.approx(PICTURE.mean((1, 2)).tolist(), rel=1e-6),
@@ -63,12 +66,12 @@ def test_the_published_file(given):
     }
     read = read_weights("x.safetensors")
     assert read.keys() == TENSORS.keys() and all(np.array_equal(read[n], v) for n, v in TENSORS.items())
-    assert imported("x.caffemodel", "mean.binaryproto", "x.safetensors")[:5] == lines[:5]  # again, over it
+    assert imported("x.caffemodel", "mean.binaryproto", "x.safetensors") == lines  # again, over it
 
 
 def test_another_file_that_fits_is_only_checked(given):
     (given / "x.caffemodel").write_bytes(write.tiny(V2, seed=1)[0])
-    assert "not the published bvlc_alexnet.caffemodel; all layers" in imported("x.caffemodel")[-1]
+    assert "not the published bvlc_alexnet.caffemodel; all layers" in imported("x.caffemodel")[-2]
     assert sorted(path.name for path in given.iterdir()) == ["mean.binaryproto", "x.caffemodel"]
     imported("x.caffemodel", out="x.safetensors")
     assert read_record("x.safetensors")["licence"].startswith("unknown; that of bvlc_alexnet.caffemodel:")
@@ -93,6 +96,24 @@ def test_a_partial_file_only_if_it_is_said(given):
     record = read_record("x.safetensors")
     assert (record["holds"], record["left_out"]) == ("conv1 only", ["fc/8.*"])
     assert list(read_weights("x.safetensors")) == ["conv1.bias", "conv1.weight"]
+
+
+def test_layers_of_another_shape_and_unknown_ones(given):
+    fc = write.layer(V2, "fc/8", "InnerProduct", write.blob(np.ones((7, 8))), write.blob(np.ones(7)))
+    scale = write.layer(V2, "scale", b"Scale", write.blob(np.ones(2)))
+    partial_file(given)
+    with (given / "x.caffemodel").open("ab") as file:
+        file.write(fc + scale)
+    lines = []
+    with pytest.raises(
+        WeightsError, match=r"\+ scale.0 \(2,\)(.|\n)*~ fc/8.weight expected \(3, 8\), but got \(7, 8\)"
+    ):
+        import_weights("bvlc_alexnet", "x.caffemodel", say=lines.append)
+    assert [line.split() for line in (lines[2], lines[4])] == [
+        ["other", "shape", "fc/8.weight", "3x8", "7x8", "in", "the", "file"],
+        ["unknown", "scale.0", "2", "not", "in", "the", "network"],
+    ]
+    assert "; conv1 only" in imported("x.caffemodel", partial=["fc/8.*", "scale.*"])[-2]
 
 
 def test_double_precision_is_told(given):
@@ -139,10 +160,10 @@ def test_a_mean_of_another_size_says_how_it_could_be_meant(given):
 def test_a_network_without_a_digest_cannot_be_told(given, monkeypatch):
     known = dataclasses.replace(PUBLISHED["bvlc_alexnet"], sha256=None, sha1=None)
     monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
-    assert "cannot be told, for no digest of it is known" in imported("x.caffemodel")[-1]
+    assert "cannot be told, for no digest of it is known" in imported("x.caffemodel")[-2]
     known = dataclasses.replace(known, sha1=hashlib.sha1(DATA).hexdigest())
     monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
-    assert "by its digest" in imported("x.caffemodel")[-1]
+    assert "by its digest" in imported("x.caffemodel")[-2]
 
 
 def test_what_is_known_of_the_two():
