@@ -5,14 +5,19 @@ shifted additions, the power of two square roots, and both passes go over the ba
 processor's cache. The backward pass computes ``s`` again: that is cheaper than to keep it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_PIECE = 65_536  # values a CPU thread works on at once: a few float32 buffers of 256 KiB fit its own cache
+# Values in work at once on a CPU thread: a few float32 buffers of 128 KiB fit its own cache, and torch does so few without
+# its thread pool. Pieces run on threads of our own instead: a pool meets after each of the thousands of small operations, and
+# where other programs keep the cores busy every meeting costs a time slice, seconds in all.
+_PIECE = 32_767
+_THREADS = 4  # at most; more wait for the interpreter's lock
 
 
 class LocalResponseNorm(nn.Module):
@@ -61,10 +66,13 @@ class _Normalise(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.constants = size, share, beta, k
         y = torch.empty_like(x)
-        for piece, result in _pieces(x, y):
+
+        def work(piece: Tensor, result: Tensor) -> None:
             values = piece.to(torch.promote_types(x.dtype, torch.float32))
             s = _window(values.square(), size).mul_(share).add_(k)
             result.copy_(_powers(s, beta)[0].mul_(values))
+
+        _in_pieces(work, x, y)
         return y
 
     @staticmethod
@@ -75,12 +83,15 @@ class _Normalise(torch.autograd.Function):
         size, share, beta, k = ctx.constants
         gradient = gradient.contiguous(memory_format=_format(x))
         dx = torch.empty_like(x)
-        for piece, g, result in _pieces(x, gradient, dx):
+
+        def work(piece: Tensor, g: Tensor, result: Tensor) -> None:
             values = piece.to(torch.promote_types(x.dtype, torch.float32))
             scaled, inverse = _powers(_window(values.square(), size).mul_(share).add_(k), beta)
             scaled.mul_(g)
             through = _window(inverse.mul_(scaled).mul_(values), size)
             result.copy_(scaled.addcmul_(through, values, value=-2 * beta * share))
+
+        _in_pieces(work, x, gradient, dx)
         return dx, None, None, None, None
 
 
@@ -89,18 +100,44 @@ def _format(x: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Views of tensors of one shape and format: [pixels, C, 1] of channels_last ones, else [pictures, C, pixels]."""
+def _in_pieces(work: Callable[..., None], *tensors: Tensor) -> None:
+    """Call with views of tensors of one shape and format: [pixels, C, 1] of channels_last ones, else [pictures, C, pixels]."""
     if _format(tensors[0]) == torch.channels_last:
         views = [t.permute(0, 2, 3, 1).flatten(0, 2)[..., None] for t in tensors]
     else:
         views = [t.flatten(2) for t in tensors]
-    count = len(views[0])
-    step = max(1, count)
-    if tensors[0].device.type == "cpu":  # a GPU wants everything at once
-        step = max(1, _PIECE * torch.get_num_threads() * count // max(1, views[0].numel()))
-    for start in range(0, count, step):
-        yield tuple(view[start : start + step] for view in views)
+    if tensors[0].device.type != "cpu":  # a GPU wants everything at once
+        work(*views)
+        return
+    pieces = list(_pieces(views))
+    waiting = iter(pieces)  # of a list: threads may share it
+    threads = min(torch.get_num_threads(), _THREADS, len(pieces))
+
+    def drain() -> None:
+        with torch.no_grad():  # a new thread does not know that no gradients are recorded here
+            for piece in waiting:
+                work(*piece)
+
+    if threads <= 1:
+        drain()
+        return
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(drain) for _ in range(threads - 1)]
+        drain()
+        for other in others:
+            other.result()
+
+
+def _pieces(views: list[Tensor]) -> Iterator[list[Tensor]]:
+    count, channels, pixels = views[0].shape
+    across = max(1, _PIECE // max(1, channels))
+    if pixels <= across:
+        step = across // max(1, pixels)
+        yield from ([v[start : start + step] for v in views] for start in range(0, count, step))
+        return
+    for picture in range(count):
+        alone = [v[picture : picture + 1] for v in views]
+        yield from ([v[..., start : start + across] for v in alone] for start in range(0, pixels, across))
 
 
 def _window(values: Tensor, size: int) -> Tensor:
