@@ -160,7 +160,9 @@ def initial_weights_caveat(recipe: BackboneRecipe) -> str | None:
     if all(any(fnmatchcase(name, pattern) for pattern in head) for name in fresh):
         return None
     layers = span(taken)
-    return f"pre-training: {layers if len(layers) < 60 else f'{len(taken)} of {len(network.state_dict())} tensors'} only"
+    return (
+        f"pre-training: {layers if len(layers) < 60 else f'{len(taken)} of {len(network.state_dict())} tensors'} only"
+    )
 
 
 def initial_weights_identity(recipe: BackboneRecipe) -> str:

@@ -125,9 +125,7 @@ class FaceMesh:
         ConfigError: if the model is missing or another one, or an option is out of range.
     """
 
-    def __init__(
-        self, model: str | None = None, enlarge: float = 1.3, passes: int = 8, steady: float = 0.03
-    ) -> None:
+    def __init__(self, model: str | None = None, enlarge: float = 1.3, passes: int = 8, steady: float = 0.03) -> None:
         if not 0.5 <= enlarge <= 5 or not 2 <= passes <= 50 or not 0 < steady < 1:
             raise ConfigError(
                 "Expected 0.5 <= enlarge <= 5, 2 <= passes <= 50 and 0 < steady < 1 for the face mesh, but got "

@@ -171,7 +171,9 @@ class FacePipeline:
         if self.landmarker is None:
             return [Candidate(box, float(score)) for box, score in zip(found.boxes, found.scores, strict=True)]
         fits = [self.landmarker.fit(frame, box) for box in found.boxes]
-        return [Candidate(box, float(np.nan_to_num(fit.score)), fit) for box, fit in zip(found.boxes, fits, strict=True)]
+        return [
+            Candidate(box, float(np.nan_to_num(fit.score)), fit) for box, fit in zip(found.boxes, fits, strict=True)
+        ]
 
     def _refusal(self, candidate: Candidate) -> str:
         """Why a candidate is no face, or nothing."""

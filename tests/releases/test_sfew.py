@@ -258,7 +258,9 @@ def test_a_missing_path_and_a_bad_option_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-@pytest.mark.parametrize(("spoil", "reason"), [("cut", "cut short"), ("text", "a text, not a picture"), ("empty", "empty")])
+@pytest.mark.parametrize(
+    ("spoil", "reason"), [("cut", "cut short"), ("text", "a text, not a picture"), ("empty", "empty")]
+)
 def test_unreadable_pictures_are_lost_and_named(tmp_path, suffix, spoil, reason):
     root = _make(tmp_path, "class folders")
     file = _write(root / "Train" / "Happy" / f"bad{suffix}", _picture(3))
