@@ -113,8 +113,10 @@ def _in_pieces(work: Callable[..., None], *tensors: Tensor) -> None:
     waiting = iter(pieces)  # of a list: threads may share it
     threads = min(torch.get_num_threads(), _THREADS, len(pieces))
 
+    inference = torch.is_inference_mode_enabled()
+
     def drain() -> None:
-        with torch.no_grad():  # a new thread does not know that no gradients are recorded here
+        with torch.no_grad(), torch.inference_mode(inference):  # modes that a new thread does not have by itself
             for piece in waiting:
                 work(*piece)
 

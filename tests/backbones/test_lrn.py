@@ -107,6 +107,21 @@ def test_pieces_make_one_whole():
     assert max(map(relative, ours, theirs)) < 1e-6
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_change_nothing(mode, threads):
+    x = torch.randn(4, 96, 30, 30)
+    expected = nn.LocalResponseNorm(5, 0.1)(x)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with mode():
+            got = LocalResponseNorm(5, 0.1)(x)
+    finally:
+        torch.set_num_threads(before)
+    assert relative(got, expected) < 1e-6 and not got.requires_grad
+
+
 def test_an_empty_batch_passes():
     assert LocalResponseNorm(5)(torch.zeros(0, 8, 3, 3)).shape == (0, 8, 3, 3)
 
