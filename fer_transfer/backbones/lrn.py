@@ -116,7 +116,7 @@ def _in_pieces(work: Callable[..., None], *tensors: Tensor) -> None:
     inference = torch.is_inference_mode_enabled()
 
     def drain() -> None:
-        with torch.no_grad(), torch.inference_mode(inference):  # modes that a new thread does not have by itself
+        with torch.inference_mode(inference), torch.no_grad():  # a new thread has neither; the first alone records
             for piece in waiting:
                 work(*piece)
 
