@@ -61,8 +61,17 @@ def test_gradient_is_that_of_finite_differences(constants, memory_format):
     assert torch.autograd.gradcheck(LocalResponseNorm(*constants), (x,))
 
 
+@pytest.fixture
+def one_thread():
+    """Thousands of tiny convolutions: torch's thread pool costs minutes there while other programs run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("groups", [1, 2])
-def test_gradient_of_convolution_and_norm_is_that_of_finite_differences(groups):
+def test_gradient_of_convolution_and_norm_is_that_of_finite_differences(groups, one_thread):
     """The first layers of AlexNet in small: grouped convolution, ReLU, LRN, pooling."""
     torch.manual_seed(1)
     convolution = nn.Conv2d(4, 6, 3, padding=1, groups=groups).double()
