@@ -84,7 +84,6 @@ def stretch_range(image: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.
     [[0, 51, 255]]
     """
     low, high = float(image.min()), float(image.max())
-    scale = np.float32(255 / (high - low)) if high > low else np.float32(1)
-    start = np.float32(low) if high > low else np.float32(0)
+    start, scale = (low, 255 / (high - low)) if high > low else (0.0, 1.0)
     stretched: NDArray[np.uint8] = np.rint((image - start) * scale).astype(np.uint8)
     return stretched
