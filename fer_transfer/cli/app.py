@@ -23,6 +23,9 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
                 raise  # a parallel launcher carries it back; this list stays in the worker
             failures.append(str(error))
             print(f"error: {error}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            print("stopped; what is finished is kept, repeat the command to go on", file=sys.stderr, flush=True)
+            sys.exit(130)  # as a shell says it of SIGINT
 
     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
     if failures:

@@ -62,7 +62,7 @@ class Faces:
         ids: str [N], unique: a frame's file name, or ``fer0000000`` by row.
         splits: str [N], the owners' names (Training, PublicTest, PrivateTest; Train, Val, Test).
         labels: int8 [N], canonical expression 0..6, or UNLABELLED.
-        found: bool [N], whether the detector found the face (always true where none was needed).
+        found: bool [N], false where the face was lost (always true where none was searched).
         duplicate_of: int32 [N], row of the first face with exactly these pixels (its own row if it is the first).
         votes: uint8 [N, 10] FER+ votes, or None.
         manifest: counts, settings, versions, caveats, digest.
@@ -102,8 +102,12 @@ class Faces:
         settings = self.manifest["settings"]
         if "crop" not in settings:
             return "as released"
+        kinds = self.manifest["report"].get("kinds", {})
+        if set(kinds) == {"bypassed"}:
+            return f"faces already, not searched, {settings['size'][0]} px"
+        mixed = f"; {kinds['bypassed']} faces already, not searched" if "bypassed" in kinds else ""
         e2e = f" (e2e between {settings['e2e'].replace('_', ' ')})" if "e2e" in settings else ""
-        return f"{settings['crop']}{e2e}, {settings['size'][0]} px, found by {settings['detector']['name']}"
+        return f"{settings['crop']}{e2e}, {settings['size'][0]} px, found by {settings['detector']['name']}{mixed}"
 
     @property
     def evaluation_splits(self) -> list[str]:
@@ -234,7 +238,7 @@ class FacesWriter:
         data = np.ascontiguousarray(pixels).tobytes()
         first = self._first.setdefault(hashlib.blake2b(data, digest_size=16).digest(), len(self._rows))
         self._rows.append((id, split, label, found, first))
-        self._constant += int(pixels.min() == pixels.max())
+        self._constant += int(found and pixels.min() == pixels.max())
         if votes is not None:
             self._votes.append(votes)
         try:
@@ -295,13 +299,16 @@ class FacesWriter:
             "caveats": self.caveats,
             "settings": self.settings,
             "report": self.report,
-            "duplicates": duplicates(index["split"], index["label"], index["duplicate_of"], self._constant),
+            "duplicates": self._duplicates(index[index["found"]]),  # what stands in for lost faces is none
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
             "digest": file_digest(files),
         }
         (self.aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         self._publish()
+
+    def _duplicates(self, index: NDArray[Any]) -> dict[str, Any]:
+        return duplicates(index["split"], index["label"], index["duplicate_of"], self._constant)
 
     def _publish(self) -> None:
         """Move the finished folder to its name; an older one is set aside first, so that neither is ever half there."""

@@ -22,7 +22,7 @@ from fer_transfer.errors import ConfigError
 Frame = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
-#: The six points around each eye: outer corner, two above, inner corner, two below. The person's right eye comes first.
+#: The six points around each eye, from the picture's left corner: corner, two above, corner, two below.
 RIGHT_EYE = (33, 160, 158, 133, 153, 144)
 LEFT_EYE = (362, 385, 387, 263, 373, 380)
 
@@ -46,7 +46,8 @@ class Landmarks:
 
     Attributes:
         points: float32 [468, 2], x, y in pixels of the frame; they may lie outside it.
-        score: the fit score, 0..1: the model's belief that a face fills the place it looked at.
+        score: the fit score, 0..1: the model's belief that a face fills the place it looked at, less if it did not
+            stay there.
     """
 
     points: NDArray[np.float32]
@@ -67,11 +68,6 @@ class Landmarks:
         """
         (across_x, across_y), (down_x, down_y) = self._axes
         return bool(across_x * down_y - across_y * down_x <= 0)
-
-    @property
-    def upside_down(self) -> bool:
-        """Whether the mouth lies above the eyes in the frame."""
-        return bool(self._axes[1][1] < 0)
 
     @property
     def _axes(self) -> Matrix:

@@ -54,7 +54,7 @@ class FrameFace:
 
     Attributes:
         pixels: uint8 [size, size], grey.
-        kind: ``found``; ``lost``; ``aligned``: not searched, the picture is a face already.
+        kind: ``found``; ``lost``; ``bypassed``: not searched, the picture is a face already.
         reason: why it was lost, or what is to be known of it ("reaches beyond the frame"), in a few words.
         score: of the face that was taken, or of the best that was refused, 0..1.
         box: float32 [4], its box (x, y, width, height) in pixels; zeros where there is none.
@@ -139,7 +139,7 @@ class FacePipeline:
             return unreadable(self.size, error.reason)
         if aligned or frame.shape[:2] == aligned_size:
             grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-            return FrameFace(self._cut_box(grey, central_square(grey)), "aligned", score=1.0)
+            return FrameFace(self._cut_box(grey, central_square(grey)), "bypassed", score=1.0)
         try:
             return self.find(frame)
         except (cv2.error, MemoryError) as error:  # one odd frame must not stop the others

@@ -20,7 +20,10 @@ from fer_transfer.faces.reader import FrameReader, available_processes
 from fer_transfer.faces.sheet import write_beside
 from fer_transfer.releases.release import Advance, Release
 
-_MARKS = ("manifest.json", "pixels.npy", "index.npy")
+#: What ``fer-prepare`` leaves in a folder, and nothing else.
+_OURS = frozenset({
+    "manifest.json", "pixels.npy", "index.npy", "votes.npy", "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
+})  # fmt: skip
 
 
 def prepare(
@@ -48,14 +51,15 @@ def prepare(
         FacesError: if the folder cannot be written, or holds something else.
     """
     console = console or Console(stderr=True)
-    folder = Path(folder).expanduser()
+    folder, reading = Path(folder).expanduser().absolute(), _processes(workers)
+    small = _beside(beside, folder)
     settings = json.loads(
         json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
     )
     _check_target(folder, release)
     if (faces := _current(folder, release.name, settings)) is not None:
         console.print(f"{folder} already holds these faces; nothing to do", soft_wrap=True)
-        return _summarise(faces)
+        return _summarise(faces, small)
     with _bar(console, f"reading {release.name}", "MB/s", 1e6) as advance:
         count = release.scan(advance)
     with (
@@ -66,16 +70,19 @@ def prepare(
         if len(journal):
             console.print(f"{len(journal)} of {count} were done before an interruption", soft_wrap=True)
         writer.settings = settings
-        for done, face in enumerate(release.faces(FrameReader(_processes(workers), journal)), start=1):
+        for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
             writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes)
             advance(done, count)
         writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()
         release.write_extras(writer.aside)
     journal.remove()
-    faces = open_faces(folder)
-    if beside is not None and (Path(beside) / "manifest.json").exists() and (folder / "frames.csv").exists():
-        write_beside(folder / "beside.jpg", open_faces(beside), faces)
-    return _summarise(faces)
+    return _summarise(open_faces(folder), small)
+
+
+def _beside(beside: str | os.PathLike[str] | None, folder: Path) -> Faces | None:
+    """The faces to show others beside, if they are there and not these themselves; opened first: they may be damaged."""
+    there = beside is not None and (Path(beside) / "manifest.json").exists()
+    return open_faces(beside) if beside is not None and there and Path(beside).absolute() != folder else None
 
 
 def _processes(workers: int | str) -> int:
@@ -125,11 +132,11 @@ def _check_target(folder: Path, release: Release) -> None:
             )
     if folder.exists() and not folder.is_dir():
         raise FacesError(f"Expected a folder at {folder}, but it is a file. Choose another (out=).")
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / mark).exists() for mark in _MARKS):
-        present = sorted(entry.name for entry in folder.iterdir())
+    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in _OURS) if folder.is_dir() else []
+    if others:
         raise FacesError(
-            f"Expected prepared faces or nothing in {folder}, but it holds {len(present)} other files "
-            f"({', '.join(present[:3])}), which would be replaced. Choose another folder (out=)."
+            f"Expected prepared faces or nothing in {folder}, but it holds {len(others)} other files "
+            f"({', '.join(others[:3])}), which would be lost. Choose another folder (out=)."
         )
 
 
@@ -144,15 +151,17 @@ def _current(folder: Path, name: str, settings: dict[str, Any]) -> Faces | None:
     return faces if faces.name == name and faces.manifest["settings"] == settings else None
 
 
-def _summarise(faces: Faces) -> Faces:
-    """Print what the release's reader counted, duplicates, lost faces, caveats and the digest."""
+def _summarise(faces: Faces, small: Faces | None) -> Faces:
+    """Show faces of frames beside others; print what the reader counted, duplicates, lost faces, caveats and the digest."""
+    if small is not None and (faces.folder / "frames.csv").exists() and not (faces.folder / "beside.jpg").exists():
+        write_beside(faces.folder / "beside.jpg", small, faces)
     for line in [*faces.manifest["summary"], *duplicate_lines(faces.manifest["duplicates"]), *_closing(faces)]:
         print(line, file=sys.stdout, flush=True)
     return faces
 
 
 def _closing(faces: Faces) -> list[str]:
-    lines = [] if faces.found.all() else [f"{int((~faces.found).sum())} faces were not found by the detector"]
+    lines = [] if faces.found.all() else [f"{int((~faces.found).sum())} faces are lost"]
     if faces.votes is not None:
         lines.append("FER+ votes are joined by row")
     lines += [f"caveat: {caveat}" for caveat in faces.caveats]

@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import NamedTuple
 
 import cv2
@@ -113,6 +114,15 @@ def _begin(pipeline: FacePipeline) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the work
     cv2.setNumThreads(1)
     _pipeline = pipeline
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """A parent that was killed cannot stop its workers: they would wait for it for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(job: FrameJob, data: bytes, trouble: str) -> bytes:

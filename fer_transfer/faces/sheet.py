@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.faces.crop import BoxCrop
+from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.crop import BoxCrop, central_square
 from fer_transfer.faces.faces import TRAINING_SPLITS, Faces
 from fer_transfer.faces.landmarks import LEFT_EYE, RIGHT_EYE
-from fer_transfer.faces.picture import PictureError, decode
+from fer_transfer.faces.picture import decode
 from fer_transfer.faces.pipeline import FacePipeline, FrameFace
 from fer_transfer.labels import EXPRESSIONS
 
@@ -55,10 +56,10 @@ def write_sheets(
     """
     title = ", ".join(caveats)
     chosen = _chosen(samples)
-    cells = [cell for sample in chosen if (cell := _cell(sample, pipeline, load)) is not None]
+    cells = [cell for sample in chosen if (cell := _shown(_cell, sample, pipeline, load)) is not None]
     if cells:
         _write(folder / "sheet.jpg", _grid(cells, 3), f"boxes, landmarks and crops: {title}")
-    pairs = [pair for sample in chosen if (pair := _pair(sample, pipeline, load)) is not None]
+    pairs = [pair for sample in chosen if (pair := _shown(_pair, sample, pipeline, load)) is not None]
     if pairs:
         head = "the detector's box above, the face aligned by the eyes below"
         _write(folder / "crops.jpg", _grid(pairs[-_PAIRS:], _PAIRS), f"{head}: {title}")
@@ -93,21 +94,36 @@ def _chosen(samples: Sequence[Sample]) -> list[Sample]:
     return [*lost[:_LOST], *doubtful, *rest[::step][:_ANY]]
 
 
-def _cell(sample: Sample, pipeline: FacePipeline, load: Callable[[str], bytes]) -> Picture | None:
-    """A frame with everything the pipeline saw beside the crop it gave; None for what cannot be read."""
-    frame = _frame(sample, load)
-    if frame is None:
+def _shown(
+    make: Callable[[Sample, FacePipeline, Picture], Picture | None],
+    sample: Sample,
+    pipeline: FacePipeline,
+    load: Callable[[str], bytes],
+) -> Picture | None:
+    """A part of a sheet, or None where there is none; what the pipeline failed on must not take the sheet with it."""
+    try:
+        return make(sample, pipeline, decode(load(sample.name)))
+    except (ReleaseError, cv2.error, MemoryError):
         return None
-    face = sample.face if sample.face.kind == "aligned" else pipeline.find(frame)
-    scale = _SIDE / frame.shape[0]
-    shown = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    if face.kind != "aligned":
+
+
+def _cell(sample: Sample, pipeline: FacePipeline, frame: Picture) -> Picture:
+    """A frame with everything the pipeline saw beside the crop it gave."""
+    bypassed = sample.face.kind == "bypassed"
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    face = sample.face if bypassed else pipeline.find(frame)
+    pixels = BoxCrop(pipeline.size).cut(grey, central_square(grey)) if bypassed else face.pixels
+    scale = min(_SIDE / frame.shape[0], 8.0)
+    wide = frame[:, : round(2 * _SIDE / scale)]  # of a strip as long as a street only what fits is enlarged
+    size = max(1, round(wide.shape[1] * scale)), max(1, round(wide.shape[0] * scale))
+    shown = cv2.resize(wide, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    if not bypassed:
         _draw(shown, pipeline, frame, face, scale)
-    crop = cv2.cvtColor(_fitted(pipeline.read(load(sample.name), face.kind == "aligned").pixels), cv2.COLOR_GRAY2BGR)
     told = face.reason if face.kind == "lost" else f"{face.kind} {face.score:.2f} {face.reason}"
-    wide = shown[:, : 2 * _SIDE]
-    frame_part = cv2.copyMakeBorder(wide, 0, 0, 0, max(0, round(1.4 * _SIDE) - wide.shape[1]), cv2.BORDER_CONSTANT)
-    return _labelled(np.hstack([frame_part, crop]), f"{sample.expression} {Path(sample.name).name[-28:]}: {told}")
+    below, right = max(0, _SIDE - shown.shape[0]), max(0, round(1.4 * _SIDE) - shown.shape[1])
+    framed = cv2.copyMakeBorder(shown[:_SIDE], 0, below, 0, right, cv2.BORDER_CONSTANT)
+    crop = cv2.cvtColor(_fitted(pixels), cv2.COLOR_GRAY2BGR)
+    return _labelled(np.hstack([framed, crop]), f"{sample.expression} {Path(sample.name).name[:32]}: {told}")
 
 
 def _draw(shown: Picture, pipeline: FacePipeline, frame: Picture, face: FrameFace, scale: float) -> None:
@@ -124,22 +140,14 @@ def _draw(shown: Picture, pipeline: FacePipeline, frame: Picture, face: FrameFac
             cv2.circle(shown, point, 1, _YELLOW, -1)
 
 
-def _pair(sample: Sample, pipeline: FacePipeline, load: Callable[[str], bytes]) -> Picture | None:
+def _pair(sample: Sample, pipeline: FacePipeline, frame: Picture) -> Picture | None:
     """The detector's box above the aligned crop, or None where there is no such pair."""
-    frame = None if sample.face.kind != "found" or pipeline.landmarker is None else _frame(sample, load)
-    if frame is None:
+    if sample.face.kind != "found" or pipeline.landmarker is None:
         return None
     face = pipeline.find(frame)
     x, y, width, height = (round(float(v)) for v in face.box)
     box = BoxCrop(pipeline.size).cut(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), (x, y, max(1, width), max(1, height)))
     return _labelled(np.vstack([_fitted(box), _fitted(face.pixels)]), sample.expression)
-
-
-def _frame(sample: Sample, load: Callable[[str], bytes]) -> Picture | None:
-    try:
-        return decode(load(sample.name))
-    except PictureError:
-        return None
 
 
 def _fitted(face: Picture) -> Picture:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_transfer.errors import ReleaseError
+from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.faces.pipeline import FacePipeline, FrameFace
 from fer_transfer.faces.reader import FrameJob, FrameReader
 from fer_transfer.faces.sheet import Sample, write_sheets
@@ -54,7 +54,7 @@ class FramesRelease:
     ) -> None:
         self.name, self.path, self.pipeline = name, Path(path).expanduser(), pipeline
         self.split, self.note = split, note
-        self.aligned_size = None if aligned_size is None else (int(aligned_size[0]), int(aligned_size[1]))
+        self.aligned_size = None if aligned_size is None else _pair_of_sides(aligned_size)
         self._layout: Layout | None = None
         self._faces: list[tuple[Picture, FrameFace]] = []
         self._synthetic = False
@@ -164,7 +164,7 @@ class FramesRelease:
         ]
         for split, classes in report["counts"].items():
             gone, count = report["lost"].get(split, {}), sum(classes.values())
-            by_class = ", ".join(f"{name} {n}" for name, n in gone.items())
+            by_class = ", ".join(f"{name} {n} of {classes[name]}" for name, n in gone.items())
             lines.append(
                 f"{split}: found {count - sum(gone.values())} of {count}" + (f" (lost: {by_class})" if gone else "")
             )
@@ -176,12 +176,12 @@ class FramesRelease:
         return lines + self._mixed(report["kinds"])
 
     def _mixed(self, kinds: dict[str, int]) -> list[str]:
-        aligned = kinds.get("aligned", 0)
-        if not aligned or aligned == len(self._faces):
+        bypassed = kinds.get("bypassed", 0)
+        if not bypassed or bypassed == len(self._faces):
             return []
         return [
-            f"mixed: {aligned} pictures are taken for faces already (aligned_size={self.aligned_size}) and "
-            f"{len(self._faces) - aligned} for frames; a network sees the difference"
+            f"mixed: {bypassed} pictures are taken for faces already (aligned_size={self.aligned_size}) and "
+            f"{len(self._faces) - bypassed} for frames; a network sees the difference"
         ]
 
     def write_extras(self, folder: Path) -> None:
@@ -197,6 +197,13 @@ class FramesRelease:
                 for picture, face in self._faces
             ]
             write_sheets(folder, samples, self.pipeline, archive.read, self.caveats())
+
+
+def _pair_of_sides(size: object) -> tuple[int, int]:
+    sides = list(size) if isinstance(size, list | tuple) else []
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ConfigError(f"Expected release.aligned_size=[height,width] in pixels, or null, but got {size!r}.")
+    return sides[0], sides[1]
 
 
 def count_pictures(pictures: list[Picture]) -> dict[str, dict[str, int]]:

@@ -129,7 +129,7 @@ def synthetic_fer2013(
     Raises:
         ReleaseError: if ``path`` holds anything else, or was drawn with other options.
     """
-    counts = dict(counts or {"Training": 3600, "PublicTest": 450, "PrivateTest": 450})
+    counts = _mapping(counts, {"Training": 3600, "PublicTest": 450, "PrivateTest": 450})
     if not _is_there(Path(path), _options("fer2013", counts, seed, wrong_labels, [48, 48])):
         write_fer2013(path, counts, seed, wrong_labels)
     return FER2013Release(str(Path(path) / "fer2013.csv"), name=name)
@@ -158,11 +158,21 @@ def synthetic_emotiw(
     Raises:
         ReleaseError: if ``path`` holds anything else, or was drawn with other options.
     """
-    counts = dict(counts or {"Train": 480, "Val": 218, "Test": 186})
+    counts = _mapping(counts, {"Train": 480, "Val": 218, "Test": 186})
+    if len(list(frame_size) if isinstance(frame_size, list | tuple) else []) != 2:
+        raise ConfigError(f"Expected release.frame_size=[height,width] in pixels, but got {frame_size!r}.")
     height, width = frame_size
     if not _is_there(Path(path), _options("sfew", counts, seed, wrong_labels, [height, width])):
         write_sfew(path, counts, seed, wrong_labels, (height, width))
     return SFEWRelease(path, pipeline, name=name)
+
+
+def _mapping(counts: Mapping[str, int] | None, default: dict[str, int]) -> dict[str, int]:
+    if counts is not None and not isinstance(counts, Mapping):
+        raise ConfigError(
+            f"Expected release.counts={{SPLIT: NUMBER, ...}} for {', '.join(default)}, but got {counts!r}."
+        )
+    return dict(counts or default)
 
 
 def _options(kind: str, counts: Mapping[str, int], seed: int, wrong_labels: float, size: list[int]) -> Json:

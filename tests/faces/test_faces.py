@@ -58,7 +58,7 @@ class TinyRelease:
         return ["six tiny faces"]
 
     def write_extras(self, folder: Path) -> None:
-        (folder / "extra.txt").write_text("extra")
+        (folder / "sheet.jpg").write_text("extra")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_what_is_prepared_is_read_back(source: Path, tmp_path: Path, capsys: pyt
     names = ("pixels.npy", "index.npy", "votes.npy")
     assert faces.digest == file_digest(faces.folder / name for name in names)
     out = capsys.readouterr().out
-    assert "six tiny faces" in out and "1 faces were not found" in out and "caveat: synthetic" in out
+    assert "six tiny faces" in out and "1 faces are lost" in out and "caveat: synthetic" in out
     assert leftovers(tmp_path / "faces") == ["tiny"]
 
 

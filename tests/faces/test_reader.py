@@ -1,5 +1,6 @@
 """Many frames: the same bytes for any number of processes, nothing done twice, damage stops nobody else."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.faces.crop import BoxCrop
@@ -14,7 +16,9 @@ from fer_transfer.faces.detection import ViolaJones
 from fer_transfer.faces.faces import open_faces
 from fer_transfer.faces.journal import Journal
 from fer_transfer.faces.pipeline import FacePipeline
+from fer_transfer.faces.prepare import prepare
 from fer_transfer.faces.reader import FrameJob, FrameReader
+from fer_transfer.releases.frames import FramesRelease
 from fer_transfer.releases.synthetic import write_sfew
 
 PIPELINE = FacePipeline(ViolaJones(), None, BoxCrop(16))
@@ -154,3 +158,37 @@ def test_any_folder_of_frames(release, tmp_path):
     (tmp_path / "none").mkdir()
     empty = _prepare(tmp_path / "none", tmp_path / "out2", "release=frames")
     assert empty.returncode == 1 and "Expected pictures (.png" in empty.stderr
+
+
+class Choosy(ViolaJones):
+    """A detector that fails on frames of 40 pixels height."""
+
+    def detect(self, frame):
+        if frame.shape[0] == 40:
+            raise cv2.error("out of luck")
+        return super().detect(frame)
+
+
+def test_what_the_pipeline_fails_on_stops_neither_the_frames_nor_the_sheets(tmp_path, capsys):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i, shape in enumerate([(60, 80, 3), (40, 40, 3), (1, 20_000, 3), (300, 1, 3)]):
+        cv2.imwrite(str(folder / f"{i}.png"), np.random.default_rng(i).integers(0, 256, shape, np.uint8))
+    release = FramesRelease(str(folder), FacePipeline(Choosy(), None, BoxCrop(16)))
+    for _ in range(2):
+        faces = prepare(release, tmp_path / "out", Console(file=io.StringIO()), workers=1)
+    assert len(faces) == 4 and not faces.found.any()
+    assert cv2.imread(str(tmp_path / "out" / "sheet.jpg")).shape[1] < 2000
+    assert "lost, unreadable: 40x40" in capsys.readouterr().out
+    assert faces.manifest["duplicates"]["constant"] == 0  # the grey of a lost face is no picture
+
+
+def test_bypassed_faces_say_so_in_tables(tmp_path):
+    for i in range(2):
+        _picture = np.random.default_rng(i).integers(0, 256, (18, 14, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"{i}.png"), _picture)
+    release = FramesRelease(str(tmp_path), PIPELINE, aligned_size=(18, 14))
+    faces = prepare(release, tmp_path.with_name("bypassed"), Console(file=io.StringIO()), workers=1)
+    assert faces.preparation == "faces already, not searched, 16 px"
+    with pytest.raises(ConfigError, match=r"aligned_size=\[height,width\]"):
+        FramesRelease(str(tmp_path), PIPELINE, aligned_size=[18])

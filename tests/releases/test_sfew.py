@@ -138,7 +138,7 @@ def test_pictures_of_one_size_are_told_to_be_faces_already(tmp_path):
     detector = Never()
     release, faces = _read(root, detector=detector, aligned_size=[181, 143])
     assert detector.asked == 21 and sum(face.found for face in faces) == 3
-    assert release.report()["kinds"] == {"lost": 21, "aligned": 3}
+    assert release.report()["kinds"] == {"lost": 21, "bypassed": 3}
     assert any(line.startswith("mixed: 3 pictures are taken for faces already") for line in release.summary())
 
 
@@ -148,7 +148,7 @@ def test_lost_faces_are_kept_with_the_central_square(tmp_path):
     assert len(faces) == 21 and not any(face.found for face in faces)
     picture = cv2.imread(str(root / "Train/Angry/TrainMovie_000519240_00000001.png"))
     np.testing.assert_array_equal(faces[0].pixels, cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[:, 10:50])
-    assert any(line.startswith("Val: found 0 of 7 (lost: Angry 1, ") for line in release.summary())
+    assert any(line.startswith("Val: found 0 of 7 (lost: Angry 1 of 1, ") for line in release.summary())
     assert release.report()["lost"]["Test"] == {"unlabelled": 7}
 
 
