@@ -2,22 +2,19 @@
 
 ``y = x * s ** -beta`` with ``s = k + alpha / size * (sum of x ** 2 over the size channels around)``. The sum is made of
 shifted additions, the power of two square roots, and both passes go over the batch in pieces that stay in the
-processor's cache. The backward pass computes ``s`` again: that is cheaper than to keep it.
+processor's cache, in buffers that are made once. The backward pass computes ``s`` again: that is cheaper than to keep it.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# Values in work at once on a CPU thread: a few float32 buffers of 128 KiB fit its own cache, and torch does so few without
-# its thread pool. Pieces run on threads of our own instead: a pool meets after each of the thousands of small operations, and
-# where other programs keep the cores busy every meeting costs a time slice, seconds in all.
-_PIECE = 32_767
-_THREADS = 4  # at most; more wait for the interpreter's lock
+# Values in work at once on each CPU thread: four float32 buffers of 256 KiB fit its own cache. Much fewer, and the calls and
+# the meetings of torch's threads after each cost more than the arithmetic.
+_PIECE = 1 << 16
 
 
 class LocalResponseNorm(nn.Module):
@@ -66,13 +63,10 @@ class _Normalise(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.constants = size, share, beta, k
         y = torch.empty_like(x)
-
-        def work(piece: Tensor, result: Tensor) -> None:
-            values = piece.to(torch.promote_types(x.dtype, torch.float32))
-            s = _window(values.square(), size).mul_(share).add_(k)
-            result.copy_(_powers(s, beta)[0].mul_(values))
-
-        _in_pieces(work, x, y)
+        for buffers, (piece, result) in _in_pieces((size, share, k), x, y):
+            values = buffers.load(piece)
+            s = buffers.sums(values)
+            torch.mul(_power(s, beta, out=buffers.first), values, out=result)
         return y
 
     @staticmethod
@@ -83,15 +77,12 @@ class _Normalise(torch.autograd.Function):
         size, share, beta, k = ctx.constants
         gradient = gradient.contiguous(memory_format=_format(x))
         dx = torch.empty_like(x)
-
-        def work(piece: Tensor, g: Tensor, result: Tensor) -> None:
-            values = piece.to(torch.promote_types(x.dtype, torch.float32))
-            scaled, inverse = _powers(_window(values.square(), size).mul_(share).add_(k), beta)
-            scaled.mul_(g)
-            through = _window(inverse.mul_(scaled).mul_(values), size)
-            result.copy_(scaled.addcmul_(through, values, value=-2 * beta * share))
-
-        _in_pieces(work, x, gradient, dx)
+        for buffers, (piece, g, result) in _in_pieces((size, share, k), x, gradient, dx):
+            values = buffers.load(piece)
+            s = buffers.sums(values)
+            scaled = _power(s, beta, out=buffers.third).mul_(g)
+            _inverse_after_power(s, beta).mul_(scaled).mul_(values)
+            torch.addcmul(scaled, buffers.window(), values, value=-2 * beta * share, out=result)
         return dx, None, None, None, None
 
 
@@ -100,39 +91,62 @@ def _format(x: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def _in_pieces(work: Callable[..., None], *tensors: Tensor) -> None:
-    """Call with views of tensors of one shape and format: [pixels, C, 1] of channels_last ones, else [pictures, C, pixels]."""
+class _Buffers:
+    """Room for the intermediate values of pieces of one shape [a, C, b], in the dtype that is computed in."""
+
+    def __init__(self, like: Tensor, size: int, share: float, k: float) -> None:
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        self.first, self.second, self.third = (torch.empty_like(like, dtype=dtype) for _ in range(3))
+        self.converted = None if like.dtype == dtype else torch.empty_like(like, dtype=dtype)
+        self.share, self.k = share, torch.full((), k, dtype=dtype, device=like.device)
+        self._to_second, self._to_first = _shifts(self.second, self.first, size), _shifts(self.first, self.second, size)
+
+    def load(self, piece: Tensor) -> Tensor:
+        """The piece in the dtype that is computed in."""
+        return piece if self.converted is None else self.converted.copy_(piece)
+
+    def sums(self, values: Tensor) -> Tensor:
+        """``s``, in ``second``; ``first`` is free again."""
+        torch.mul(values, values, out=self.first)
+        torch.add(self.k, self.first, alpha=self.share, out=self.second)
+        for target, source in self._to_second:
+            target.add_(source, alpha=self.share)
+        return self.second
+
+    def window(self) -> Tensor:
+        """Sums over the channels around each of what is in ``second``; in ``first``."""
+        self.first.copy_(self.second)
+        for target, source in self._to_first:
+            target.add_(source)
+        return self.first
+
+
+def _shifts(target: Tensor, source: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
+    """Views to add onto one another for the channels beside each; made once, for a view costs as much as an addition."""
+    views, channels = [], target.shape[1]
+    for shift in range(1, min(size // 2 + 1, channels)):
+        rest = channels - shift
+        views.append((target.narrow(1, shift, rest), source.narrow(1, 0, rest)))
+        views.append((target.narrow(1, 0, rest), source.narrow(1, shift, rest)))
+    return views
+
+
+def _in_pieces(constants: tuple[int, float, float], *tensors: Tensor) -> Iterator[tuple[_Buffers, list[Tensor]]]:
+    """Views of tensors of one shape and format: [pixels, C, 1] of channels_last ones, else [pictures, C, pixels]; and room."""
     if _format(tensors[0]) == torch.channels_last:
         views = [t.permute(0, 2, 3, 1).flatten(0, 2)[..., None] for t in tensors]
     else:
         views = [t.flatten(2) for t in tensors]
-    if tensors[0].device.type != "cpu":  # a GPU wants everything at once
-        work(*views)
-        return
-    pieces = list(_pieces(views))
-    waiting = iter(pieces)  # of a list: threads may share it
-    threads = min(torch.get_num_threads(), _THREADS, len(pieces))
-
-    inference = torch.is_inference_mode_enabled()
-
-    def drain() -> None:
-        with torch.inference_mode(inference), torch.no_grad():  # a new thread has neither; the first alone records
-            for piece in waiting:
-                work(*piece)
-
-    if threads <= 1:
-        drain()
-        return
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(drain) for _ in range(threads - 1)]
-        drain()
-        for other in others:
-            other.result()
+    buffers = None
+    for piece in _pieces(views) if tensors[0].device.type == "cpu" else [views]:  # a GPU wants everything at once
+        if buffers is None or buffers.first.shape != piece[0].shape:
+            buffers = _Buffers(piece[0], *constants)
+        yield buffers, piece
 
 
 def _pieces(views: list[Tensor]) -> Iterator[list[Tensor]]:
     count, channels, pixels = views[0].shape
-    across = max(1, _PIECE // max(1, channels))
+    across = max(1, _PIECE * torch.get_num_threads() // max(1, channels))
     if pixels <= across:
         step = across // max(1, pixels)
         yield from ([v[start : start + step] for v in views] for start in range(0, count, step))
@@ -142,19 +156,14 @@ def _pieces(views: list[Tensor]) -> Iterator[list[Tensor]]:
         yield from ([v[..., start : start + across] for v in alone] for start in range(0, pixels, across))
 
 
-def _window(values: Tensor, size: int) -> Tensor:
-    """Sums of [:, C, :] over the size channels around each."""
-    total, channels = values.clone(), values.shape[1]
-    for shift in range(1, min(size // 2 + 1, channels)):
-        rest = channels - shift
-        total.narrow(1, shift, rest).add_(values.narrow(1, 0, rest))
-        total.narrow(1, 0, rest).add_(values.narrow(1, shift, rest))
-    return total
-
-
-def _powers(s: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """``s ** -beta`` and ``1 / s``; takes s apart."""
+def _power(s: Tensor, beta: float, out: Tensor) -> Tensor:
+    """``s ** -beta`` in out; takes s apart."""
     if beta == 0.75:  # two roots: a power costs ten times as much
-        root = s.rsqrt_()
-        return root.sqrt().mul_(root), root.square_()
-    return s.pow(-beta), s.reciprocal_()
+        s.rsqrt_()
+        return torch.sqrt(s, out=out).mul_(s)
+    return torch.pow(s, -beta, out=out)
+
+
+def _inverse_after_power(s: Tensor, beta: float) -> Tensor:
+    """``1 / s`` in s, of what ``_power`` left of it."""
+    return s.square_() if beta == 0.75 else s.reciprocal_()

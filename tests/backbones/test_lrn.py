@@ -131,6 +131,22 @@ def test_threads_change_nothing(mode, threads):
     assert relative(got, expected) < 1e-6 and not got.requires_grad
 
 
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_on_another_device_nothing_leaves_it(dtype, memory_format):
+    """The device of tensors without values: it goes the way of a GPU and refuses a tensor of the CPU."""
+    x = (
+        torch.empty(2, 96, 300, 300, dtype=dtype, device="meta")
+        .contiguous(memory_format=memory_format)
+        .requires_grad_()
+    )
+    y = LocalResponseNorm(5)(x)
+    y.backward(torch.empty_like(y))
+    assert x.grad is not None
+    for result in (y, x.grad):
+        assert (result.device.type, result.dtype, result.stride()) == ("meta", dtype, x.stride())
+
+
 def test_an_empty_batch_passes():
     assert LocalResponseNorm(5)(torch.zeros(0, 8, 3, 3)).shape == (0, 8, 3, 3)
 
