@@ -1,4 +1,4 @@
-"""What one follows a stage by: a CSV row an epoch always, a line an epoch on the terminal."""
+"""What one follows a stage by: a CSV row an epoch always; on the terminal a line an epoch, and a minute within one."""
 
 import csv
 import math
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 
 from fer_transfer.errors import ConfigError
@@ -23,8 +24,11 @@ _COLUMNS = [
 ]
 
 
+_WITHIN = 60.0  # seconds between lines within an epoch: an epoch of a large network takes an hour on a CPU
+
+
 class EpochLog(Callback):
-    """Appends a row to ``metrics.csv`` after every epoch, and prints a line.
+    """Appends a row to ``metrics.csv`` after every epoch, and prints a line; another after every minute within one.
 
     Args:
         path: of the CSV file; rows of epochs that a resumed run repeats are dropped first.
@@ -51,7 +55,28 @@ class EpochLog(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock."""
-        self._epoch_started = time.perf_counter()
+        self._epoch_started = self._said = time.perf_counter()
+        self._losses: list[torch.Tensor] = []
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Print where the epoch is, once a minute, and the mean loss since the line before."""
+        if not self.lines or trainer.progress_bar_callback is not None:
+            return
+        self._losses.append(outputs["loss"].detach())  # not read here: that would wait for a GPU
+        now, batches = time.perf_counter(), int(trainer.num_training_batches)
+        if now - self._said < _WITHIN or batch_idx + 1 == batches:
+            return
+        loss, done = torch.stack(self._losses).mean().item(), (batch_idx + 1) / batches
+        self._said, self._losses = now, []
+        epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
+        elapsed = now - self._epoch_started
+        print(
+            f"  {self.stage} {epoch} at {done:.0%}  loss {loss:.3f}  "
+            f"{done * self.faces / elapsed:.0f} faces/s  {elapsed / done * (1 - done):.0f} s left of this epoch",
+            flush=True,
+        )
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Training part of the epoch is over: its rate does not count the selection split."""
