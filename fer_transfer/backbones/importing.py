@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,53 +17,91 @@ from fer_transfer.backbones.weights import RECORD_KEY, check_fit, save_tensors, 
 from fer_transfer.errors import ConfigError, WeightsError
 
 
-def import_weights(
-    network: str,
-    file: str,
-    mean: object = None,
-    out: str | None = None,
-    partial: Sequence[str] = (),
-    say: Callable[[str], object] = print,
-) -> None:
-    """Check a Caffe file against a network of the paper, and write it as safetensors with its record.
+@dataclass(frozen=True)
+class Import:
+    """What ``fer-weights`` is asked to do with a file.
 
-    Args:
+    Attributes:
         network: ``bvlc_alexnet`` or ``vgg_cnn_m_2048``.
         file: a ``.caffemodel``.
         mean: the mean image (``.binaryproto``), or three channel means in BGR order in 0..255; None takes those of the
             published mean image.
         out: a ``.safetensors`` file to write; None checks only.
         partial: name patterns of what the file does not have, or has and should not be taken: ``fc6.*``.
+        prove: compare every layer with what OpenCV computes from the file: True, or its ``deploy.prototxt``.
+    """
+
+    network: str
+    file: str
+    mean: object = None
+    out: str | None = None
+    partial: Sequence[str] = ()
+    prove: bool | str = False
+
+
+def import_weights(asked: Import, say: Callable[[str], object] = print) -> None:
+    """Check a Caffe file against a network of the paper, prove the network on it, write it as safetensors with its record.
+
+    Args:
+        asked: which file, and what of it.
         say: takes the report, line by line.
 
     Raises:
         ConfigError: if a name, pattern or number is not possible.
-        WeightsError: if a file is unreadable or does not fit and ``partial`` does not say so.
+        WeightsError: if a file is unreadable or does not fit and ``partial`` does not say so, or the proof fails. Nothing
+            is written then.
     """
-    known = published(network)
+    known, file, out = published(asked.network), asked.file, asked.out
     if out is not None and not (out.endswith(".safetensors") and Path(out).parent.is_dir()):
         raise ConfigError(f"Expected out=NAME.safetensors in a folder that exists, but got {out!r}.")
-    means, from_what = _mean(known, mean)
-    model = read_caffemodel(file)
-    given = caffe_tensors(model)
-    own = _shapes(network)
+    means, from_what = _mean(known, asked.mean)
+    tensors, own = _fitting(asked, say)
+    source = _source(known, file) | {
+        "holds": "all layers" if len(tensors) == len(own) else f"{span(list(tensors))} only",
+        "left_out": list(asked.partial),
+    }
+    say(f"{file}: {source.pop('verdict')}; {source['holds']}")
+    say(f"mean {from_what}: B {means[0]:.3f}, G {means[1]:.3f}, R {means[2]:.3f}")
+    if asked.prove:
+        _prove(asked, tensors, say)
+    if out is not None:
+        record = json.dumps(_record(known, means) | source)
+        save_tensors(Path(out), tensors, {RECORD_KEY: record})
+        say(f"written to {out}")
+
+
+def _fitting(asked: Import, say: Callable[[str], object]) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+    """The file's tensors that are taken, and the network's own; says what is taken, left out and missing."""
+    model = read_caffemodel(asked.file)
+    given, own, partial = caffe_tensors(model), _shapes(asked.network), asked.partial
     if unused := [p for p in partial if not any(fnmatchcase(n, p) for n in {*own, *given})]:
         raise ConfigError(f"Expected partial with patterns of names such as fc6.*, but {unused} match no name.")
     for line in (*weights_table(own, given, partial), *model.notes):
         say(line)
-    taken = check_fit(own, given, partial, file, "partial").taken
+    taken = check_fit(own, given, partial, asked.file, "partial").taken
     if not taken:
-        raise WeightsError(f"Expected some layers of {network} in {file}, but partial={list(partial)} leaves none.")
-    source = _source(known, file) | {
-        "holds": "all layers" if len(taken) == len(own) else f"{span(taken)} only",
-        "left_out": list(partial),
-    }
-    say(f"{file}: {source.pop('verdict')}; {source['holds']}")
-    say(f"mean {from_what}: B {means[0]:.3f}, G {means[1]:.3f}, R {means[2]:.3f}")
-    if out is not None:
-        record = json.dumps(_record(known, means) | source)
-        save_tensors(Path(out), {name: given[name] for name in taken}, {RECORD_KEY: record})
-        say(f"written to {out}")
+        raise WeightsError(
+            f"Expected some layers of {asked.network} in {asked.file}, but partial={list(partial)} leaves none."
+        )
+    return {name: given[name] for name in taken}, own
+
+
+def _prove(asked: Import, tensors: Mapping[str, Tensor], say: Callable[[str], object]) -> None:
+    """Every layer beside OpenCV's; says the table before it refuses."""
+    import cv2
+    import timm
+
+    from fer_transfer.backbones.proof import check_proof, proof_table, prove
+
+    if not isinstance(asked.prove, bool | str):
+        raise ConfigError(f"Expected prove=true or prove=deploy.prototxt, but got {asked.prove!r}.")
+    deploy = asked.prove if isinstance(asked.prove, str) else None
+    differences = prove(timm.create_model(asked.network), tensors, asked.file, deploy)
+    for line in proof_table(differences):
+        say(line)
+    text = deploy or f"the layers of {asked.network}"
+    check_proof(differences, asked.file, text)
+    say(f"{len(differences)} layers compute what OpenCV {cv2.__version__} computes from {asked.file} with {text}")
 
 
 def _source(known: PublishedWeights, file: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def task(config: DictConfig) -> None:
 
     settings = plain(config)
     if settings["file"] is None:
-        if given := [key for key in ("mean", "out", "partial") if settings[key]]:
+        if given := [key for key in ("mean", "out", "partial", "prove") if settings[key]]:
             raise ConfigError(f"Expected file=NAME.caffemodel with {', '.join(given)}, but got none.")
         networks = [published(settings["net"])] if settings["net"] else list(PUBLISHED.values())
         print("\n".join(line for known in networks for line in describe(known)))
@@ -27,10 +27,11 @@ def task(config: DictConfig) -> None:
         raise ConfigError(f"Expected net={' or net='.join(PUBLISHED)} with file={settings['file']}, but got none.")
     published(settings["net"])
     # Imported here so that --help and mistakes in the configuration do not wait for torch.
-    from fer_transfer.backbones.importing import import_weights
+    from fer_transfer.backbones.importing import Import, import_weights
 
     out = None if settings["out"] is None else str(settings["out"])
-    import_weights(settings["net"], str(settings["file"]), settings["mean"], out, settings["partial"] or ())
+    file, mean, partial = str(settings["file"]), settings["mean"], settings["partial"] or ()
+    import_weights(Import(settings["net"], file, mean, out, partial, settings["prove"] or False))
 
 
 def main() -> None:

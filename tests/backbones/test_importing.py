@@ -11,7 +11,7 @@ from caffe_files import V1, V2
 from safetensors.torch import save_file
 
 from fer_transfer.backbones import importing
-from fer_transfer.backbones.importing import import_weights
+from fer_transfer.backbones.importing import Import, import_weights
 from fer_transfer.backbones.published import PUBLISHED, describe, published
 from fer_transfer.backbones.weights import read_record, read_weights
 from fer_transfer.errors import ConfigError, WeightsError
@@ -37,7 +37,7 @@ def given(tmp_path, monkeypatch):
 
 def imported(*arguments, **options):
     lines = []
-    import_weights("bvlc_alexnet", *arguments, **options, say=lines.append)
+    import_weights(Import("bvlc_alexnet", *arguments, **options), say=lines.append)
     return lines
 
 
@@ -108,7 +108,7 @@ def test_layers_of_another_shape_and_unknown_ones(given):
     with pytest.raises(
         WeightsError, match=r"\+ scale.0 \(2,\)(.|\n)*~ fc/8.weight expected \(3, 8\), but got \(7, 8\)"
     ):
-        import_weights("bvlc_alexnet", "x.caffemodel", say=lines.append)
+        import_weights(Import("bvlc_alexnet", "x.caffemodel"), say=lines.append)
     assert [line.split() for line in (lines[2], lines[4])] == [
         ["other", "shape", "fc/8.weight", "3x8", "7x8", "in", "the", "file"],
         ["unknown", "scale.0", "2", "not", "in", "the", "network"],
