@@ -10,6 +10,7 @@ from timm.models import generate_default_cfgs, register_model
 from torch import nn
 
 from fer_transfer.backbones.caffe_net import CaffeNetPlan, Convolution, create, default_cfg
+from fer_transfer.backbones.published import PUBLISHED
 
 PLAN = CaffeNetPlan(
     convolutions=(
@@ -23,8 +24,7 @@ PLAN = CaffeNetPlan(
     norm=(5, 1e-4, 0.75, 1.0),
 )
 
-# The mean over the pixels of Caffe's imagenet_mean.binaryproto.
-default_cfgs = generate_default_cfgs({"bvlc_alexnet": default_cfg(227, (104.00699, 116.66877, 122.67891))})
+default_cfgs = generate_default_cfgs({"bvlc_alexnet": default_cfg(PUBLISHED["bvlc_alexnet"])})
 
 
 @register_model  # type: ignore[untyped-decorator]

@@ -1,13 +1,16 @@
 """Builds a network by timm's name: backbone and a fresh head of seven, weights, and the preprocessing they belong to."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
 
-from fer_transfer.backbones.weights import load_into, read_record, read_weights, span, weights_digest
+from fer_transfer.backbones.fitting import span
+from fer_transfer.backbones.published import PUBLISHED
+from fer_transfer.backbones.weights import load_into, read_record, read_weights, weights_digest
 from fer_transfer.errors import ConfigError, WeightsError
 from fer_transfer.labels import EXPRESSIONS
 
@@ -31,6 +34,18 @@ class Preprocessing:
     size: int = 224
     crop_pct: float = 0.875
     interpolation: str = "bilinear"
+
+    def record(self) -> dict[str, Any]:
+        """In timm's words, as it travels with a file of weights.
+
+        >>> Preprocessing((0.5,), (0.5,), size=64).record()["input_size"]
+        [1, 64, 64]
+        """
+        values = asdict(self)
+        side = values.pop("size")
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()} | {
+            "input_size": [len(self.mean), side, side]
+        }
 
 
 @dataclass
@@ -70,8 +85,14 @@ def build_network(recipe: BackboneRecipe, load: bool = True) -> nn.Module:
     from fer_transfer.backbones import alexnet, vgg_cnn_m  # noqa: F401  # timm knows their names from here on
 
     hub = load and recipe.weights == "hub"
+    if hub and recipe.name in PUBLISHED:
+        raise WeightsError(
+            f"Expected a file for {recipe.name}, but got weights=hub: timm's hub does not have it. fer-weights says where it is "
+            "published; give it as recipe.backbone.weights=<path>."
+        )
     try:
-        network: nn.Module = timm.create_model(recipe.name, pretrained=hub, **recipe.kwargs)
+        with _offline_without_a_network() if hub else nullcontext():
+            network: nn.Module = timm.create_model(recipe.name, pretrained=hub, **recipe.kwargs)
         # Not num_classes=7 above: some constructors draw the head so wide that the first loss is 10 instead of ln 7.
         network.reset_classifier(len(EXPRESSIONS))  # type: ignore[operator]
     except Exception as error:  # constructors raise whatever they like: KeyError, AssertionError, ...
@@ -88,6 +109,23 @@ def build_network(recipe: BackboneRecipe, load: bool = True) -> nn.Module:
     if load and recipe.weights not in ("none", "hub"):
         load_into(network, read_weights(recipe.weights), recipe.skip_weights, recipe.weights)
     return network
+
+
+@contextmanager
+def _offline_without_a_network() -> Iterator[None]:
+    """Where nobody answers, the hub's client asks again for most of a minute; told to be offline, it gives what it has kept."""
+    from huggingface_hub import constants, get_session
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        if not before:
+            get_session().head(constants.ENDPOINT, timeout=10)
+    except Exception:  # of the transport's kinds, or this client's
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def head_patterns(network: nn.Module) -> list[str]:
@@ -111,7 +149,10 @@ def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessin
     """
     own: Mapping[str, Any] = recipe.preprocessing or {}
     timms: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
-    record = {**timms, **_record_of_file(recipe), **own}
+    record = {**timms, **_record_of_file(recipe)}
+    if timms.get("fixed_input_size") and (side := _built_for(network)):
+        record["input_size"] = (len(record["mean"]), side, side)
+    record |= own
     try:
         if unknown := sorted(set(own) - set(_RECORD)):
             raise KeyError(*unknown)
@@ -133,6 +174,12 @@ def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessin
     interpolation = record.get("interpolation")
     known = interpolation if interpolation in _INTERPOLATIONS else "bilinear"  # timm also has "random"
     return Preprocessing(mean, std, scale, size, crop_pct, known)
+
+
+def _built_for(network: nn.Module) -> int | None:
+    """Side of the input that a network was built for by ``img_size``, which timm's record and a file's may not know of."""
+    size = getattr(network, "img_size", None) or getattr(getattr(network, "patch_embed", None), "img_size", None)
+    return None if size is None else int(size if isinstance(size, int) else size[-1])
 
 
 def _record_of_file(recipe: BackboneRecipe) -> Mapping[str, Any]:

@@ -169,6 +169,8 @@ def _other(head: bytes) -> str | None:
     for start, what in _OTHERS.items():
         if head.startswith(start):
             return what
+    if head[8:10] == b'{"':  # after the header's length
+        return "a .safetensors file, which fer-train takes as it is (recipe.backbone.weights)"
     if what_instead := pretender(head):
         return what_instead
     if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_transfer.backbones.lrn import LocalResponseNorm
+from fer_transfer.backbones.published import PublishedWeights
 from fer_transfer.errors import ConfigError
 
 _UNITS = 255  # the preprocessing record is in units of 0..1, Caffe's networks are fed 0..255
@@ -223,21 +224,22 @@ def _side(img_size: int | tuple[int, int]) -> int:
     return sides.pop()
 
 
-def default_cfg(size: int, mean_bgr: tuple[float, float, float], **more: Any) -> dict[str, Any]:
+def default_cfg(known: PublishedWeights) -> dict[str, Any]:
     """The record for timm: channels in the network's own order BGR, in units of 0..1; a std of 1/255 gives 0..255 back."""
+    size = known.input_side
     return {
         "url": "",
         "num_classes": 1000,
         "input_size": (3, size, size),
         "fixed_input_size": True,
         "pool_size": None,
-        "crop_pct": size / 256,
+        "crop_pct": known.crop_pct,
         "interpolation": "bilinear",
-        "mean": tuple(v / _UNITS for v in mean_bgr),
+        "mean": tuple(v / _UNITS for v in known.mean),
         "std": (1 / _UNITS,) * 3,
         "first_conv": "conv1",
         "classifier": "fc8",
-        **more,
+        "license": known.licence,
     }
 
 

@@ -1,10 +1,8 @@
 """Weights that a user brings, looked at, and written as safetensors with the record of the input they expect."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,9 @@ import torch
 from torch import Tensor
 
 from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel, read_mean
+from fer_transfer.backbones.fitting import check_finite, check_fit, span, weights_table
 from fer_transfer.backbones.published import PublishedWeights, published
-from fer_transfer.backbones.weights import RECORD_KEY, check_fit, save_tensors, span, weights_digest, weights_table
+from fer_transfer.backbones.weights import RECORD_KEY, save_tensors, weights_digest
 from fer_transfer.errors import ConfigError, WeightsError
 
 
@@ -61,6 +60,7 @@ def import_weights(asked: Import, say: Callable[[str], object] = print) -> None:
         "left_out": list(asked.partial),
     }
     say(f"{file}: {source.pop('verdict')}; {source['holds']}")
+    say(f"licence: {source['licence']}")
     say(f"mean {from_what}: B {means[0]:.3f}, G {means[1]:.3f}, R {means[2]:.3f}")
     if asked.prove:
         _prove(asked, tensors, say)
@@ -74,16 +74,12 @@ def _fitting(asked: Import, say: Callable[[str], object]) -> tuple[dict[str, Ten
     """The file's tensors that are taken, and the network's own; says what is taken, left out and missing."""
     model = read_caffemodel(asked.file)
     given, own, partial = caffe_tensors(model), _shapes(asked.network), asked.partial
-    if unused := [p for p in partial if not any(fnmatchcase(n, p) for n in {*own, *given})]:
-        raise ConfigError(f"Expected partial with patterns of names such as fc6.*, but {unused} match no name.")
     for line in (*weights_table(own, given, partial), *model.notes):
         say(line)
     taken = check_fit(own, given, partial, asked.file, "partial").taken
-    if not taken:
-        raise WeightsError(
-            f"Expected some layers of {asked.network} in {asked.file}, but partial={list(partial)} leaves none."
-        )
-    return {name: given[name] for name in taken}, own
+    tensors = {name: given[name] for name in taken}
+    check_finite(tensors, asked.file)
+    return tensors, own
 
 
 def _prove(asked: Import, tensors: Mapping[str, Tensor], say: Callable[[str], object]) -> None:
@@ -101,13 +97,16 @@ def _prove(asked: Import, tensors: Mapping[str, Tensor], say: Callable[[str], ob
         say(line)
     text = deploy or f"the layers of {asked.network}"
     check_proof(differences, asked.file, text)
+    compared = {d.layer for d in differences}
+    if others := [name for name in tensors if name.partition(".")[0] not in compared]:
+        say(f"not compared: {span(others)}, which a layer that was not taken stands before")
     say(f"{len(differences)} layers compute what OpenCV {cv2.__version__} computes from {asked.file} with {text}")
 
 
 def _source(known: PublishedWeights, file: str) -> dict[str, Any]:
     """What the file is, as far as its digest tells."""
     digest = weights_digest(file)
-    is_published = _is_published(known, Path(file), digest)
+    is_published = None if known.sha256 is None else digest == known.sha256
     return {
         "network": known.network,
         "file": Path(file).name,
@@ -165,19 +164,6 @@ def _mean(known: PublishedWeights, mean: object) -> tuple[tuple[float, ...], str
         )
     values = tuple(float(value) for value in picture.mean((1, 2), dtype="float64"))
     return values, f"of {Path(mean).name} over its pixels"
-
-
-def _is_published(known: PublishedWeights, file: Path, sha256: str) -> bool | None:
-    """Whether it is the published file, by the digest; None where no digest was ever published."""
-    if known.sha256:
-        return sha256 == known.sha256
-    if known.sha1:
-        digest = hashlib.sha1(usedforsecurity=False)
-        with file.open("rb") as stream:
-            while chunk := stream.read(2**20):
-                digest.update(chunk)
-        return digest.hexdigest() == known.sha1
-    return None
 
 
 def _verdict(known: PublishedWeights, is_published: bool | None) -> str:

@@ -6,6 +6,7 @@ which layers follow one another, and that may be the file's own ``deploy.prototx
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -61,8 +62,10 @@ def prove(
             f"Expected prove=true for this network, but got prove={deploy}: OpenCV takes LRN's k for 1 whatever a text says, and "
             f"here it is {network.plan.norm[3]:g}. The text that prove=true makes says the same by other layers."
         )
-    network.load_state_dict(dict(tensors), strict=False)
     held = _held(tensors)
+    if not held:
+        raise WeightsError(f"Expected conv1 among the layers taken from {file}: a proof begins with the picture.")
+    network.load_state_dict(dict(tensors), strict=False)
     text = _read(deploy) if deploy else deploy_text(network.plan, network.img_size, held)
     # Grey levels less their mean.
     picture = np.random.default_rng(0).uniform(-120, 140, (1, 3, network.img_size, network.img_size)).astype(np.float32)
@@ -146,8 +149,9 @@ def _layers(plan: CaffeNetPlan, held: Sequence[str]) -> Iterator[tuple[str, str,
 
 
 def _held(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Layers from the first on, up to one that is not held."""
     layers = [*(f"conv{number}" for number in range(1, 6)), "fc6", "fc7", "fc8"]
-    return [name for name in layers if {f"{name}.weight", f"{name}.bias"} <= tensors.keys()]
+    return list(takewhile(lambda name: {f"{name}.weight", f"{name}.bias"} <= tensors.keys(), layers))
 
 
 def _read(path: str) -> str:

@@ -13,6 +13,7 @@ class PublishedWeights:
         network: our name of it.
         file: the published file's name.
         address: where its authors put it.
+        parameters: float32 numbers that it holds.
         size: bytes; None where no source states it.
         sha1: hexadecimal; None where no source states it.
         sha256: likewise.
@@ -28,6 +29,7 @@ class PublishedWeights:
     network: str
     file: str
     address: str
+    parameters: int
     size: int | None
     sha1: str | None
     sha256: str | None
@@ -52,6 +54,7 @@ PUBLISHED = {
             network="bvlc_alexnet",
             file="bvlc_alexnet.caffemodel",
             address="http://dl.caffe.berkeleyvision.org/bvlc_alexnet.caffemodel",
+            parameters=60_965_224,
             size=243862414,
             sha1="9116a64c0fbe4459d18f4bb6b56d647b63920377",
             sha256="4bff209a9837298157915ef50a4831a59636a6ca1a6b8ebacd990c3a5f3053e0",
@@ -68,6 +71,7 @@ PUBLISHED = {
             network="vgg_cnn_m_2048",
             file="VGG_CNN_M_2048.caffemodel",
             address="http://www.robots.ox.ac.uk/~vgg/software/deep_eval/releases/bvlc/VGG_CNN_M_2048.caffemodel",
+            parameters=92_469_864,
             size=None,
             sha1=None,
             sha256=None,
@@ -101,9 +105,11 @@ def describe(known: PublishedWeights) -> list[str]:
     rows = {
         "file": known.file,
         "published at": known.address,
-        "size": f"{known.size} bytes" if known.size else "unknown",
-        "sha1": known.sha1 or "unknown",
-        "sha256": known.sha256 or "unknown",
+        "size": f"{known.size} bytes"
+        if known.size
+        else f"not stated; its numbers alone take {4 * known.parameters} bytes",
+        "sha1": known.sha1 or "not stated",
+        "sha256": known.sha256 or "not stated",
         "licence": known.licence,
         "mean image": f"{known.mean_file}, 3x{known.mean_side}x{known.mean_side} BGR, {known.mean_address}",
         "input": f"3x{known.input_side}x{known.input_side} BGR, 0..255 less the mean",

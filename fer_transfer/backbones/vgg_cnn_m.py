@@ -11,6 +11,7 @@ from timm.models import generate_default_cfgs, register_model
 from torch import nn
 
 from fer_transfer.backbones.caffe_net import CaffeNetPlan, Convolution, create, default_cfg
+from fer_transfer.backbones.published import PUBLISHED
 
 PLAN = CaffeNetPlan(
     convolutions=(
@@ -24,10 +25,7 @@ PLAN = CaffeNetPlan(
     norm=(5, 5e-4, 0.75, 2.0),
 )
 
-# The mean over the pixels of the published VGG_mean.binaryproto.
-default_cfgs = generate_default_cfgs(
-    {"vgg_cnn_m_2048": default_cfg(224, (102.71700, 115.77261, 123.50937), license="cc-by-nc-4.0")}
-)
+default_cfgs = generate_default_cfgs({"vgg_cnn_m_2048": default_cfg(PUBLISHED["vgg_cnn_m_2048"])})
 
 
 @register_model  # type: ignore[untyped-decorator]

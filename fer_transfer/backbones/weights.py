@@ -8,10 +8,7 @@ What may differ from the network must be named by a pattern; everything else mus
 import json
 import os
 import pickle
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel
+from fer_transfer.backbones.fitting import LoadedWeights, check_finite, check_fit
 from fer_transfer.errors import WeightsError
 from fer_transfer.faces.faces import file_digest
 
-_SHOWN = 8
-
 #: Where in the metadata of a safetensors file the record of preprocessing stands, as JSON.
 RECORD_KEY = "preprocessing"
-
-
-@dataclass(frozen=True)
-class LoadedWeights:
-    """What went into a network and what did not.
-
-    Attributes:
-        taken: names of the network that were filled.
-        skipped: names, of the file or of the network, that a pattern excepts.
-    """
-
-    taken: list[str]
-    skipped: list[str]
 
 
 def weights_digest(path: str | os.PathLike[str]) -> str:
@@ -136,11 +119,13 @@ def load_into(
         source: what the tensors are, for the message.
 
     Raises:
-        WeightsError: listing with ``-`` what the network misses, with ``+`` what it does not have, and other shapes.
+        WeightsError: listing with ``-`` what the network misses, with ``+`` what it does not have, and other shapes; if
+            nothing is taken, or what is taken holds a NaN or an infinity.
     """
     own = network.state_dict()
     given = _without_prefix(tensors, own, source)
     loaded = check_fit(own, given, skip, source)
+    check_finite({n: given[n] for n in loaded.taken}, source)
     network.load_state_dict({n: given[n] for n in loaded.taken}, strict=False)
     return loaded
 
@@ -156,121 +141,13 @@ def _without_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], so
     return given
 
 
-def check_fit(
-    own: Mapping[str, Tensor],
-    given: Mapping[str, Tensor],
-    skip: Sequence[str],
-    source: str,
-    option: str = "recipe.backbone.skip_weights",
-) -> LoadedWeights:
-    """What of given tensors a network takes, strictly.
-
-    Args:
-        own: the network's tensors, by name; only their shapes are looked at.
-        given: the tensors to take, under the network's names.
-        skip: patterns (fnmatch) over names, of either side, that are left as they are.
-        source: what the tensors are, for the message.
-        option: where a user gives ``skip``, for the message.
-
-    Raises:
-        WeightsError: listing with ``-`` what the network misses, with ``+`` what it does not have, and other shapes.
-    """
-
-    def excepted(name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in skip)
-
-    # Batch counters carry no information: PyTorch itself accepts checkpoints from before they existed.
-    missing = [n for n in own if n not in given and not excepted(n) and not n.endswith("num_batches_tracked")]
-    unknown = [n for n in given if n not in own and not excepted(n)]
-    shapes = [n for n in given if n in own and given[n].shape != own[n].shape and not excepted(n)]
-    if missing or unknown or shapes:
-        lines = _mismatch(source, missing, unknown, shapes, own, given)
-        raise WeightsError("\n".join([*lines, _advice([*missing, *unknown, *shapes], option)]))
-    taken = [n for n in given if n in own and not excepted(n)]
-    return LoadedWeights(taken, sorted(n for n in {*own, *given} if excepted(n)))
-
-
-def _mismatch(
-    source: str,
-    missing: list[str],
-    unknown: list[str],
-    shapes: list[str],
-    own: Mapping[str, Tensor],
-    given: Mapping[str, Tensor],
-) -> list[str]:
-    lines = [
-        f"{source} does not fit the network: {len(missing)} missing, {len(unknown)} unknown, {len(shapes)} of another shape."
-    ]
-    lines += [f"  - {n} {tuple(own[n].shape)}" for n in missing[:_SHOWN]]
-    lines += [f"  + {n} {tuple(given[n].shape)}" for n in unknown[:_SHOWN]]
-    lines += [f"  ~ {n} expected {tuple(own[n].shape)}, but got {tuple(given[n].shape)}" for n in shapes[:_SHOWN]]
-    hidden = sum(max(0, len(group) - _SHOWN) for group in (missing, unknown, shapes))
-    lines += [f"  ... and {hidden} more"] if hidden else []
-    return lines
-
-
-def _advice(names: Sequence[str], option: str) -> str:
-    roots = sorted({n.split(".")[0] + ".*" for n in names})
-    if len(roots) > 3:
-        return "Choose the backbone that these weights were made for."
-    return f"If that is meant, except them: {option}=[{','.join(repr(r) for r in roots)}]"
-
-
-def weights_table(own: Mapping[str, Tensor], given: Mapping[str, Tensor], skip: Sequence[str] = ()) -> list[str]:
-    r"""One line for each name of a network or a file: what becomes of it and why.
-
-    Args:
-        own: the network's tensors, by name; only their shapes are looked at.
-        given: the file's, under the network's names.
-        skip: patterns (fnmatch) over names that are left out.
-
-    >>> conv, fc = torch.zeros(2, 3), torch.zeros(4, 2)
-    >>> print(*weights_table({"conv.weight": conv, "fc.weight": fc}, {"conv.weight": conv, "a.0": fc}), sep="\n")
-    taken        conv.weight  2x3
-    missing      fc.weight    4x2  not in the file
-    unknown      a.0          4x2  not in the network
-    """
-    width = max((len(n) for n in {*own, *given}), default=0)
-    lines = []
-    for name in [*own, *(n for n in given if n not in own)]:
-        size = "x".join(map(str, (own[name] if name in own else given[name]).shape))
-        what, why = "taken", ""
-        if pattern := next((p for p in skip if fnmatchcase(name, p)), None):
-            what, why = "left out", f"{pattern!r} names it"
-        elif name not in given:
-            what, why = "missing", "not in the file"
-        elif name not in own:
-            what, why = "unknown", "not in the network"
-        elif own[name].shape != given[name].shape:
-            what, why = "other shape", f"{'x'.join(map(str, given[name].shape))} in the file"
-        lines.append(f"{what:<12} {name:<{width}}  {size}  {why}".rstrip())
-    return lines
-
-
-def span(names: Sequence[str]) -> str:
-    """Layers in short.
-
-    >>> span(["conv1.weight", "conv1.bias", "conv2.weight", "conv3.weight", "fc6.weight", "fc8.weight"])
-    'conv1-3, fc6, fc8'
-    """
-    runs: list[tuple[str, int, int]] = []
-    for layer in dict.fromkeys(name.rpartition(".")[0] for name in names):
-        stem, number = re.fullmatch(r"(.*?)(\d*)", layer).groups()  # type: ignore[union-attr]
-        if number and runs and runs[-1][0] == stem and runs[-1][2] + 1 == int(number):
-            runs[-1] = (stem, runs[-1][1], int(number))
-        else:
-            runs.append((stem, int(number or -1), int(number or -1)))
-    return ", ".join(
-        f"{stem}{'' if first < 0 else first}{f'-{last}' if last > first else ''}" for stem, first, last in runs
-    )
-
-
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The record of preprocessing that travels with weights written by ``fer-weights``.
+    """The record of preprocessing that travels with weights written by ``fer-weights`` or left by a stage.
 
     Returns:
-        ``mean``, ``std``, ``scale``, ``input_size``, ``crop_pct``, ``interpolation`` as in ``Preprocessing``;
-        ``channel_order``, ``network``, ``file``, ``sha256``, ``holds`` (``all layers`` or, say, ``conv1-5 only``),
+        ``mean``, ``std``, ``scale``, ``input_size``, ``crop_pct``, ``interpolation`` as in ``Preprocessing``; from
+        ``fer-weights`` also ``channel_order``, ``network``, ``file``, ``sha256``, ``holds`` (``all layers`` or, say,
+        ``conv1-5 only``),
         ``left_out``, ``licence``. None for files of other kinds and such without a record.
 
     Raises:
@@ -304,7 +181,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Write tensors as safetensors, aside and renamed; returns the file's digest."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        aside.touch()
+        mode = aside.stat().st_mode  # as any file of this user's; safetensors makes its own, readable by nobody else
         save_file(dict(tensors), aside, dict(metadata))
+        aside.chmod(mode)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the three commands share: Hydra's entry point, and errors shown as one message without a traceback."""
+"""What the four commands share: Hydra's entry point, and errors shown as one message without a traceback."""
 
 import sys
 from collections.abc import Callable

@@ -8,10 +8,22 @@ from fer_transfer.reports.results import Group, Published, Row, base_plan
 from fer_transfer.reports.scores import Score
 
 #: What Ng et al. 2015 do not state; settings whose names contain one of these words are listed as choices.
-_UNKNOWN = ("batch", "epoch", "crop", "resize", "mirror", "head", "frozen", "freeze", "interpolation")
+_UNKNOWN = (
+    "batch",
+    "epoch",
+    "crop",
+    "resize",
+    "mirror",
+    "head",
+    "frozen",
+    "freeze",
+    "interpolation",
+    "evaluation",
+    "keep",
+)
 _UNKNOWN_TEXT = (
-    "The paper does not state batch size, epochs, crop, mirror, second-stage rate, head rate, frozen parts, "
-    "whether the head is kept, or seeds. Chosen here"
+    "The paper does not state batch size, epochs, which epoch is kept, crop, mirror, the crops of an evaluation, "
+    "second-stage rate, head rate, frozen parts, whether the head is kept, or seeds. Chosen here"
 )
 
 

@@ -1,5 +1,6 @@
 """Runs the stages of a plan, each once: compute the key, look it up, lock, train or resume, predict, commit."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from fer_transfer.backbones.backbone import (
     preprocessing_of,
 )
 from fer_transfer.backbones.batch_norm import unfold
-from fer_transfer.backbones.weights import load_into, read_weights, save_weights
+from fer_transfer.backbones.weights import RECORD_KEY, load_into, read_weights, save_weights
 from fer_transfer.config import build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FacesDataModule
@@ -217,7 +218,7 @@ class Runner:
         metadata = {
             "backbone": recipe.backbone.name,
             "expressions": ",".join(EXPRESSIONS),
-            "preprocessing": str(asdict(preprocessing_of(recipe.backbone, module.network))),
+            RECORD_KEY: json.dumps(preprocessing_of(recipe.backbone, module.network).record()),
             "key": job.key,
         }
         sha256 = save_weights(folder.weights, module.network, metadata)

@@ -1,11 +1,13 @@
 """What every timm network must offer here, over timm's own miniatures of its families."""
 
 import json
+import socket
 from fnmatch import fnmatchcase
 
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 
 from fer_transfer.backbones.backbone import (
     BackboneRecipe,
@@ -15,6 +17,7 @@ from fer_transfer.backbones.backbone import (
     initial_weights_identity,
     preprocessing_of,
 )
+from fer_transfer.backbones.published import PUBLISHED
 from fer_transfer.backbones.weights import RECORD_KEY, save_weights
 from fer_transfer.errors import ConfigError, WeightsError
 
@@ -103,6 +106,28 @@ def test_hub_without_network(no_network):
     build_network(recipe, load=False)  # a parent's weights follow: nothing is fetched
 
 
+def test_nobody_answers(monkeypatch, tmp_path):
+    """A network that is not there is asked once or twice, not for most of a minute."""
+    asked = []
+
+    def resolve(host, *rest, **options):
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(WeightsError, match=r"Cannot fetch the weights of test_resnet from timm's hub"):
+        build_network(BackboneRecipe("test_resnet", weights="hub"))
+    assert 1 <= len(asked) <= 3
+    assert not constants.HF_HUB_OFFLINE
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_hub_does_not_have_the_papers_networks(name):
+    with pytest.raises(WeightsError, match=rf"a file for {name}, but got weights=hub.*fer-weights"):
+        build_network(BackboneRecipe(name, weights="hub"))
+
+
 def test_hub_without_weights_for_the_name(no_network):
     with pytest.raises(ConfigError, match="Invalid pretrained tag"):
         build_network(BackboneRecipe("test_resnet.nonsense", weights="hub"))
@@ -181,3 +206,16 @@ def test_the_papers_networks_are_fed_grey_levels_less_the_mean(name, size):
     gain, offset = 1 / (of.scale * of.std[0]), -of.mean[0] / of.std[0]
     assert gain == pytest.approx(1) and -offset == pytest.approx(104.007 if size == 227 else 102.717, abs=1e-3)
     assert of.crop_pct == size / 256
+
+
+@pytest.mark.parametrize(("name", "published"), [("bvlc_alexnet", 227), ("test_vit", 160)])
+def test_a_network_built_for_another_size_is_fed_that_size(name, published, tmp_path):
+    small = {"img_size": 80}
+    path = tmp_path / "x.safetensors"
+    record = {"mean": [0.5] * 3, "std": [1.0] * 3, "input_size": [3, published, published]}
+    save_weights(path, timm.create_model(name, **small), {RECORD_KEY: json.dumps(record)})
+    for recipe in (BackboneRecipe(name, kwargs=small), BackboneRecipe(name, str(path), kwargs=small)):
+        network = build_network(recipe, load=False).eval()
+        side = preprocessing_of(recipe, network).size
+        assert side == 80 and network(torch.zeros(1, 3, side, side)).shape == (1, 7)
+    assert preprocessing_of(BackboneRecipe(name), timm.create_model(name)).size == published

@@ -138,7 +138,7 @@ def test_a_network_is_filled_and_told_what_does_not_fit(path):
         "~ conv1.weight expected (2, 3, 3, 3), but got (2, 3, 2, 2)",
     ):
         assert part in str(error.value)
-    assert "recipe.backbone.skip_weights=['conv1.*','fc/8.*','fc7.*']" in str(error.value)
+    assert "recipe.backbone.skip_weights=\"['conv1.*','fc/8.*','fc7.*']\"" in str(error.value)
 
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3) / 7

@@ -168,6 +168,21 @@ def test_every_layer_is_what_opencv_makes_of_caffes_text(name, layers, one_threa
     assert {n: expected[n].shape[-1] for n in SIZES[name]} == SIZES[name]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_half_of_fc6_and_fc7_are_dropped_in_training(name):
+    """Krizhevsky et al. 2012, section 4.2: with probability one half, in the first two fully connected layers."""
+    network = timm.create_model(name, img_size=TINY)
+    x = torch.randn(100)
+    for layer in (network.drop6, network.drop7):
+        kept = layer.train()(torch.ones(200_000))
+        assert float((kept == 0).float().mean()) == pytest.approx(0.5, abs=0.01) and float(kept.max()) == 2
+        assert torch.equal(layer.eval()(x), x)
+    pictures = torch.randn(2, 3, TINY, TINY) * 60
+    with torch.no_grad():
+        assert not torch.equal(network.train()(pictures), network(pictures))
+        assert torch.equal(network.eval()(pictures), network(pictures))
+
+
 def test_ceil_mode_pools_to_caffes_sizes():
     """Caffe: ceil((n - kernel) / stride) + 1, and for pad 0 nothing is taken off at the edge."""
     for size in range(2, 260):

@@ -45,8 +45,9 @@ def test_the_published_file(given):
     lines = imported("x.caffemodel", "mean.binaryproto", "x.safetensors")
     assert [line.split()[0] for line in lines[:4]] == ["taken"] * 4 and "conv1.weight  2x3x2x2" in lines[0]
     assert "the published bvlc_alexnet.caffemodel, by its digest; all layers" in lines[4]
+    assert lines[5] == "licence: unrestricted use (BVLC)"
     assert (
-        lines[5].startswith("mean of mean.binaryproto over its pixels: B ") and lines[6] == "written to x.safetensors"
+        lines[6].startswith("mean of mean.binaryproto over its pixels: B ") and lines[7] == "written to x.safetensors"
     )
     record = read_record("x.safetensors")
     assert record == {
@@ -71,7 +72,7 @@ def test_the_published_file(given):
 
 def test_another_file_that_fits_is_only_checked(given):
     (given / "x.caffemodel").write_bytes(write.tiny(V2, seed=1)[0])
-    assert "not the published bvlc_alexnet.caffemodel; all layers" in imported("x.caffemodel")[-2]
+    assert "not the published bvlc_alexnet.caffemodel; all layers" in imported("x.caffemodel")[-3]
     assert sorted(path.name for path in given.iterdir()) == ["mean.binaryproto", "x.caffemodel"]
     imported("x.caffemodel", out="x.safetensors")
     assert read_record("x.safetensors")["licence"].startswith("unknown; that of bvlc_alexnet.caffemodel:")
@@ -85,12 +86,13 @@ def partial_file(given):
 
 def test_a_partial_file_only_if_it_is_said(given):
     partial_file(given)
-    with pytest.raises(WeightsError, match=r"2 missing(.|\n)*- fc/8.weight \(3, 8\)(.|\n)*partial=\['fc/8.\*'\]"):
+    with pytest.raises(WeightsError, match=r"2 missing(.|\n)*- fc/8.weight \(3, 8\)(.|\n)*partial=.\['fc/8.\*'\]"):
         imported("x.caffemodel", out="x.safetensors")
     assert not (given / "x.safetensors").exists()
     lines = imported("x.caffemodel", out="x.safetensors", partial=["fc/8.*"])
     assert (
-        lines[2].split() == ["left", "out", "fc/8.weight", "3x8", "'fc/8.*'", "names", "it"]
+        lines[2].split()
+        == ["left", "out", "fc/8.weight", "3x8", "'fc/8.*'", "names", "it;", "not", "in", "the", "file"]
         and "conv1 only" in lines[4]
     )
     record = read_record("x.safetensors")
@@ -113,7 +115,9 @@ def test_layers_of_another_shape_and_unknown_ones(given):
         ["other", "shape", "fc/8.weight", "3x8", "7x8", "in", "the", "file"],
         ["unknown", "scale.0", "2", "not", "in", "the", "network"],
     ]
-    assert "; conv1 only" in imported("x.caffemodel", partial=["fc/8.*", "scale.*"])[-2]
+    lines = imported("x.caffemodel", partial=["fc/8.*", "scale.*"])
+    assert "; conv1 only" in lines[-3]
+    assert lines[4].endswith("'scale.*' names it; in the file")
 
 
 def test_double_precision_is_told(given):
@@ -128,8 +132,8 @@ def test_double_precision_is_told(given):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"partial": ["fc9.*"]}, ConfigError, r"\['fc9.\*'\] match no name"),
-        ({"partial": ["*"]}, WeightsError, "leaves none"),
+        ({"partial": ["fc9.*"]}, WeightsError, r"\['fc9.\*'\] match no name"),
+        ({"partial": ["*"]}, WeightsError, "leaves nothing"),
         ({"out": "x.pth"}, ConfigError, "out=NAME.safetensors"),
         ({"out": "nowhere/x.safetensors"}, ConfigError, "in a folder that exists"),
         ({"mean": "none.binaryproto"}, WeightsError, "mean image .* got: No such file"),
@@ -158,12 +162,35 @@ def test_a_mean_of_another_size_says_how_it_could_be_meant(given):
 
 
 def test_a_network_without_a_digest_cannot_be_told(given, monkeypatch):
-    known = dataclasses.replace(PUBLISHED["bvlc_alexnet"], sha256=None, sha1=None)
-    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
-    assert "cannot be told, for no digest of it is known" in imported("x.caffemodel")[-2]
-    known = dataclasses.replace(known, sha1=hashlib.sha1(DATA).hexdigest())
-    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
-    assert "by its digest" in imported("x.caffemodel")[-2]
+    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", dataclasses.replace(PUBLISHED["bvlc_alexnet"], sha256=None))
+    assert "cannot be told, for no digest of it is known" in imported("x.caffemodel")[-3]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_no_network_can_use(given, value):
+    broken = dict(TENSORS) | {"conv1.weight": np.full_like(TENSORS["conv1.weight"], value)}
+    pieces = [write.blob(v) for v in broken.values()]
+    layers = (
+        write.layer(V2, "conv1", "Convolution", *pieces[:2]),
+        write.layer(V2, "fc/8", "InnerProduct", *pieces[2:]),
+    )
+    (given / "x.caffemodel").write_bytes(write.net(*layers))
+    with pytest.raises(WeightsError, match=r"finite numbers in x.caffemodel, but 1 tensors .*, first conv1.weight"):
+        imported("x.caffemodel", out="x.safetensors")
+    assert not (given / "x.safetensors").exists()
+    imported("x.caffemodel", partial=["conv1.*"])  # not taken
+
+
+def test_what_is_written_others_can_read(given):
+    (given / "other").touch()
+    imported("x.caffemodel", out="x.safetensors")
+    assert (given / "x.safetensors").stat().st_mode == (given / "other").stat().st_mode
+
+
+def test_a_file_of_another_kind_is_named(given):
+    save_file({"a": torch.zeros(1)}, given / "x.caffemodel")
+    with pytest.raises(WeightsError, match=r"but it is a .safetensors file, which fer-train takes as it is"):
+        imported("x.caffemodel")
 
 
 def test_what_is_known_of_the_two():
@@ -174,7 +201,7 @@ def test_what_is_known_of_the_two():
         "9116a64c0fbe4459d18f4bb6b56d647b63920377",
         "VGG_CNN_M_2048.caffemodel",
         "non-commercial use only",
-        "size          unknown",
+        "size          not stated; its numbers alone take 369879456 bytes",
     ):
         assert part in text
     with pytest.raises(ConfigError, match="net=bvlc_alexnet or net=vgg_cnn_m_2048, but got 'alexnet'"):

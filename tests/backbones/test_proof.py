@@ -191,3 +191,13 @@ def test_nothing_is_written_where_the_proof_fails(tmp_path, monkeypatch, shared_
     assert out.exists() and "15 layers compute what OpenCV" in lines[-2]
     with pytest.raises(ConfigError, match=r"prove=true or prove=deploy.prototxt, but got 3"):
         import_weights(Import("bvlc_alexnet", file, partial=asked.partial, prove=3))
+
+
+def test_what_cannot_be_compared_is_said(shared_weights):
+    file, lines = str(shared_weights / "bvlc_alexnet_conv1-5.caffemodel"), []
+    rest = ("fc6.*", "fc7.*", "fc8.*")
+    import_weights(Import("bvlc_alexnet", file, partial=("conv3.*", *rest), prove=True), lines.append)
+    assert lines[-2] == "not compared: conv4-5, which a layer that was not taken stands before"
+    assert lines[-1].startswith("8 layers compute")
+    with pytest.raises(WeightsError, match=r"Expected conv1 among the layers taken"):
+        import_weights(Import("bvlc_alexnet", file, partial=("conv1.*", *rest), prove=True), lines.append)

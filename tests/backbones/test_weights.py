@@ -1,5 +1,6 @@
 """Files of weights: every way they are nested and named, everything that must not fit, and everything damaged."""
 
+import ast
 import os
 import pickle
 import random
@@ -92,7 +93,7 @@ def test_everything_that_does_not_fit_is_listed_and_nothing_is_loaded():
     with pytest.raises(WeightsError, match=r"x\.pth does not fit.*1 missing, 1 unknown, 1 of another shape") as error:
         load_into(target, tensors, source="x.pth")
     assert lines_of(error) == ["- 0.bias (4,)", "+ 4.weight (2, 2)", "~ 3.weight expected (7, 4), but got (1000, 4)"]
-    assert "skip_weights=['0.*','3.*','4.*']" in str(error.value)
+    assert "skip_weights=\"['0.*','3.*','4.*']\"" in str(error.value)
     assert equal(target.state_dict(), before)
 
 
@@ -118,11 +119,40 @@ def test_names_with_and_without_prefix():
 def test_another_head_by_pattern_only():
     target, thousand = network(), network(1000, seed=1)
     fresh = target[3].weight.clone()
-    with pytest.raises(WeightsError, match=r"~ 3.weight(.|\n)*skip_weights=\['3.\*'\]"):
+    with pytest.raises(WeightsError, match=r"~ 3.weight(.|\n)*skip_weights=.\['3.\*'\]"):
         load_into(target, thousand.state_dict())
     loaded = load_into(target, thousand.state_dict(), ["3.*"])
     assert loaded.skipped == ["3.bias", "3.weight"] and not set(loaded.skipped) & set(loaded.taken)
     assert torch.equal(target[3].weight, fresh) and torch.equal(target[0].weight, thousand[0].weight)
+
+
+def test_following_the_advice_leads_somewhere():
+    """On a command line a list replaces the one before: the advice must hold what was given already."""
+    target, tensors = network(), network(1000, seed=1).state_dict()
+    del tensors["0.bias"], tensors["0.weight"]
+    skip = ["3.*"]
+    with pytest.raises(WeightsError) as error:
+        load_into(target, tensors, skip)
+    advice = str(error.value).rpartition("skip_weights=")[2].strip('"')
+    assert load_into(target, tensors, ast.literal_eval(advice)).taken
+
+
+def test_patterns_that_name_nothing_or_everything():
+    with pytest.raises(
+        WeightsError, match=r"skip_weights with patterns .* but \['fc9.\*'\] match no name of the network or of x"
+    ):
+        load_into(network(), network().state_dict(), ["3.*", "fc9.*"], "x")
+    with pytest.raises(WeightsError, match=r"something to take from x, but .*=\['\*'\] leaves nothing"):
+        load_into(network(), network().state_dict(), ["*"], "x")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_no_network_can_use(value):
+    tensors = network().state_dict()
+    tensors["3.bias"][2] = value
+    with pytest.raises(WeightsError, match=r"finite numbers in x, but 1 tensors .* first 3.bias"):
+        load_into(network(), tensors, source="x")
+    load_into(network(), tensors, ["3.bias"])
 
 
 def test_an_excepted_name_is_left_as_it_is_even_where_it_would_fit():

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +130,20 @@ def test_what_would_run_can_be_read_without_torch(elsewhere):
         done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=elsewhere, capture_output=True, text=True)
         assert done.returncode == 0 and shown in done.stdout, done.stderr
     assert left(elsewhere) == []
+
+
+def test_three_lines_add_a_backbone(elsewhere, in_process, faces_folder):
+    """Those of the README, in a folder of the user's own."""
+    [block] = [part for part in readme().split("```") if part.startswith("yaml")]
+    folder = elsewhere / "own" / "backbone"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(block.removeprefix("yaml\n").replace("convnext_atto", "test_convnext"))
+    faces = [f"runtime.faces.{name}={faces_folder / name}" for name in ("fer2013", "emotiw")]
+    code, _, err = in_process("--config-dir", "own", "backbone=mine", "plan=emotiw", *TINY, *faces)
+    assert code == 0, err
+    [record] = records(elsewhere / "store")
+    assert record["settings"]["backbone.name"] == "test_convnext"
+
+
+def readme():
+    return (Path(__file__).parents[2] / "README.md").read_text()

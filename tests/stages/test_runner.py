@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
+from torchvision.transforms.functional import ten_crop
 
+from fer_transfer.backbones.backbone import BackboneRecipe, build_network
+from fer_transfer.backbones.weights import read_record
 from fer_transfer.cli.train import train
 from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError, FacesError, StoreError, WeightsError
@@ -236,7 +240,7 @@ def test_wandb_keeps_one_offline_run_a_stage(tiny, tmp_path, monkeypatch):
     assert {name.rsplit("-", 1)[1] for name in runs} == {job.key for job in finished.jobs}
 
 
-def test_ten_crops_are_predicted_from_the_same_weights(tiny):
+def test_ten_crops_are_predicted_from_the_same_weights(tiny, faces_folder):
     options = ["plan=emotiw", "recipe.augment.crop=24"]
     centre = run(tiny, *options)
     ten = run(tiny, *options, "recipe.evaluation=ten_crops")
@@ -248,7 +252,33 @@ def test_ten_crops_are_predicted_from_the_same_weights(tiny):
     one, mean = (Predictions.read(folder.path.parent / of[name]) for name in ("centre", "ten_crops"))
     assert one.ids.tolist() == mean.ids.tolist()
     assert not np.allclose(one.probabilities, mean.probabilities)
-    assert np.allclose(mean.probabilities.sum(axis=1), 1, atol=1e-6)
+    pixels = open_faces(faces_folder / "emotiw").pixels[open_faces(faces_folder / "emotiw").rows(["Val"])]
+    expected = mean_of_ten_crops(weights(ten), pixels, resize=36, crop=24)
+    assert np.allclose(mean.probabilities, expected, atol=1e-4)
+
+
+def mean_of_ten_crops(state, pixels, resize, crop):
+    """Softmax of torchvision's ten crops, averaged."""
+    network = build_network(BackboneRecipe("test_resnet")).eval()
+    network.load_state_dict(state)
+    record = network.pretrained_cfg
+    mean, std = (torch.tensor(record[key]).view(3, 1, 1) for key in ("mean", "std"))
+    gray = torch.from_numpy(np.ascontiguousarray(pixels)).float()[:, None] / 255
+    large = F.interpolate(gray, (resize, resize), mode=record["interpolation"], antialias=True, align_corners=False)
+    views = ten_crop(large.expand(-1, 3, -1, -1), [crop, crop])
+    with torch.inference_mode():
+        return torch.stack([network((view - mean) / std).softmax(1) for view in views]).mean(0).numpy()
+
+
+def test_a_stages_weights_are_weights_that_another_command_can_start_from(tiny):
+    first = run(tiny, "plan=fer28")
+    file = first.jobs[-1].folder.weights
+    assert read_record(file)["input_size"] == [3, 160, 160]
+    options = ["plan=emotiw", "recipe.optimizer.lr=1e-9", f"recipe.backbone.weights={file}"]
+    second = run(tiny, *options)
+    assert second.trained == 1
+    before, after = weights(first), weights(second)
+    assert torch.allclose(before["fc.weight"], after["fc.weight"], atol=1e-6)
 
 
 def test_what_was_not_pre_trained_and_notes_stand_in_the_record(tiny, tmp_path):
