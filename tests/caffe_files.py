@@ -1,7 +1,7 @@
 """Caffe's files written byte by byte, apart from the protobuf library and the schema that reads them."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -67,3 +67,11 @@ def tiny(form: dict, seed: int = 0) -> tuple[bytes, dict[str, np.ndarray]]:
 def mean_image(height: int = 3, width: int = 4, channels: int = 3) -> tuple[bytes, np.ndarray]:
     values = np.random.default_rng(1).uniform(90, 130, (channels, height, width)).astype(np.float32)
     return blob(values, old=True), values
+
+
+def of_network(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """A file of the V2 form with a network's weights, by names as conv1.weight and conv1.bias."""
+    names = dict.fromkeys(name.split(".")[0] for name in tensors)
+    kinds = {name: "Convolution" if name.startswith("conv") else "InnerProduct" for name in names}
+    blobs = {name: (blob(tensors[f"{name}.weight"]), blob(tensors[f"{name}.bias"])) for name in names}
+    return net(*(layer(V2, name, kinds[name], *blobs[name]) for name in names))

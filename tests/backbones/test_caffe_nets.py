@@ -1,5 +1,6 @@
 """AlexNet and VGG-CNN-M-2048 against OpenCV's importer of Caffe networks, layer by layer, from prototxt texts written here."""
 
+import caffe_files as write
 import cv2
 import numpy as np
 import pytest
@@ -85,34 +86,6 @@ def prototxt(layers, size):
     return "\n".join(blocks)
 
 
-def varint(value):
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def field(number, parts):
-    """A field that holds some parts of bytes, as parts again: hundreds of megabytes are joined only once."""
-    return [varint(number << 3 | 2) + varint(sum(len(part) for part in parts)), *parts]
-
-
-def caffemodel(network):
-    """The bytes of a .caffemodel (layers of the V2 form) with a network's weights."""
-    layers = {}
-    for name, tensor in network.state_dict().items():
-        layers.setdefault(name.split(".")[0], []).append(tensor.numpy().astype("<f4", copy=False))
-    parts = field(1, [b"net"])
-    for name, blobs in layers.items():
-        body = field(1, [name.encode()]) + field(2, [b"Convolution" if name.startswith("conv") else b"InnerProduct"])
-        for blob in blobs:
-            shape = b"".join(varint(1 << 3) + varint(n) for n in blob.shape)
-            body += field(7, field(7, [shape]) + field(5, [memoryview(blob.reshape(-1).view(np.uint8))]))
-        parts += field(100, body)
-    return b"".join(parts)
-
-
 def outputs_of(network, picture):
     """Of every layer by name."""
     seen = {}
@@ -152,7 +125,8 @@ def test_every_layer_is_what_opencv_makes_of_caffes_text(name, layers, one_threa
     ours = outputs_of(network, picture)
 
     text = prototxt(layers, size).encode()
-    theirs = cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.frombuffer(caffemodel(network), np.uint8))
+    data = write.of_network({name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    theirs = cv2.dnn.readNetFromCaffe(np.frombuffer(text, np.uint8), np.frombuffer(data, np.uint8))
     theirs.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
     theirs.enableFusion(False)
     theirs.enableWinograd(False)

@@ -72,17 +72,7 @@ def network_of(name):
 
 
 def file_of(tensors, path):
-    names = dict.fromkeys(name.split(".")[0] for name in tensors)
-    layers = (
-        write.layer(
-            write.V2,
-            name,
-            "Convolution" if name.startswith("conv") else "InnerProduct",
-            *(write.blob(tensors[f"{name}.{part}"].numpy()) for part in ("weight", "bias")),
-        )
-        for name in names
-    )
-    path.write_bytes(write.net(*layers))
+    path.write_bytes(write.of_network({name: tensor.numpy() for name, tensor in tensors.items()}))
     return str(path)
 
 
