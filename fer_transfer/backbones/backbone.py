@@ -193,13 +193,15 @@ def _record_of_file(recipe: BackboneRecipe) -> Mapping[str, Any]:
 def initial_weights_caveat(recipe: BackboneRecipe) -> str | None:
     """What must stand beside numbers of a network that was not pre-trained as a whole, or None.
 
-    "no pre-training", or what the weights file holds ("pre-training: conv1-5 only"). The head of another task, which
-    no plan keeps, does not count.
+    "no pre-training", or what the weights file holds ("pre-training: conv1-5 only"); of a stage's file what held for the
+    stage. The head of another task, which no plan keeps, does not count.
     """
     if recipe.weights == "none":
         return "no pre-training"
     if recipe.weights == "hub":
         return None
+    if inherited := (read_record(recipe.weights) or {}).get("caveat"):
+        return str(inherited)
     network = build_network(recipe, load=False)
     taken = load_into(network, read_weights(recipe.weights), recipe.skip_weights, recipe.weights).taken
     head = head_patterns(network)

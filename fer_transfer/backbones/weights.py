@@ -147,8 +147,8 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     Returns:
         ``mean``, ``std``, ``scale``, ``input_size``, ``crop_pct``, ``interpolation`` as in ``Preprocessing``; from
         ``fer-weights`` also ``channel_order``, ``network``, ``file``, ``sha256``, ``holds`` (``all layers`` or, say,
-        ``conv1-5 only``),
-        ``left_out``, ``licence``. None for files of other kinds and such without a record.
+        ``conv1-5 only``), ``left_out``, ``licence``; from a stage ``caveat``, if there is one. None for files of other
+        kinds and such without a record.
 
     Raises:
         WeightsError: if the file is missing or damaged.

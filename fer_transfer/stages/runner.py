@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import Logger
 from fer_transfer.backbones.backbone import (
     build_network,
     head_patterns,
+    initial_weights_caveat,
     initial_weights_identity,
     preprocessing_of,
 )
@@ -215,10 +216,13 @@ class Runner:
         module, taken = self._module(job, data)
         logger = self.logger(plan.name, job.stage, job.key) if self.logger else None
         fit(module, data, folder, job.stage.name, self.runtime, logger)
+        record = preprocessing_of(recipe.backbone, module.network).record()
+        if caveat := initial_weights_caveat(_first(job).stage.recipe.backbone):
+            record["caveat"] = caveat  # whoever starts from this file inherits it
         metadata = {
             "backbone": recipe.backbone.name,
             "expressions": ",".join(EXPRESSIONS),
-            RECORD_KEY: json.dumps(preprocessing_of(recipe.backbone, module.network).record()),
+            RECORD_KEY: json.dumps(record),
             "key": job.key,
         }
         sha256 = save_weights(folder.weights, module.network, metadata)
@@ -278,6 +282,11 @@ def predicted_splits(job: Job, faces: Mapping[str, Faces]) -> list[tuple[Faces, 
         for split in of_release.evaluation_splits
         if (name, split) not in job.trained_on
     ]
+
+
+def _first(job: Job) -> Job:
+    """The job whose initial weights its lineage started from."""
+    return job if job.parent is None else _first(job.parent)
 
 
 def _skipped(recipe: Recipe, network: torch.nn.Module) -> list[str]:

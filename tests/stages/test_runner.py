@@ -271,7 +271,7 @@ def mean_of_ten_crops(state, pixels, resize, crop):
 
 
 def test_a_stages_weights_are_weights_that_another_command_can_start_from(tiny):
-    first = run(tiny, "plan=fer28")
+    first = run(tiny, "plan=fer28_emotiw")
     file = first.jobs[-1].folder.weights
     assert read_record(file)["input_size"] == [3, 160, 160]
     options = ["plan=emotiw", "recipe.optimizer.lr=1e-9", f"recipe.backbone.weights={file}"]
@@ -279,6 +279,8 @@ def test_a_stages_weights_are_weights_that_another_command_can_start_from(tiny):
     assert second.trained == 1
     before, after = weights(first), weights(second)
     assert torch.allclose(before["fc.weight"], after["fc.weight"], atol=1e-6)
+    records = [json.loads(path.read_text()) for path in (file.parents[1] / "submissions").iterdir()]
+    assert len(records) == 2 and all("no pre-training" in record["caveats"] for record in records)
 
 
 def test_what_was_not_pre_trained_and_notes_stand_in_the_record(tiny, tmp_path):
