@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from fer_transfer.config import build, compose, plain
-from fer_transfer.faces.pipeline import FacePipeline
-from fer_transfer.faces.reader import FrameJob, FrameReader
-from fer_transfer.releases.synthetic import write_sfew
+from fer_transfer.detection.pipeline import FacePipeline
+from fer_transfer.detection.reader import FrameJob, FrameReader
+from fer_transfer.synthetic.releases import write_sfew
 
 MEDIAN, P95, FOUND = 2.0, 6.0, 0.9  # bounds: % of e2e; share of the frames
 

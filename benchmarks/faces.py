@@ -34,8 +34,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_transfer.config import build, compose, plain
-from fer_transfer.faces.reader import FrameJob, FrameReader
-from fer_transfer.releases.synthetic import write_sfew
+from fer_transfer.detection.reader import FrameJob, FrameReader
+from fer_transfer.synthetic.releases import write_sfew
 
 TIMES_PACKAGE, TIMES_ONE_PROCESS = 5.0, 1.8
 SIZE = (576, 720)

@@ -20,7 +20,7 @@ from memory import command, peak
 
 BOUND = 200  # MiB
 DRAW = """
-from fer_transfer.releases.synthetic import write_sfew
+from fer_transfer.synthetic.releases import write_sfew
 write_sfew({folder!r}, {{"Train": 14, "Val": 7, "Test": 3}}, size=(192, 240))
 """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.releases.archive import open_file
+from fer_transfer.files.archive import open_file
 from fer_transfer.releases.pixel_csv import read_pixel_rows
 
 Pixels = NDArray[np.uint8]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from fer_transfer.releases.scenes import Movie, draw_frame, draw_photograph
+from fer_transfer.synthetic.camera import Movie, draw_frame, draw_photograph
 
 #: Faces and frames a second on one core.
 BOUNDS = {"48x48, grey": 100.0, "720x576, colour": 10.0}

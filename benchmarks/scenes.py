@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.faces.detection import Detector, ViolaJones, YuNet
-from fer_transfer.faces.landmarks import FaceMesh, Landmarks
+from fer_transfer.detection.detectors import Detector, ViolaJones, YuNet
+from fer_transfer.detection.landmarks import FaceMesh, Landmarks
 
 FIT = 0.3  # the paper's threshold
 IOU = 0.3

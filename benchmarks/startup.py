@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_transfer.faces.faces import FacesWriter, open_faces
+from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.writer import FacesWriter
 
 BOUND = 3.0
 SPLITS = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}  # FER-2013

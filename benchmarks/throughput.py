@@ -58,7 +58,7 @@ def train_bare(options: argparse.Namespace) -> float:
 def write_faces(folder: Path, count: int) -> None:
     import numpy as np
 
-    from fer_transfer.faces.faces import FacesWriter
+    from fer_transfer.faces.writer import FacesWriter
 
     random = np.random.default_rng(0)
     with FacesWriter(folder, "fer2013", (48, 48), count + 14) as writer:

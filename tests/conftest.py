@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_transfer.faces.faces import FacesWriter
+from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.labels import UNLABELLED
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -10,12 +10,12 @@ import sys
 import cv2
 import numpy as np
 
-from fer_transfer.faces.alignment import Alignment
-from fer_transfer.faces.detection import ViolaJones
-from fer_transfer.faces.landmarks import LEFT_EYE, RIGHT_EYE, FaceMesh
+from fer_transfer.detection.alignment import Alignment
+from fer_transfer.detection.detectors import ViolaJones
+from fer_transfer.detection.landmarks import LEFT_EYE, RIGHT_EYE, FaceMesh
 from fer_transfer.labels import expression_index
-from fer_transfer.releases.drawing import Pose, draw_face
-from fer_transfer.releases.person import random_muscles, random_person
+from fer_transfer.synthetic.drawing import Pose, draw_face
+from fer_transfer.synthetic.person import random_muscles, random_person
 
 SIDE = 900
 BLUE, YELLOW, GREEN, WHITE = (255, 160, 60), (60, 220, 240), (80, 220, 80), (255, 255, 255)

@@ -25,7 +25,7 @@ from scipy.optimize import linear_sum_assignment
 
 from fer_transfer.faces.faces import open_faces
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.releases.face_shape import DATA, DELTA_GRID, GRID, LEFT_EYE, RIGHT_EYE, grid_places, unwrapped
+from fer_transfer.synthetic.face_shape import DATA, DELTA_GRID, GRID, LEFT_EYE, RIGHT_EYE, grid_places, unwrapped
 
 Array = NDArray[np.float64]
 

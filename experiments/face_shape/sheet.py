@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.releases.drawing import Pose, draw_face
-from fer_transfer.releases.person import random_muscles, random_person
-from fer_transfer.releases.scenes import draw_photograph
+from fer_transfer.synthetic.camera import draw_photograph
+from fer_transfer.synthetic.drawing import Pose, draw_face
+from fer_transfer.synthetic.person import random_muscles, random_person
 
 Picture = NDArray[np.uint8]
 

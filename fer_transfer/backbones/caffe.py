@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fer_transfer.backbones.caffe_schema import LARGEST, RAW_KINDS, V1_KINDS, CaffeFile, Message
 from fer_transfer.errors import WeightsError
-from fer_transfer.releases.archive import pretender
+from fer_transfer.files.archive import pretender
 
 #: Layers whose blobs are a weight and a bias. Others' blobs are numbered: ``<layer>.0``, ``<layer>.1``, ...
 WEIGHT_AND_BIAS = ("Convolution", "Deconvolution", "InnerProduct")

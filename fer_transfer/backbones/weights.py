@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel
 from fer_transfer.backbones.fitting import LoadedWeights, check_finite, check_fit
 from fer_transfer.errors import WeightsError
-from fer_transfer.faces.faces import file_digest
+from fer_transfer.files.digest import file_digest
 
 #: Where in the metadata of a safetensors file the record of preprocessing stands, as JSON.
 RECORD_KEY = "preprocessing"

@@ -1,1 +1,1 @@
-"""Prepared faces: how they are made from a release and how they are kept on disk."""
+"""The prepared format, the protocol of a source of faces, and the way from one to the other."""

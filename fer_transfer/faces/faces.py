@@ -11,26 +11,17 @@
 A folder appears under its name only when it is complete: it is written aside and renamed.
 """
 
-import contextlib
-import hashlib
 import json
 import os
-import platform
-import shutil
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import fer_transfer
 from fer_transfer.errors import FacesError
-from fer_transfer.faces.duplicates import duplicates
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 FORMAT_VERSION = 1
 
@@ -171,165 +162,3 @@ def open_faces(folder: str | os.PathLike[str]) -> Faces:
         votes,
         manifest,
     )
-
-
-def file_digest(paths: Iterable[Path]) -> str:
-    """SHA-256 over the bytes of the files, in the order given, hexadecimal."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-class FacesWriter:
-    """Writes a folder of faces aside and renames it when complete; a failure leaves nothing behind.
-
-    Args:
-        folder: the folder to make. An older complete one there is replaced.
-        name: the release's name, as plans will use it.
-        size: (height, width) of every face.
-        count: number of faces that will be added.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as tmp:
-    ...     with FacesWriter(Path(tmp) / "tiny", "tiny", (2, 2), 1) as writer:
-    ...         writer.add(np.zeros((2, 2), np.uint8), "a", "Train", 3)
-    ...     faces = open_faces(Path(tmp) / "tiny")
-    ...     len(faces), faces.manifest["counts"]["Train"]["Happy"]
-    (1, 1)
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], name: str, size: tuple[int, int], count: int) -> None:
-        self.folder, self.name, self.size, self.count = Path(folder), name, size, count
-        self.settings: dict[str, Any] = {}
-        self.caveats: list[str] = []
-        self.report: dict[str, Any] = {}
-        self.summary: list[str] = []
-        self._constant = 0
-        self._rows: list[tuple[str, str, int, bool, int]] = []
-        self._votes: list[NDArray[np.uint8]] = []
-        self._first: dict[bytes, int] = {}
-
-    def __enter__(self) -> "FacesWriter":
-        try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self.aside = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
-            self._file = (self.aside / "pixels.npy").open("wb")
-        except OSError as error:
-            raise self._disk_error(error) from None
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
-        np.lib.format.write_array_header_1_0(self._file, header)  # stays in the buffer
-        return self
-
-    def add(
-        self,
-        pixels: NDArray[np.uint8],
-        id: str,
-        split: str,
-        label: int = UNLABELLED,
-        found: bool = True,
-        votes: NDArray[np.uint8] | None = None,
-    ) -> None:
-        """Append one face: pixels uint8 [H, W], label canonical or UNLABELLED, votes uint8 [10] for all or none."""
-        if pixels.shape != self.size or pixels.dtype != np.uint8:
-            raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
-        data = np.ascontiguousarray(pixels).tobytes()
-        first = self._first.setdefault(hashlib.blake2b(data, digest_size=16).digest(), len(self._rows))
-        self._rows.append((id, split, label, found, first))
-        self._constant += int(found and pixels.min() == pixels.max())
-        if votes is not None:
-            self._votes.append(votes)
-        try:
-            self._file.write(data)
-        except OSError as error:
-            raise self._disk_error(error) from None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        except OSError as failure:
-            raise self._disk_error(failure) from None
-        finally:
-            self._discard()
-
-    def _discard(self) -> None:
-        """Remove what is still aside. Closing flushes, which fails once more on a full disk: there is nothing to keep."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-        shutil.rmtree(self.aside, ignore_errors=True)
-
-    def _disk_error(self, error: OSError) -> FacesError:
-        return FacesError(f"Cannot write faces to {self.folder}: {error}. Free space or choose another folder (out=).")
-
-    def _finish(self) -> None:
-        ids = [row[0] for row in self._rows]
-        if len(ids) != self.count or len(set(ids)) != len(ids):
-            raise FacesError(
-                f"Expected {self.count} faces with distinct ids for {self.folder}, but got {len(ids)} "
-                f"({len(set(ids))} distinct)."
-            )
-        self._file.close()
-        index = np.array(
-            self._rows,
-            dtype=[
-                ("id", f"U{max(map(len, ids))}"),
-                ("split", f"U{max(len(row[1]) for row in self._rows)}"),
-                ("label", "i1"),
-                ("found", "?"),
-                ("duplicate_of", "i4"),
-            ],
-        )
-        np.save(self.aside / "index.npy", index)
-        files = [self.aside / "pixels.npy", self.aside / "index.npy"]
-        if self._votes:
-            np.save(self.aside / "votes.npy", np.stack(self._votes))
-            files.append(self.aside / "votes.npy")
-        manifest = {
-            "format": FORMAT_VERSION,
-            "name": self.name,
-            "count": self.count,
-            "size": list(self.size),
-            "counts": count_by_split(index["split"], index["label"]),
-            "lost": count_by_split(index["split"][~index["found"]], index["label"][~index["found"]]),
-            "caveats": self.caveats,
-            "settings": self.settings,
-            "report": self.report,
-            "duplicates": self._duplicates(index[index["found"]]),  # what stands in for lost faces is none
-            "summary": self.summary,
-            "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
-            "digest": file_digest(files),
-        }
-        (self.aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        self._publish()
-
-    def _duplicates(self, index: NDArray[Any]) -> dict[str, Any]:
-        return duplicates(index["split"], index["label"], index["duplicate_of"], self._constant)
-
-    def _publish(self) -> None:
-        """Move the finished folder to its name; an older one is set aside first, so that neither is ever half there."""
-        old = self.aside.with_name(self.aside.name + "-old")
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.aside.chmod(0o755)
-        self.aside.rename(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def count_by_split(splits: NDArray[np.str_], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:
-    """Number of faces by split and class name ("unlabelled" for withheld labels); classes without faces are 0.
-
-    >>> count_by_split(np.array(["Val", "Val"]), np.array([3, -1], np.int8))["Val"]["unlabelled"]
-    1
-    """
-    counts: dict[str, dict[str, int]] = {}
-    for split in dict.fromkeys(splits.tolist()):
-        of_split = labels[splits == split]
-        counts[split] = {name: int((of_split == i).sum()) for i, name in enumerate(EXPRESSIONS)}
-        if unlabelled := int((of_split == UNLABELLED).sum()):
-            counts[split]["unlabelled"] = unlabelled
-    return counts

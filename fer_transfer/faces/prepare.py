@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from fer_transfer.detection.reader import FrameReader, available_processes
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
+from fer_transfer.faces.beside import write_beside
 from fer_transfer.faces.duplicates import duplicate_lines
-from fer_transfer.faces.faces import Faces, FacesWriter, open_faces
-from fer_transfer.faces.journal import Journal
-from fer_transfer.faces.reader import FrameReader, available_processes
-from fer_transfer.faces.sheet import write_beside
-from fer_transfer.releases.release import Advance, Release
+from fer_transfer.faces.faces import Faces, open_faces
+from fer_transfer.faces.source import Advance, Release
+from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.files.journal import Journal
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({

@@ -18,15 +18,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ReleaseError
-from fer_transfer.faces.faces import count_by_split
-from fer_transfer.faces.picture import PictureError, decode
-from fer_transfer.faces.reader import FrameReader
+from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
+from fer_transfer.faces.writer import count_by_split
+from fer_transfer.files.archive import Archive, Member, is_archive, open_file
+from fer_transfer.files.picture import PictureError, decode
 from fer_transfer.labels import EXPRESSIONS, expression_index
-from fer_transfer.releases.archive import Archive, Member, is_archive, open_file
 from fer_transfer.releases.ferplus import read_votes
 from fer_transfer.releases.pixel_csv import SIDE, USAGES, PixelRows, read_pixel_rows
-from fer_transfer.releases.release import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
 
 #: Faces by class in FER-2013's order, counted in the csv with md5 f8428a1edbd21e88f42c73edd2a14f95.
 PUBLISHED = {

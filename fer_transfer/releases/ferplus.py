@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fer_transfer.errors import ReleaseError
 from fer_transfer.faces.faces import FERPLUS_COLUMNS
-from fer_transfer.releases.archive import open_file, pretender
+from fer_transfer.files.archive import open_file, pretender
 
 _HEADER = ["Usage", "Image name", *FERPLUS_COLUMNS]
 _TAGGERS = 10

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from fer_transfer.detection.pipeline import FacePipeline, FrameFace
+from fer_transfer.detection.reader import FrameJob, FrameReader
+from fer_transfer.detection.sheet import Sample, write_sheets
 from fer_transfer.errors import ConfigError, ReleaseError
-from fer_transfer.faces.pipeline import FacePipeline, FrameFace
-from fer_transfer.faces.reader import FrameJob, FrameReader
-from fer_transfer.faces.sheet import Sample, write_sheets
+from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
+from fer_transfer.files.archive import Archive
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
-from fer_transfer.releases.archive import Archive
-from fer_transfer.releases.release import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
 from fer_transfer.releases.sfew_layout import Layout, Picture, read_any_layout
 
 _COLUMNS = (
@@ -185,7 +185,7 @@ class FramesRelease:
         ]
 
     def write_extras(self, folder: Path) -> None:
-        """Write ``frames.csv``, what was found in each picture, and the pictures that show it (``faces.sheet``)."""
+        """Write ``frames.csv``, what was found in each picture, and the pictures that show it (``detection.sheet``)."""
         with (folder / "frames.csv").open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(_COLUMNS)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.source import Advance
+from fer_transfer.files.archive import Member, pretender
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
-from fer_transfer.releases.archive import Member, pretender
-from fer_transfer.releases.release import Advance
 
 #: Height and width of FER-2013's faces.
 SIDE = 48

@@ -10,8 +10,8 @@ any depth of a folder or archive:
 
 from typing import Any
 
+from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ReleaseError
-from fer_transfer.faces.pipeline import FacePipeline
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.releases.frames import FramesRelease, count_pictures
 from fer_transfer.releases.sfew_layout import Layout, read_layout

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import FacesError, ReleaseError
 from fer_transfer.faces.duplicates import duplicate_lines
-from fer_transfer.faces.faces import Faces, FacesWriter, file_digest, open_faces
+from fer_transfer.faces.faces import Faces, open_faces
 from fer_transfer.faces.prepare import prepare
-from fer_transfer.faces.reader import FrameReader
-from fer_transfer.releases.release import Advance, Face
+from fer_transfer.faces.source import Advance, Face
+from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.files.digest import file_digest
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (6, 4, 5), np.uint8)
 
@@ -234,7 +236,7 @@ def test_a_disk_that_is_really_full_leaves_nothing(tmp_path: Path) -> None:
     script = (
         "import resource, signal, sys, numpy as np\n"
         "from fer_transfer.errors import FacesError\n"
-        "from fer_transfer.faces.faces import FacesWriter\n"
+        "from fer_transfer.faces.writer import FacesWriter\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "try:\n"

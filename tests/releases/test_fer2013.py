@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ReleaseError
-from fer_transfer.faces.reader import FrameReader
-from fer_transfer.releases.archive import Member
+from fer_transfer.faces.source import Face
+from fer_transfer.files.archive import Member
 from fer_transfer.releases.fer2013 import FER2013Release
 from fer_transfer.releases.pixel_csv import PixelRows, read_pixel_rows
-from fer_transfer.releases.release import Face
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = ["Training"] * 40 + ["PublicTest"] * 7 + ["PrivateTest"] * 7

@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.releases.face_shape import face_shape
-from fer_transfer.releases.muscles import (
+from fer_transfer.synthetic.face_shape import face_shape
+from fer_transfer.synthetic.muscles import (
     EYE_CORNERS,
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
@@ -20,7 +20,7 @@ from fer_transfer.releases.muscles import (
     UPPER_LID,
     mirrored,
 )
-from fer_transfer.releases.person import Person
+from fer_transfer.synthetic.person import Person
 
 Array = NDArray[np.float64]
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
-from fer_transfer.faces.journal import Journal
-from fer_transfer.faces.pipeline import FacePipeline, FrameFace, unreadable
+from fer_transfer.files.journal import Journal
 
 #: Pictures that wait for each process: enough to keep it busy, few enough to hold in memory.
 _AHEAD = 4

@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.releases.canvas import Array, Map, Skin
-from fer_transfer.releases.head import ATLAS, EYE_PLACES, SKIN_PLACE
-from fer_transfer.releases.muscles import (
+from fer_transfer.synthetic.canvas import Array, Map, Skin
+from fer_transfer.synthetic.eyes_and_mouth import paint_eye, paint_mouth, paint_plain
+from fer_transfer.synthetic.head_mesh import ATLAS, EYE_PLACES, SKIN_PLACE
+from fer_transfer.synthetic.muscles import (
     BROW_BOTTOM,
     BROW_TOP,
     EYE_CORNERS,
@@ -21,8 +22,7 @@ from fer_transfer.releases.muscles import (
     UPPER_LID,
     mirrored,
 )
-from fer_transfer.releases.openings import paint_eye, paint_mouth, paint_plain
-from fer_transfer.releases.person import Person
+from fer_transfer.synthetic.person import Person
 
 # Shadows on skin are redder: the power of brightness in blue, green and red.
 _DEPTH = (1.2, 1.08, 0.85)

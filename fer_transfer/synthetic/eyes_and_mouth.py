@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.releases.canvas import Skin
-from fer_transfer.releases.head import ATLAS, EYE_GRAIN, MOUTH_GRAIN, MOUTH_PLACE
+from fer_transfer.synthetic.canvas import Skin
+from fer_transfer.synthetic.head_mesh import ATLAS, EYE_GRAIN, MOUTH_GRAIN, MOUTH_PLACE
 
 
 def paint_plain(

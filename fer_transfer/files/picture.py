@@ -28,7 +28,7 @@ from PIL import (
 )
 
 from fer_transfer.errors import ReleaseError
-from fer_transfer.releases.archive import pretender
+from fer_transfer.files.archive import pretender
 
 #: How a file of each format starts, and what reads its header. Not by Image.open: that refuses a size by its own limits
 #: without naming it, and hands data to the readers of formats (eps, pdf) that have no place in a release.
@@ -119,7 +119,7 @@ def decode(data: bytes, limit: int = 50_000_000) -> NDArray[np.uint8]:
     >>> decode(b"../../.git/annex/objects/8x/0f/SHA256E-s33")
     Traceback (most recent call last):
     ...
-    fer_transfer.faces.picture.PictureError: ... cannot be used: a git-annex pointer, not the data (run git annex get). ...
+    fer_transfer.files.picture.PictureError: ... cannot be used: a git-annex pointer, not the data (run git annex get). ...
     """
     _refuse_pretender(data)
     with warnings.catch_warnings():  # odd metadata; what matters raises

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.releases.face_shape import EXTENT, face_shape
-from fer_transfer.releases.head import ATLAS, OVAL, SKIN_BOTTOM
-from fer_transfer.releases.muscles import MUSCLES
-from fer_transfer.releases.person import Person
+from fer_transfer.synthetic.face_shape import EXTENT, face_shape
+from fer_transfer.synthetic.head_mesh import ATLAS, OVAL, SKIN_BOTTOM
+from fer_transfer.synthetic.muscles import MUSCLES
+from fer_transfer.synthetic.person import Person
 
 Array = NDArray[np.float64]
 Map = NDArray[np.float32]

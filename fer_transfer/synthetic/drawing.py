@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.releases.canvas import scale_for
-from fer_transfer.releases.face_shape import LEFT_EYE, RIGHT_EYE, face_shape
-from fer_transfer.releases.head import ATLAS, ear_vertices, head_points, topology
-from fer_transfer.releases.muscles import expressed
-from fer_transfer.releases.person import Person, Points
-from fer_transfer.releases.render import laid_over, normals, rasterised
-from fer_transfer.releases.texture import painted
+from fer_transfer.synthetic.canvas import scale_for
+from fer_transfer.synthetic.face_shape import LEFT_EYE, RIGHT_EYE, face_shape
+from fer_transfer.synthetic.head_mesh import ATLAS, ear_vertices, head_points, topology
+from fer_transfer.synthetic.muscles import expressed
+from fer_transfer.synthetic.person import Person, Points
+from fer_transfer.synthetic.rasteriser import laid_over, normals, rasterised
+from fer_transfer.synthetic.texture import painted
 
 #: Middle of the head, around which it turns, and distance of the camera, in eye distances.
 _PIVOT = np.array([0.0, 0.3, 0.6])

@@ -4,15 +4,15 @@ import json
 import numpy as np
 import pytest
 
+from fer_transfer.detection.crop import BoxCrop
+from fer_transfer.detection.detectors import ViolaJones
+from fer_transfer.detection.pipeline import FacePipeline
+from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, ReleaseError
-from fer_transfer.faces.crop import BoxCrop
-from fer_transfer.faces.detection import ViolaJones
-from fer_transfer.faces.pipeline import FacePipeline
-from fer_transfer.faces.reader import FrameReader
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.releases.scenes import draw_frame, draw_photograph
 from fer_transfer.releases.sfew_layout import movie_of
-from fer_transfer.releases.synthetic import synthetic_emotiw, synthetic_fer2013, write_fer2013, write_sfew
+from fer_transfer.synthetic.camera import draw_frame, draw_photograph
+from fer_transfer.synthetic.releases import synthetic_emotiw, synthetic_fer2013, write_fer2013, write_sfew
 
 FER = {"Training": 60, "PublicTest": 14, "PrivateTest": 14}
 SFEW = {"Train": 50, "Val": 21, "Test": 9}
@@ -92,7 +92,7 @@ def _mean(picture, places):
 
 
 def test_frames_are_coloured_and_of_any_size():
-    from fer_transfer.releases.scenes import Movie
+    from fer_transfer.synthetic.camera import Movie
 
     movie = Movie.random(np.random.default_rng(0), "Movie")
     for size in ((96, 120), (576, 720)):
@@ -157,7 +157,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fer_transfer.releases.synthetic.draw_photograph", full_disk)
+    monkeypatch.setattr("fer_transfer.synthetic.releases.draw_photograph", full_disk)
     with pytest.raises(ReleaseError, match="No space left"):
         write_fer2013(tmp_path / "release", FER)
     assert list(tmp_path.iterdir()) == []

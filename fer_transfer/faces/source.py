@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ReleaseError
-from fer_transfer.faces.reader import FrameReader
 from fer_transfer.labels import UNLABELLED
 
 #: Side file by which a release that was made, not collected, says so; its JSON tells how it was made.

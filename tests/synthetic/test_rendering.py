@@ -4,13 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_transfer.faces.detection import ViolaJones
-from fer_transfer.faces.landmarks import FaceMesh
+from fer_transfer.detection.detectors import ViolaJones
+from fer_transfer.detection.landmarks import FaceMesh
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.releases.drawing import Pose, draw_face
-from fer_transfer.releases.face_shape import DATA, LEFT_EYE, RIGHT_EYE, face_shape
-from fer_transfer.releases.head import ATLAS, head_points, topology
-from fer_transfer.releases.muscles import (
+from fer_transfer.synthetic.camera import Movie, draw_frame
+from fer_transfer.synthetic.drawing import Pose, draw_face
+from fer_transfer.synthetic.face_shape import DATA, LEFT_EYE, RIGHT_EYE, face_shape
+from fer_transfer.synthetic.head_mesh import ATLAS, head_points, topology
+from fer_transfer.synthetic.muscles import (
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
     LOWER_LID,
@@ -19,10 +20,9 @@ from fer_transfer.releases.muscles import (
     expressed,
     mirrored,
 )
-from fer_transfer.releases.person import random_muscles, random_person
-from fer_transfer.releases.render import laid_over, normals, rasterised
-from fer_transfer.releases.scenes import Movie, draw_frame
-from fer_transfer.releases.texture import painted
+from fer_transfer.synthetic.person import random_muscles, random_person
+from fer_transfer.synthetic.rasteriser import laid_over, normals, rasterised
+from fer_transfer.synthetic.texture import painted
 
 
 def does(**strength: float) -> np.ndarray:

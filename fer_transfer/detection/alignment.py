@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.crop import stretch_range
 from fer_transfer.errors import ConfigError
-from fer_transfer.faces.crop import stretch_range
 
 Points = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fer_transfer.errors import ReleaseError
-from fer_transfer.releases.archive import Archive, open_file, pretender
+from fer_transfer.files.archive import Archive, open_file, pretender
 
 CONTENT = {"Train/Angry/a.png": b"aaa" * 50, "Train/Happy/b.png": b"b", "Val/Angry/c.png": b""}
 

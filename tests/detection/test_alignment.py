@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from fer_transfer.detection.alignment import Alignment, beyond
 from fer_transfer.errors import ConfigError
-from fer_transfer.faces.alignment import Alignment, beyond
 
 EYES = np.array([[110.0, 120.0], [160.0, 126.0]])
 PLAIN = Alignment(stretch=False)

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_transfer.detection.detectors import ViolaJones
+from fer_transfer.detection.landmarks import LEFT_EYE, RIGHT_EYE, FaceMesh, Landmarks, around
 from fer_transfer.errors import ConfigError
-from fer_transfer.faces.detection import ViolaJones
-from fer_transfer.faces.landmarks import LEFT_EYE, RIGHT_EYE, FaceMesh, Landmarks, around
-from fer_transfer.releases.drawing import Pose, draw_face
-from fer_transfer.releases.person import random_muscles, random_person
+from fer_transfer.synthetic.drawing import Pose, draw_face
+from fer_transfer.synthetic.person import random_muscles, random_person
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_the_real_bundle_is_refused(shared_weights):
 
 def test_mediapipe_is_found_but_not_imported():
     code = (
-        "import sys, numpy as np; from fer_transfer.faces.landmarks import FaceMesh; "
+        "import sys, numpy as np; from fer_transfer.detection.landmarks import FaceMesh; "
         "FaceMesh().fit(np.zeros((50, 50, 3), np.uint8), np.array([0, 0, 50, 50])); "
         "sys.exit('mediapipe' in sys.modules)"
     )

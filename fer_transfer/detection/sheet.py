@@ -8,13 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.crop import BoxCrop, central_square
+from fer_transfer.detection.landmarks import LEFT_EYE, RIGHT_EYE
+from fer_transfer.detection.pipeline import FacePipeline, FrameFace
 from fer_transfer.errors import ReleaseError
-from fer_transfer.faces.crop import BoxCrop, central_square
-from fer_transfer.faces.faces import TRAINING_SPLITS, Faces
-from fer_transfer.faces.landmarks import LEFT_EYE, RIGHT_EYE
-from fer_transfer.faces.picture import decode
-from fer_transfer.faces.pipeline import FacePipeline, FrameFace
-from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.files.picture import decode
 
 Picture = NDArray[np.uint8]
 
@@ -58,31 +56,11 @@ def write_sheets(
     chosen = _chosen(samples)
     cells = [cell for sample in chosen if (cell := _shown(_cell, sample, pipeline, load)) is not None]
     if cells:
-        _write(folder / "sheet.jpg", _grid(cells, 3), f"boxes, landmarks and crops: {title}")
+        write(folder / "sheet.jpg", grid(cells, 3), f"boxes, landmarks and crops: {title}")
     pairs = [pair for sample in chosen if (pair := _shown(_pair, sample, pipeline, load)) is not None]
     if pairs:
         head = "the detector's box above, the face aligned by the eyes below"
-        _write(folder / "crops.jpg", _grid(pairs[-_PAIRS:], _PAIRS), f"{head}: {title}")
-
-
-def write_beside(path: Path, small: Faces, faces: Faces) -> None:
-    """Write one face of each expression from two prepared releases: the small ones enlarged above, the others below.
-
-    The paper's argument for its crop: the box around an aligned EmotiW face frames it as FER-2013 does.
-    """
-    rows = [_one_each(small), _one_each(faces)]
-    both = [(name, rows[0][name], rows[1][name]) for name in EXPRESSIONS if name in rows[0] and name in rows[1]]
-    cells = [_labelled(np.vstack([_fitted(top), _fitted(below)]), name) for name, top, below in both]
-    if cells:
-        title = ", ".join(dict.fromkeys([*small.caveats, *faces.caveats]))
-        _write(path, _grid(cells, len(cells)), f"{small.name} above, {faces.name} below: {title}")
-
-
-def _one_each(faces: Faces) -> dict[str, Picture]:
-    """The first face found of each expression, of those to train on."""
-    rows = np.flatnonzero(np.isin(faces.splits, TRAINING_SPLITS) & faces.found)
-    first = {int(faces.labels[row]): row for row in rows[::-1]}
-    return {name: faces.pixels[first[i]] for i, name in enumerate(EXPRESSIONS) if i in first}
+        write(folder / "crops.jpg", grid(pairs[-_PAIRS:], _PAIRS), f"{head}: {title}")
 
 
 def _chosen(samples: Sequence[Sample]) -> list[Sample]:
@@ -122,8 +100,8 @@ def _cell(sample: Sample, pipeline: FacePipeline, frame: Picture) -> Picture:
     told = face.reason if face.kind == "lost" else f"{face.kind} {face.score:.2f} {face.reason}"
     below, right = max(0, _SIDE - shown.shape[0]), max(0, round(1.4 * _SIDE) - shown.shape[1])
     framed = cv2.copyMakeBorder(shown[:_SIDE], 0, below, 0, right, cv2.BORDER_CONSTANT)
-    crop = cv2.cvtColor(_fitted(pixels), cv2.COLOR_GRAY2BGR)
-    return _labelled(np.hstack([framed, crop]), f"{sample.expression} {Path(sample.name).name[:32]}: {told}")
+    crop = cv2.cvtColor(fitted(pixels), cv2.COLOR_GRAY2BGR)
+    return labelled(np.hstack([framed, crop]), f"{sample.expression} {Path(sample.name).name[:32]}: {told}")
 
 
 def _draw(shown: Picture, pipeline: FacePipeline, frame: Picture, face: FrameFace, scale: float) -> None:
@@ -147,16 +125,18 @@ def _pair(sample: Sample, pipeline: FacePipeline, frame: Picture) -> Picture | N
     face = pipeline.find(frame)
     x, y, width, height = (round(float(v)) for v in face.box)
     box = BoxCrop(pipeline.size).cut(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), (x, y, max(1, width), max(1, height)))
-    return _labelled(np.vstack([_fitted(box), _fitted(face.pixels)]), sample.expression)
+    return labelled(np.vstack([fitted(box), fitted(face.pixels)]), sample.expression)
 
 
-def _fitted(face: Picture) -> Picture:
+def fitted(face: Picture) -> Picture:
+    """A face uint8 [H, W] at the size of a sheet's cells."""
     how = cv2.INTER_AREA if face.shape[0] > _SIDE else cv2.INTER_LINEAR
     fitted: Picture = cv2.resize(face, (_SIDE, _SIDE), interpolation=how)
     return fitted
 
 
-def _labelled(picture: Picture, text: str) -> Picture:
+def labelled(picture: Picture, text: str) -> Picture:
+    """A picture, grey or BGR, with a line of text below."""
     colour = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     framed: Picture = cv2.copyMakeBorder(colour, 0, _TEXT, 0, 4, cv2.BORDER_CONSTANT, value=_WHITE)
     return _text(framed, text, colour.shape[0] + 13)
@@ -168,7 +148,8 @@ def _text(picture: Picture, text: str, y: int) -> Picture:
     return picture
 
 
-def _grid(cells: Sequence[Picture], columns: int) -> Picture:
+def grid(cells: Sequence[Picture], columns: int) -> Picture:
+    """Cells uint8 [h, w, 3] in rows of so many columns, each as large as the largest, on white."""
     height, width = max(cell.shape[0] for cell in cells), max(cell.shape[1] for cell in cells)
     rows = -(-len(cells) // columns)
     sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
@@ -178,7 +159,8 @@ def _grid(cells: Sequence[Picture], columns: int) -> Picture:
     return sheet
 
 
-def _write(path: Path, picture: Picture, title: str) -> None:
+def write(path: Path, picture: Picture, title: str) -> None:
+    """Write a picture uint8 [H, W, 3] BGR as jpg, its title above."""
     head = np.full((_TEXT + 4, picture.shape[1], 3), 255, np.uint8)
     done, data = cv2.imencode(
         ".jpg", np.vstack([_text(head, title.rstrip(": "), 14), picture]), [cv2.IMWRITE_JPEG_QUALITY, 85]

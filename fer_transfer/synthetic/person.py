@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.releases.face_shape import face_shape
-from fer_transfer.releases.muscles import LOWER_LID, MUSCLES, UNITS, UPPER_LID, movements
+from fer_transfer.synthetic.face_shape import face_shape
+from fer_transfer.synthetic.muscles import LOWER_LID, MUSCLES, UNITS, UPPER_LID, movements
 
 Points = NDArray[np.float64]
 Colour = tuple[float, float, float]

@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_transfer.detection.crop import central_square, cut, stretch_range
+from fer_transfer.detection.detectors import ViolaJones, YuNet, merge
+from fer_transfer.detection.landmarks import FaceMesh
 from fer_transfer.errors import ConfigError
-from fer_transfer.faces.crop import central_square, cut, stretch_range
-from fer_transfer.faces.detection import ViolaJones, YuNet, merge
-from fer_transfer.faces.landmarks import FaceMesh
-from fer_transfer.releases.drawing import Pose, draw_face
-from fer_transfer.releases.person import random_muscles, random_person
+from fer_transfer.synthetic.drawing import Pose, draw_face
+from fer_transfer.synthetic.person import random_muscles, random_person
 
 SIZES = [(1, 1), (5, 5), (23, 23), (32, 32), (32, 640), (1, 20000), (20000, 1), (30, 20000), (64, 64)]
 

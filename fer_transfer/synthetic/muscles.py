@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.releases.face_shape import face_shape
+from fer_transfer.synthetic.face_shape import face_shape
 
 Array = NDArray[np.float64]
 

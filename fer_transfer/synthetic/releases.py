@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError, ReleaseError
-from fer_transfer.faces.pipeline import FacePipeline
+from fer_transfer.faces.source import SYNTHETIC_MARK
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.releases.fer2013 import FER2013Release
 from fer_transfer.releases.pixel_csv import USAGES
-from fer_transfer.releases.release import SYNTHETIC_MARK
-from fer_transfer.releases.scenes import Movie, draw_frame, draw_photograph
 from fer_transfer.releases.sfew import SFEWRelease
 from fer_transfer.releases.sfew_layout import SPLITS
+from fer_transfer.synthetic.camera import Movie, draw_frame, draw_photograph
 
 #: Changed whenever the same options would draw other pictures.
 VERSION = 2

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.alignment import Alignment, beyond
+from fer_transfer.detection.crop import Box, BoxCrop, central_square
+from fer_transfer.detection.detectors import Detections, Detector
+from fer_transfer.detection.landmarks import Landmarker, Landmarks
 from fer_transfer.errors import ConfigError
-from fer_transfer.faces.alignment import Alignment, beyond
-from fer_transfer.faces.crop import Box, BoxCrop, central_square
-from fer_transfer.faces.detection import Detections, Detector
-from fer_transfer.faces.landmarks import Landmarker, Landmarks
-from fer_transfer.faces.picture import PictureError, decode
+from fer_transfer.files.picture import PictureError, decode
 
 #: Rules for one face of several: how a candidate is ranked by the area it fills (pixels), its score (0..1) and its
 #: distance from the middle of the frame (pixels).

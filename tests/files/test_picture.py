@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from fer_transfer.errors import ReleaseError
-from fer_transfer.faces.picture import PictureError, decode
+from fer_transfer.files.picture import PictureError, decode
 
 #: Pillow's options for every format and kind of encoding that comes up.
 FORMATS: dict[str, dict[str, Any]] = {
@@ -179,7 +179,7 @@ def test_bombs_take_little_memory(tmp_path: Path) -> None:
     (tmp_path / "bomb.webp").write_bytes(small["webp lossless"][:place] + size + small["webp lossless"][place + 4 :])
     script = """
 import pathlib, resource, sys
-from fer_transfer.faces.picture import PictureError, decode
+from fer_transfer.files.picture import PictureError, decode
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 files = [(path.name, path.read_bytes()) for path in sorted(pathlib.Path(sys.argv[1]).iterdir())]
 before = peak()

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from fer_transfer.detection.crop import BoxCrop
+from fer_transfer.detection.detectors import ViolaJones
+from fer_transfer.detection.pipeline import FacePipeline
+from fer_transfer.detection.reader import FrameJob, FrameReader
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
-from fer_transfer.faces.crop import BoxCrop
-from fer_transfer.faces.detection import ViolaJones
 from fer_transfer.faces.faces import open_faces
-from fer_transfer.faces.journal import Journal
-from fer_transfer.faces.pipeline import FacePipeline
 from fer_transfer.faces.prepare import prepare
-from fer_transfer.faces.reader import FrameJob, FrameReader
+from fer_transfer.files.journal import Journal
 from fer_transfer.releases.frames import FramesRelease
-from fer_transfer.releases.synthetic import write_sfew
+from fer_transfer.synthetic.releases import write_sfew
 
 PIPELINE = FacePipeline(ViolaJones(), None, BoxCrop(16))
 JOBS = [FrameJob(f"{i:02}.png", False, None) for i in range(9)]

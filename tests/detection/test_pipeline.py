@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_transfer.detection.alignment import Alignment
+from fer_transfer.detection.crop import BoxCrop
+from fer_transfer.detection.detectors import Detections, ViolaJones
+from fer_transfer.detection.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, FaceMesh, Landmarks
+from fer_transfer.detection.pipeline import FacePipeline, FrameFace
 from fer_transfer.errors import ConfigError
-from fer_transfer.faces.alignment import Alignment
-from fer_transfer.faces.crop import BoxCrop
-from fer_transfer.faces.detection import Detections, ViolaJones
-from fer_transfer.faces.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, FaceMesh, Landmarks
-from fer_transfer.faces.pipeline import FacePipeline, FrameFace
-from fer_transfer.releases.drawing import Pose, draw_face
-from fer_transfer.releases.person import random_muscles, random_person
+from fer_transfer.synthetic.drawing import Pose, draw_face
+from fer_transfer.synthetic.person import random_muscles, random_person
 
 
 class Boxes:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.releases.drawing import Pose, draw_face
-from fer_transfer.releases.person import Person, Points, random_muscles, random_person
+from fer_transfer.synthetic.drawing import Pose, draw_face
+from fer_transfer.synthetic.person import Person, Points, random_muscles, random_person
 
 Picture = NDArray[np.uint8]
 

@@ -1,0 +1,1 @@
+"""Archives, pictures, digests, journals: reading and writing files of which no data set is known."""

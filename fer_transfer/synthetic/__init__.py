@@ -1,0 +1,1 @@
+"""Faces drawn from parameters, and the writers of synthetic releases in the true layouts."""
