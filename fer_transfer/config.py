@@ -16,20 +16,10 @@ T = TypeVar("T")
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def _shipped(inside_wheel: str, in_checkout: str) -> Path:
-    """A file that lives at the top of a checkout and inside the package in a wheel."""
-    path = _PACKAGE / inside_wheel
-    return path if path.exists() else _PACKAGE.parent / in_checkout
-
-
 def conf_dir() -> Path:
     """The absolute path of ``conf/``: beside the package in a checkout, inside it in a wheel."""
-    return _shipped("conf", "conf")
-
-
-def published_csv() -> Path:
-    """The paper's own numbers, ``experiments/paper/published.csv``."""
-    return _shipped("published.csv", "experiments/paper/published.csv")
+    inside = _PACKAGE / "conf"
+    return inside if inside.exists() else _PACKAGE.parent / "conf"
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:

@@ -13,9 +13,6 @@ EXPRESSIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral"
 #: Label of a face whose expression is withheld or unknown.
 UNLABELLED = -1
 
-#: Order of rows and columns in the paper's confusion matrices (Figure 5).
-PAPER_ORDER = ("Fear", "Sad", "Happy", "Surprise", "Disgust", "Angry", "Neutral")
-
 _ALIASES = {
     "anger": "Angry",
     "disgusted": "Disgust",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ import numpy as np
 
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.labels import UNLABELLED
+from fer_transfer.stages.lineage import FacesUsed, Lineage, StageLineage
+from fer_transfer.stages.record import Record, ScoredFaces, ScoredSplit
 
 SYNTHETIC = "synthetic faces, drawn from parameters"
 SPLITS = {"emotiw/Val": 436, "emotiw/Test": 372, "fer2013/PublicTest": 300, "fer2013/PrivateTest": 300}
+DIGESTS = {"emotiw": "e" * 64, "fer2013": "f" * 64}
 
 
 def make_predictions(split: str, accuracy: float, seed: int, labelled: bool = True) -> Predictions:
     """Faces of a split (always the same ones), right with the given probability; seven faces of Val are lost."""
-    count = SPLITS[split]
+    count = SPLITS.get(split, 100)
     faces = np.random.default_rng(count)
     labels = faces.integers(0, 7, count).astype(np.int8)
     random = np.random.default_rng(seed)
@@ -30,35 +34,67 @@ def make_predictions(split: str, accuracy: float, seed: int, labelled: bool = Tr
     return Predictions(ids, labels if labelled else np.full(count, UNLABELLED, np.int8), found, probabilities)
 
 
-def add_row(store: Path, plan: str, accuracy: float, seed: int = 0, **changed: Any) -> Path:
+def used(part: str, digests: dict[str, str]) -> tuple[FacesUsed, ...]:
+    """What a stage of a plan's name (``fer28``, ``fer32+emotiw``, ``emotiw``) trains and selects on."""
+    sets = {
+        "fer28": ("fer2013", ("Training",), ("PublicTest",)),
+        "fer32": ("fer2013", ("Training", "PublicTest"), ("PrivateTest",)),
+        "emotiw": ("emotiw", ("Train",), ("Val",)),
+    }
+    known = [sets[name] for name in part.split("+") if name in sets]
+    return tuple(
+        FacesUsed(digests[release], release, train, selection, (SYNTHETIC,) if release == "emotiw" else ())
+        for release, train, selection in known
+    )
+
+
+def add_row(
+    store: Path,
+    plan: str,
+    accuracy: float,
+    seed: int = 0,
+    keep: str = "last",
+    digests: dict[str, str] = DIGESTS,
+    splits: tuple[str, ...] = tuple(SPLITS),
+    **changed: Any,
+) -> Path:
     """Add a finished plan; keyword arguments replace fields of its record."""
     backbone = changed.get("backbone", "mobilenetv2_100")
-    name = hashlib.sha256(repr((plan, backbone, seed, changed)).encode()).hexdigest()[:16]
-    files = {}
-    for number, split in enumerate(SPLITS):
-        if plan.startswith("fer32") and split == "fer2013/PublicTest":
-            continue  # trained on
-        files[split] = f"{name}/{split.replace('/', '_')}.csv"
-        unlabelled = split == "emotiw/Test"
+    name = hashlib.sha256(repr((plan, backbone, seed, keep, digests, changed)).encode()).hexdigest()[:16]
+    lineage = Lineage("none", None)
+    for part in plan.split("_"):
+        recipe = {"seed": seed, "keep": keep, "epochs": 4}
+        lineage = lineage.then(StageLineage(part, f"{name}{part}", "none", recipe, used(part, digests)))
+    files = []
+    for number, split in enumerate(splits):
+        release, _, of = split.partition("/")
+        if lineage.trained_on(digests[release], release, of):
+            continue
+        file = f"{name}/{split.replace('/', '_')}.csv"
         stream = int(name, 16) % 2**32 + number
-        make_predictions(split, accuracy, stream, not unlabelled).write(store / files[split])
-    record = {
-        "version": 1,
-        "submission": None,
-        "plan": plan,
-        "backbone": backbone,
-        "seed": seed,
-        "settings_id": "0123456789abcdef",
-        "row_id": hashlib.sha256(plan.encode()).hexdigest(),
-        "settings": {"epochs": 4, "batch_size": 64, "augment.crop": 96, "precision": "32-true", "optimizer.lr": 0.001},
-        "stages": [{"name": part, "key": f"{part}{seed}", "seconds": 60.0} for part in plan.split("_")],
-        "predictions": files,
-        "faces": {"emotiw": {"digest": "e", "caveats": [SYNTHETIC]}, "fer2013": {"digest": "f", "caveats": []}},
-        "selected_on": [],
-        "trained_on": ["fer2013/PublicTest"] if plan.startswith("fer32") else [],
-        "environment": {"device": "cpu (two threads)"},
-    } | changed
+        make_predictions(split, accuracy, stream, split != "emotiw/Test").write(store / file)
+        files.append(ScoredSplit(digests[release], of, file))
+    scored = {digests[release]: release for release in digests}
+    record = Record(
+        submission=None,
+        plan=plan,
+        backbone=backbone,
+        evaluation="centre",
+        seeds=(seed,) * len(lineage.stages),
+        settings_ids=("0123456789abcdef",),
+        row_id=hashlib.sha256(plan.encode()).hexdigest(),
+        lineage=lineage,
+        settings={"epochs": 4, "batch_size": 64, "augment.crop": 96, "precision": "32-true", "optimizer.lr": 0.001},
+        stages=tuple({"name": part, "key": f"{part}{seed}", "seconds": 60.0} for part in plan.split("_")),
+        faces={
+            key: ScoredFaces(release, (SYNTHETIC,) if release == "emotiw" else (), "as released")
+            for key, release in scored.items()
+        },
+        predictions=tuple(files),
+        notes=(),
+        environment={"device": "cpu (two threads)"},
+    )
     path = store / "submissions" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(replace(record, **changed).to_json()), encoding="utf-8")
     return path

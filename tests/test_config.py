@@ -12,16 +12,17 @@ from omegaconf import OmegaConf
 
 from fer_transfer import config as module
 from fer_transfer.backbones.backbone import Preprocessing
-from fer_transfer.config import build, check_target, compose, conf_dir, locate, plain, published_csv, targets
+from fer_transfer.config import build, check_target, compose, conf_dir, locate, plain, targets
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.plan import plan_from
 from fer_transfer.stages.runtime import Runtime
+from fer_transfer.study import study_from
 from fer_transfer.training.recipe import _SUPPLIED
 
 SUPPLIED = {**_SUPPLIED, "logger": ("plan", "stage", "key")}  # by the last word of the path
 ROOTS = {
-    "train": "recipe backbone augment optimizer scheduler plan runtime logger experiment submission data",
+    "train": "recipe backbone augment optimizer scheduler plan study runtime logger experiment submission data",
     "prepare": "release pipeline pipeline/detector",
 }
 MISSING = {  # what is ??? there
@@ -37,7 +38,7 @@ def committed() -> Iterator[tuple[str, str]]:
         group, name = path.parent.relative_to(conf_dir()).as_posix(), path.stem
         if path.parent == conf_dir():
             yield name, ""
-        elif group != "hydra":  # in every root
+        elif not group.startswith("hydra"):  # in every root
             root = next(root for root, groups in ROOTS.items() if group in groups.split())
             yield root, f"{'+' if group == 'data' else ''}{group}={name}"
 
@@ -52,6 +53,7 @@ def check(root: str, override: str) -> None:
             check_target(path, node, SUPPLIED.get(path.rpartition(".")[2], ()))
     if root == "train":
         plan_from(config)
+        study_from(plain(config.study))
         Runtime(**plain(config.runtime))
 
 
@@ -62,7 +64,7 @@ def test_committed_configuration(root, override):
 
 def test_all_are_walked():
     walked = list(committed())
-    assert len(walked) == len(list(conf_dir().rglob("*.yaml"))) - 1 > 40
+    assert len(walked) == len(list(conf_dir().rglob("*.yaml"))) - 2 > 40
     assert {root for root, override in walked if not override} == {"train", "prepare", "report", "weights"}
 
 
@@ -111,7 +113,7 @@ def test_a_submission_or_experiment_that_is_not_there_lists_those_that_are(overr
 
 
 def published():
-    with published_csv().open(newline="") as file:
+    with (conf_dir() / "study" / "ng2015.csv").open(newline="") as file:
         return {row["submission"]: row for row in csv.DictReader(file)}
 
 

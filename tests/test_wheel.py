@@ -26,14 +26,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_the_package_every_configuration_and_the_papers_numbers(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        csv = archive.read("fer_transfer/published.csv")
+        csv = archive.read("fer_transfer/conf/study/ng2015.csv")
     for folder, inside in ((ROOT / "conf", "fer_transfer/conf"), (ROOT / "fer_transfer", "fer_transfer")):
         files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in (".py", ".yaml")]
         assert len(files) > 40 and {f"{inside}/{name}" for name in files} <= names
     assert "fer_transfer/conf/train.yaml" in names
-    assert csv == (ROOT / "experiments" / "paper" / "published.csv").read_bytes()
+    assert csv == (ROOT / "conf" / "study" / "ng2015.csv").read_bytes()
     tops = {name.split("/")[0].removesuffix(".dist-info").split("-")[0] for name in names}
-    assert tops == {"fer_transfer"}  # neither tests nor data
+    assert tops == {"fer_transfer", "hydra_plugins"}  # neither tests nor data
 
 
 def test_its_commands_work_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
@@ -45,7 +45,6 @@ def test_its_commands_work_away_from_the_checkout(wheel: Path, tmp_path: Path) -
         "import pathlib, sys, fer_transfer.config as c\n"
         "site = pathlib.Path(sys.argv.pop(1))\n"
         "assert c.conf_dir() == site / 'fer_transfer' / 'conf', c.conf_dir()\n"
-        "assert c.published_csv() == site / 'fer_transfer' / 'published.csv'\n"
         "from fer_transfer.cli.{0} import main\n"
         "main()"
     )

@@ -21,24 +21,27 @@ def report(config: DictConfig) -> None:
     """
     from rich.console import Console
 
+    from fer_transfer.config import plain
     from fer_transfer.errors import ConfigError
     from fer_transfer.reports.emotiw_zip import check_team
     from fer_transfer.reports.files import write_report, write_text, write_zips
     from fer_transfer.reports.render import to_latex, to_markdown, to_terminal
-    from fer_transfer.reports.results import load_groups, load_published
+    from fer_transfer.reports.results import load_groups
     from fer_transfer.reports.tables import confusion_tables, main_tables
+    from fer_transfer.study import published_rows, study_from
 
     if not (isinstance(config.level, float) and 0 < config.level < 1):
         raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
     if config.submission_zip is not None:
         check_team(str(config.submission_zip))
     out = Path(config.out)
-    groups, published = load_groups(Path(config.store)), load_published()
-    tables = main_tables(groups, published, config.level, bool(config.published))
-    confusions = confusion_tables(groups, config.level)
+    study = study_from(plain(config.study))
+    groups, published = load_groups(Path(config.store)), published_rows(study)
+    tables = main_tables(groups, published, study, config.level, bool(config.published))
+    confusions = confusion_tables(groups, study, config.level)
 
-    zips = write_zips(out, groups, str(config.submission_zip)) if config.submission_zip is not None else []
-    write_report(out, groups, published, config.level, bool(config.published))
+    zips = write_zips(out, groups, study, str(config.submission_zip)) if config.submission_zip is not None else []
+    write_report(out, groups, published, study, config.level, bool(config.published))
     write_text(
         out / "table.md",
         "# Results\n\n" + to_markdown(tables) + "\n## Confusion matrices\n\n" + to_markdown(confusions, 3),
@@ -51,7 +54,8 @@ def report(config: DictConfig) -> None:
         to_terminal(table, console)
     written = "table.csv, table.md, table.tex, claims.csv, per_class.csv and confusion/"
     console.print(
-        f"\nWritten to {out}: {written}" + (f", {len(zips)} zips for EmotiW in zips/" if zips else ""), markup=False
+        f"\nWritten to {out}: {written}" + (f", {len(zips)} zips for the challenge in zips/" if zips else ""),
+        markup=False,
     )
 
 

@@ -19,19 +19,22 @@ def train(config: DictConfig) -> "FinishedPlan":
     Returns:
         The plan's jobs, in order, and how many were trained.
     """
-    # Imported here: fer-train --help and tab completion need none of it.
     from fer_transfer.config import bind, plain, typed
+    from fer_transfer.study import study_from
+
+    study = study_from(plain(config.study))
+    # Imported here: fer-train --help and tab completion need none of it.
     from fer_transfer.stages.plan import plan_from
-    from fer_transfer.stages.record import write_record
+    from fer_transfer.stages.recording import write_record
     from fer_transfer.stages.runner import Runner
     from fer_transfer.stages.runtime import Runtime
 
     plan = plan_from(config)
     options = plain(config.logger)
     logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
-    runner = Runner(typed(Runtime, plain(config.runtime), "The runtime"), logger)
+    runner = Runner(typed(Runtime, plain(config.runtime), "The runtime"), study, logger, config.note)
     finished = runner.run_plan(plan)
-    write_record(runner.store, config, finished)
+    write_record(runner.store, finished, config.submission, config.note)
     return finished
 
 

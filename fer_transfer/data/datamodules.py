@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fer_transfer.data.targets import Labelling, check_votes, select_rows, targets_of
+from fer_transfer.data.targets import LABELS, Labelling, check_votes, select_rows, targets_of
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import Faces
 
@@ -96,6 +96,9 @@ class FacesDataModule(pl.LightningDataModule):
         batch_size: faces a batch; given by the runner.
         seed: of the order; given by the runner.
 
+    Attributes:
+        selected_by: whose labels the selection splits are scored with, where they are not the release's own.
+
     Raises:
         ConfigError: if a release is not given.
         FacesError: if a split is unknown or nothing is left to train on.
@@ -118,6 +121,9 @@ class FacesDataModule(pl.LightningDataModule):
         check_votes([faces[name] for name in train], labelling)
         self.train_set = self._collect(train, faces, labelling, training=True)
         self.selection_set = self._collect(selection, faces, labelling, training=False)
+        # Reports score the release's labels; a selection by others is another number and must be called so.
+        with_votes = any(faces[name].votes is not None for name in selection)
+        self.selected_by = LABELS[labelling.labels] if with_votes else ""
 
     @staticmethod
     def _collect(

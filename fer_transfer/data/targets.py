@@ -12,7 +12,8 @@ from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import FERPLUS_COLUMNS, Faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
 
-LABELS = ("release", "ferplus_majority", "ferplus_soft")
+#: Labellings, each with its name for people; that of the release goes without saying.
+LABELS = {"release": "", "ferplus_majority": "FER+ majority", "ferplus_soft": "FER+ votes"}
 
 #: Canonical index of each FER+ column, or UNLABELLED for contempt, unknown and NF.
 _FERPLUS_TO_EXPRESSION = np.array(
@@ -40,7 +41,9 @@ class Labelling:
 
     def __post_init__(self) -> None:
         if self.labels not in LABELS:
-            raise ConfigError(f"Expected recipe.labelling.labels to be one of {LABELS}, but got {self.labels!r}.")
+            raise ConfigError(
+                f"Expected recipe.labelling.labels to be one of {tuple(LABELS)}, but got {self.labels!r}."
+            )
 
 
 def check_votes(faces: Sequence[Faces], labelling: Labelling) -> None:

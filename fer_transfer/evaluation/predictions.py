@@ -59,7 +59,7 @@ class Predictions:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with aside.open("w", newline="") as file:
+            with aside.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
                 writer.writerow(_HEADER)
                 for i in range(len(self)):
@@ -78,7 +78,7 @@ class Predictions:
             StoreError: if the file is missing or has other columns.
         """
         try:
-            with path.open(newline="") as file:
+            with path.open(newline="", encoding="utf-8") as file:
                 header, *rows = list(csv.reader(file))
         except (OSError, ValueError) as error:
             raise StoreError(f"Expected predictions in {path}, but got: {error}. Run fer-train again.") from None

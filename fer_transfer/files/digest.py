@@ -1,8 +1,10 @@
-"""Digests of files."""
+"""Digests: of files, and of plain data whatever its spelling."""
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 
 def file_digest(paths: Iterable[Path]) -> str:
@@ -13,3 +15,24 @@ def file_digest(paths: Iterable[Path]) -> str:
             while block := file.read(1 << 22):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def canonical(value: Any) -> Any:
+    """Plain data in one spelling: 1 and 1.0 are the same number, tuples are lists, mappings have string keys.
+
+    >>> canonical({"lr": 1.0, "crops": (1, 2.5)})
+    {'lr': 1, 'crops': [1, 2.5]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def digest(value: Any) -> str:
+    """16 hexadecimal digits of the SHA-256 of plain data, whatever the order of its keys."""
+    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

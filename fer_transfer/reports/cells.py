@@ -4,27 +4,9 @@ import math
 from collections.abc import Sequence
 
 from fer_transfer.evaluation.statistics import wilson_interval
-from fer_transfer.reports.results import Group, Published, Row, base_plan
+from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score
-
-#: What Ng et al. 2015 do not state; settings whose names contain one of these words are listed as choices.
-_UNKNOWN = (
-    "batch",
-    "epoch",
-    "crop",
-    "resize",
-    "mirror",
-    "head",
-    "frozen",
-    "freeze",
-    "interpolation",
-    "evaluation",
-    "keep",
-)
-_UNKNOWN_TEXT = (
-    "The paper does not state batch size, epochs, which epoch is kept, crop, mirror, the crops of an evaluation, "
-    "second-stage rate, head rate, frozen parts, whether the head is kept, or seeds. Chosen here"
-)
+from fer_transfer.study import Numbers, Published, Reported, Study
 
 
 def caveat_line(caveats: Sequence[str]) -> str:
@@ -39,7 +21,7 @@ def caveat_line(caveats: Sequence[str]) -> str:
     return f"{loud}CAVEATS: {'; '.join(caveats)}"
 
 
-def published_cell(numbers: tuple[float | None, int | None, int | None], level: float) -> str:
+def published_cell(numbers: Numbers, level: float) -> str:
     """A published score: percent, k/n and interval as far as the paper gives them."""
     percent, k, n = numbers
     if percent is None:
@@ -50,9 +32,10 @@ def published_cell(numbers: tuple[float | None, int | None, int | None], level: 
     return f"{_as_published(percent)} {k}/{n}\n[{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def published_percent(published: Sequence[Published], backbone: str, plan: str) -> str:
-    """The paper's percentage on Val for a network and plan, or a dash."""
-    percents = [row.val[0] for row in published if (row.backbone, row.plan) == (backbone, base_plan(plan))]
+def published_percent(published: Sequence[Published], prefix: str | None, backbone: str, plan: str) -> str:
+    """The published percentage of a column for a network and plan, or a dash."""
+    rows = [row for row in published if prefix and (row.backbone, row.plan) == (backbone, base_plan(plan))]
+    percents = [row.numbers[prefix][0] for row in rows if prefix]
     return _as_published(percents[0]) if percents and percents[0] is not None else "-"
 
 
@@ -83,22 +66,36 @@ def short_cell(mean_and_sd: tuple[float, float], selected: bool = False) -> str:
 
 def is_selected(rows: Sequence[Row], split: str) -> bool:
     """Whether an epoch of one of the rows was chosen on the split, which makes its score optimistic."""
-    return any(split in row.selected_on for row in rows)
+    return any(row.selected_on(split) for row in rows)
 
 
-def settings_notes(group: Group) -> list[str]:
+def column_heading(column: Reported, study: Study) -> str:
+    """Heading of our numbers in a column, with the faces they are over where the study has both."""
+    both = sum(other.split == column.split for other in study.reported) > 1
+    return f"{column.heading} ours\n{column.over} faces" if both else f"{column.heading}\nours"
+
+
+def settings_notes(group: Group, study: Study) -> list[str]:
     """What was chosen, on what it ran, how long it took; a stage that several rows share is counted once."""
-    settings = _common_settings(group)
-    chosen = {key: value for key, value in settings.items() if any(word in key.lower() for word in _UNKNOWN)}
+    settings = _common_settings(group) | _faces_settings(group)
+    left_open = study.left_open
+    chosen = {key: value for key, value in settings.items() if any(word in key.lower() for word in left_open.words)}
     rest = {key: value for key, value in settings.items() if key not in chosen}
-    seconds = {stage.get("key"): stage.get("seconds") or 0.0 for row in group.rows for stage in row.stages}
-    devices = dict.fromkeys(str(row.environment.get("device", "unknown")) for row in group.rows)
+    records = [row.record for row in group.rows]
+    seconds = {stage.get("key"): stage.get("seconds") or 0.0 for record in records for stage in record.stages}
+    devices = dict.fromkeys(str(record.environment.get("device", "unknown")) for record in records)
     total = math.fsum(seconds.values())
     time = f"{total / 3600:.1f} h" if total >= 3600 else f"{total / 60:.1f} min" if total >= 60 else f"{total:.1f} s"
-    seeds = ", ".join(map(str, sorted({row.seed for row in group.rows})))
+    seeds = ", ".join(dict.fromkeys(row.seed for row in sorted(group.rows, key=lambda row: row.record.seeds)))
+    by_votes = settings.get("labelling.labels", "release") != "release"
     return [
+        *(
+            ["Scores are of the labels as released; stages were trained and selected by FER+ labels."]
+            if by_votes
+            else []
+        ),
         f"Settings {group.settings_id[:8]}: {_listed(rest)}.",
-        f"{_UNKNOWN_TEXT}: {_listed(chosen)}; seeds {seeds}.",
+        f"{left_open.says}. Chosen here: {_listed(chosen)}; seeds {seeds}.",
         f"Device: {', '.join(devices)}. Training time: {time} for {len(seconds)} distinct stages.",
     ]
 
@@ -107,7 +104,7 @@ def _common_settings(group: Group) -> dict[str, str]:
     """Each setting once; one in which plans differ names the plans after each value."""
     by_value: dict[str, dict[str, list[str]]] = {}
     for row in group.rows:
-        for key, value in row.settings.items():
+        for key, value in row.record.settings.items():
             plans = by_value.setdefault(key, {}).setdefault(str(value), [])
             if row.plan not in plans:
                 plans.append(row.plan)
@@ -117,6 +114,12 @@ def _common_settings(group: Group) -> dict[str, str]:
         else " or ".join(f"{value} [{', '.join(plans)}]" for value, plans in values.items())
         for key, values in by_value.items()
     }
+
+
+def _faces_settings(group: Group) -> dict[str, str]:
+    """How the faces of the group were cut, by release."""
+    known = {digest: of for row in group.rows for digest, of in row.record.faces.items()}
+    return {f"faces.{release}": known[digest].preparation for release, digest in group.faces.items() if digest in known}
 
 
 def _listed(settings: dict[str, str]) -> str:

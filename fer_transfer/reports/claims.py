@@ -1,23 +1,25 @@
-"""The paper's claims, each as paired comparisons of two plans on the validation faces that were found."""
+"""A study's claims, each as paired comparisons of two plans on the faces of the study's first column."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.evaluation.statistics import compare, mean_and_spread
-from fer_transfer.reports.results import Group, Published, Row, base_plan
-from fer_transfer.reports.scores import VAL
+from fer_transfer.evaluation.statistics import Comparison, compare, mean_and_spread, paired_over_seeds
+from fer_transfer.reports.results import Group, Row, base_plan
+from fer_transfer.study import Published, Reported, Study
 
-#: Claim, and the two plans of which the first should be the better one (Ng et al. 2015, sections 4 and 5).
-CLAIMS = (
-    ("1. FER before EmotiW beats EmotiW alone", "fer28_emotiw", "emotiw"),
-    ("1. FER before EmotiW beats EmotiW alone", "fer32_emotiw", "emotiw"),
-    ("2. Two stages beat one", "fer28_emotiw", "fer28"),
-    ("2. Two stages beat one", "fer32_emotiw", "fer32"),
-    ("3. Two stages beat the combined sets", "fer32_emotiw", "fer32+emotiw"),
-    ("4. FER alone beats EmotiW alone", "fer28", "emotiw"),
-    ("4. FER alone beats EmotiW alone", "fer32", "emotiw"),
+#: From so many common seeds on a verdict rests on seeds as well as on images.
+SEEDS_FOR_A_VERDICT = 3
+
+#: The rule of a verdict, as it stands under every table of claims; alpha is filled in.
+RULE = (
+    f"Shows: p < {{alpha:.2g}}, and better. With {SEEDS_FOR_A_VERDICT} common seeds or more p is of the mean over seeds and "
+    "images (both vary; Student's t, Satterthwaite). With fewer it is McNemar's exact test of the first common seed, every "
+    "common seed must agree in sign, and the verdict rests on images only, not seeds: another seed may turn it. Does not show: "
+    "the reverse is so; not resolvable: neither. p is not corrected for several tests."
 )
 
 
@@ -29,14 +31,14 @@ class Finding:
         better, worse: the plans as the claim has them.
         seeds: those that both were run with, ascending; empty if one was not run.
         points: difference of accuracy in percentage points, by seed.
-        p: McNemar's exact two-sided p of the first common seed; None without one.
-        only_better, only_worse: images that one of the two alone has right, at that seed.
+        p: two-sided; None without a common seed.
+        only_better, only_worse: images that one of the two alone has right, at the first common seed.
         reason: why there is no comparison, or "".
     """
 
     better: str
     worse: str
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[str, ...] = ()
     points: tuple[float, ...] = ()
     p: float | None = None
     only_better: int = 0
@@ -44,17 +46,27 @@ class Finding:
     reason: str = ""
 
     def verdict(self, alpha: float) -> str:
-        """``shows``, ``does not show`` (the reverse is significant) or ``not resolvable``; else the reason.
-
-        The p of one seed knows the images but not the seeds, so every common seed must also agree in sign.
-        """
+        """``shows``, ``does not show`` (the reverse is significant) or ``not resolvable``; else the reason. See ``RULE``."""
         if self.p is None:
             return self.reason
-        if self.p < alpha and min(self.points) > 0:
+        agree = [mean_and_spread(self.points)[0]] if self.knows_seeds else self.points
+        if self.p < alpha and min(agree) > 0:
             return "shows"
-        if self.p < alpha and max(self.points) < 0:
+        if self.p < alpha and max(agree) < 0:
             return "does not show"
         return "not resolvable"
+
+    @property
+    def knows_seeds(self) -> bool:
+        """Whether p rests on seeds as well as on images."""
+        return len(self.seeds) >= SEEDS_FOR_A_VERDICT
+
+    @property
+    def rests_on(self) -> str:
+        """What p knows of, to stand beside a verdict; empty without one."""
+        if self.p is None:
+            return ""
+        return "images and seeds" if self.knows_seeds else "images only, not seeds"
 
     def difference(self) -> str:
         """Mean difference in points with sign, and its standard deviation over several seeds."""
@@ -64,8 +76,13 @@ class Finding:
         return f"{mean:+.1f} ± {spread:.1f}" if len(self.points) > 1 else f"{mean:+.1f}"
 
 
-def find(group: Group, better: str, worse: str) -> Finding:
-    """Compare two plans of a group, seed by seed."""
+def claimed(study: Study) -> Iterator[tuple[str, str, str]]:
+    """What is claimed, and the two plans of which the first should be the better one."""
+    return ((claim.says, better, worse) for claim in study.claims for better, worse in claim.pairs)
+
+
+def find(group: Group, better: str, worse: str, column: Reported) -> Finding:
+    """Compare two plans of a group, seed by seed, on the faces of a column."""
     of_better, of_worse = ({row.seed: row for row in group.of(plan)} for plan in (better, worse))
     missing = [plan for plan, rows in ((better, of_better), (worse, of_worse)) if not rows]
     if missing:
@@ -73,33 +90,44 @@ def find(group: Group, better: str, worse: str) -> Finding:
         if several:
             return Finding(better, worse, reason=f"{' and '.join(several)} run with several settings of its own")
         return Finding(better, worse, reason=f"{' and '.join(missing)} not run")
-    seeds = tuple(sorted(of_better.keys() & of_worse.keys()))
+    seeds = tuple(seed for seed in of_better if seed in of_worse)  # rows are in the order of their seeds
     if not seeds:
         return Finding(better, worse, reason="no common seed")
     try:
-        compared = [compare(_val(of_better[seed]), _val(of_worse[seed])) for seed in seeds]
+        compared = [compare(_scored(of_better[seed], column), _scored(of_worse[seed], column)) for seed in seeds]
     except StoreError:
         return Finding(better, worse, reason="not the same labelled faces")
     first = compared[0]
     points = tuple(100 * comparison.difference for comparison in compared)
-    return Finding(better, worse, seeds, points, first.p, first.only_a, first.only_b)
+    return Finding(better, worse, seeds, points, _p(compared), first.only_a, first.only_b)
 
 
-def _val(row: Row) -> Predictions:
-    if VAL not in row.predictions:
-        raise StoreError(f"Expected predictions of {VAL} in {row.record}.")
-    return row.predictions[VAL].only_found()
+def _p(compared: Sequence[Comparison]) -> float:
+    if len(compared) < SEEDS_FOR_A_VERDICT:
+        return compared[0].p
+    return paired_over_seeds(np.stack([comparison.by_face for comparison in compared]).astype(np.float64))[1]
 
 
-def best_against_emotiw(group: Group) -> Finding | None:
-    """The plan that is most above EmotiW alone on Val, against it; None if there is nothing to compare."""
-    findings = [find(group, plan, "emotiw") for plan in group.plans if plan != "emotiw" and group.of(plan)]
+def _scored(row: Row, column: Reported) -> Predictions:
+    if column.split not in row.predictions:
+        raise StoreError(f"Expected predictions of {column.split} in {row.path}.")
+    predictions = row.predictions[column.split]
+    return predictions.only_found() if column.over == "found" else predictions
+
+
+def best_against_baseline(group: Group, study: Study) -> Finding | None:
+    """The plan that is most above the study's baseline, against it; None if there is nothing to compare."""
+    if study.baseline is None:
+        return None
+    plans = [plan for plan in group.plans(study) if plan != study.baseline and group.of(plan)]
+    findings = [find(group, plan, study.baseline, study.first) for plan in plans]
     compared = [finding for finding in findings if finding.points]
     return max(compared, key=lambda finding: mean_and_spread(finding.points)[0], default=None)
 
 
-def published_difference(published: Sequence[Published], backbone: str, better: str, worse: str) -> str:
-    """The paper's own difference on Val in points, or an empty string where it gives none."""
-    percents = {row.plan: row.val[0] for row in published if row.backbone == backbone}
+def published_difference(published: Sequence[Published], study: Study, backbone: str, better: str, worse: str) -> str:
+    """The published difference on the study's first column in points, or an empty string where there is none."""
+    prefix = study.first.published
+    percents = {row.plan: row.numbers[prefix][0] for row in published if row.backbone == backbone and prefix}
     first, second = percents.get(better), percents.get(worse)
     return f"{first - second:+.1f}" if first is not None and second is not None else ""

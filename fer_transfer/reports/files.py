@@ -4,21 +4,20 @@ import csv
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer_transfer.errors import StoreError
+from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.statistics import wilson_interval
-from fer_transfer.labels import EXPRESSIONS, PAPER_ORDER
+from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import caveat_line, is_selected
-from fer_transfer.reports.claims import CLAIMS, find
+from fer_transfer.reports.claims import claimed, find
 from fer_transfer.reports.emotiw_zip import check_team, write_submission_zip
-from fer_transfer.reports.results import Group, Published, Row, base_plan
-from fer_transfer.reports.scores import TEST, VAL, Score, score
-
-_SCORED = ((VAL, True), (VAL, False), (TEST, False), ("fer2013/PublicTest", False), ("fer2013/PrivateTest", False))
+from fer_transfer.reports.results import Group, Row, base_plan
+from fer_transfer.reports.scores import Score, score
+from fer_transfer.study import Published, Reported, Study
 
 
 def write_text(path: Path, text: str) -> None:
@@ -51,32 +50,34 @@ def _plain(value: Any) -> str:
 
 
 def score_lines(
-    groups: Sequence[Group], published: Sequence[Published], level: float, with_paper: bool
+    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, with_published: bool
 ) -> list[dict[str, Any]]:
     """One line per plan, split and set of faces; ``k`` lists the images right by seed, in the order of ``seeds``.
 
-    With the paper, its rows whose network was not run at all follow, as not run.
+    The study's columns come first, then every other split that was predicted. With the published rows, those whose network
+    was not run at all follow, as not run.
     """
     lines = []
     for group in groups:
-        for plan in group.plans:
-            rows, paper = group.of(plan), _of(published, group.backbone, plan)
-            for split, found_only in _SCORED:
+        others = [Reported(split, "all", split) for split in group.other_splits(study)]
+        for plan in group.plans(study):
+            rows = group.of(plan)
+            for column in [*study.reported, *others]:
                 lines.append(
-                    _where(group.backbone, plan, group.settings_id, split, found_only)
-                    | _score_columns(score(rows, split, found_only), level)
-                    | {"selected_on_split": "yes" if is_selected(rows, split) else "no"}
-                    | _published_columns(paper, split, found_only)
+                    _where(group.backbone, plan, group.settings_id, column, group.faces)
+                    | _score_columns(score(rows, column.split, column.over), level)
+                    | {"selected_on_split": "yes" if is_selected(rows, column.split) else "no"}
+                    | _published_columns(_of(published, group.backbone, plan), column)
                     | {"caveats": "; ".join(group.caveats)}
                 )
     run = {group.backbone for group in groups}
     for row in published:
-        for split, found_only in _SCORED[:3] if with_paper and row.backbone not in run else ():
+        for column in study.reported if with_published and row.backbone not in run else ():
             lines.append(
-                _where(row.backbone, row.plan, "", split, found_only)
+                _where(row.backbone, row.plan, "", column, {})
                 | _score_columns("not run", level)
                 | {"selected_on_split": "no"}
-                | _published_columns(row, split, found_only)
+                | _published_columns(row, column)
                 | {"caveats": ""}
             )
     return lines
@@ -86,9 +87,11 @@ def _of(published: Sequence[Published], backbone: str, plan: str) -> Published |
     return next((row for row in published if (row.backbone, row.plan) == (backbone, base_plan(plan))), None)
 
 
-def _where(backbone: str, plan: str, settings_id: str, split: str, found_only: bool) -> dict[str, Any]:
-    over = "found" if found_only else "all"
-    return {"backbone": backbone, "plan": plan, "settings_id": settings_id, "split": split, "over": over}
+def _where(backbone: str, plan: str, settings_id: str, column: Reported, faces: Mapping[str, str]) -> dict[str, Any]:
+    """Which number a line is; the faces by the beginning of their digest."""
+    digest = faces.get(column.split.partition("/")[0], "")[:8]
+    where = {"backbone": backbone, "plan": plan, "settings_id": settings_id, "split": column.split}
+    return where | {"faces": digest, "over": column.over}
 
 
 def _score_columns(found: Score | str, level: float) -> dict[str, Any]:
@@ -103,23 +106,22 @@ def _score_columns(found: Score | str, level: float) -> dict[str, Any]:
     return dict(zip(names, ("run", seeds, *found.percent, k, n, low, high, *found.macro_percent), strict=True))
 
 
-def _published_columns(row: Published | None, split: str, found_only: bool) -> dict[str, Any]:
-    """The paper's numbers beside the faces they are over: those found of Val, all of Test."""
-    columns = dict.fromkeys(("published_percent", "published_k", "published_n", "published_macro_recall"))
-    values: dict[str, Any] = {"submission": row.submission if row else None} | columns
-    if row is None or (split, found_only) not in ((VAL, True), (TEST, False)):
+def _published_columns(row: Published | None, column: Reported) -> dict[str, Any]:
+    """The published numbers beside the faces they are over."""
+    names = ("published_percent", "published_k", "published_n", "published_macro_recall")
+    values: dict[str, Any] = {"submission": row.submission if row else None} | dict.fromkeys(names)
+    if row is None or column.published is None:
         return values
-    numbers = row.val if split == VAL else row.test
-    macro = row.val_macro_recall if split == VAL else None
-    return values | dict(zip(columns, (*numbers, macro), strict=True))
+    numbers, macro = row.numbers[column.published], row.macro_recall[column.published]
+    return values | dict(zip(names, (*numbers, macro), strict=True))
 
 
-def claim_lines(groups: Sequence[Group], level: float) -> list[dict[str, Any]]:
-    """One line per claim and group; ``points`` lists the differences by seed, p is of the first."""
+def claim_lines(groups: Sequence[Group], study: Study, level: float) -> list[dict[str, Any]]:
+    """One line per claim and group; ``points`` lists the differences by seed; ``rests_on`` says what p knows of."""
     lines = []
     for group in groups:
-        for claim, better, worse in CLAIMS:
-            finding = find(group, better, worse)
+        for claim, better, worse in claimed(study):
+            finding = find(group, better, worse, study.first)
             lines.append(
                 {
                     "backbone": group.backbone,
@@ -127,22 +129,23 @@ def claim_lines(groups: Sequence[Group], level: float) -> list[dict[str, Any]]:
                     "claim": claim,
                     "better": better,
                     "worse": worse,
-                    "seeds": " ".join(map(str, finding.seeds)),
+                    "seeds": " ".join(finding.seeds),
                     "points": " ".join(f"{value:.4f}" for value in finding.points),
                     "only_better": finding.only_better if finding.points else None,
                     "only_worse": finding.only_worse if finding.points else None,
                     "p": None if finding.p is None else f"{finding.p:.6g}",
                     "verdict": finding.verdict(1 - level),
+                    "rests_on": finding.rests_on,
                     "caveats": "; ".join(group.caveats),
                 }
             )
     return lines
 
 
-def class_lines(row: Row, level: float) -> list[dict[str, Any]]:
+def class_lines(row: Row, study: Study, level: float) -> list[dict[str, Any]]:
     """Counts and recall of each expression on every labelled split of a row, over the found and over all faces.
 
-    Lines are in the paper's order; the seven columns after ``truth`` count the predictions.
+    Lines are in the study's order; the seven columns after ``truth`` count the predictions.
     """
     lines = []
     for split, predictions in row.predictions.items():
@@ -150,13 +153,13 @@ def class_lines(row: Row, level: float) -> list[dict[str, Any]]:
             if not len(chosen) or not chosen.labelled:
                 continue
             matrix = confusion_matrix(chosen.labels, chosen.predicted)
-            for name in PAPER_ORDER:
+            for name in study.order:
                 truth = EXPRESSIONS.index(name)
                 n, k = int(matrix[truth].sum()), int(matrix[truth, truth])
                 low, high = wilson_interval(k, n, level)
                 lines.append(
                     {"split": split, "over": over, "truth": name}
-                    | {column: int(matrix[truth, EXPRESSIONS.index(column)]) for column in PAPER_ORDER}
+                    | {column: int(matrix[truth, EXPRESSIONS.index(column)]) for column in study.order}
                     | {"k": k, "n": n, "recall": 100 * k / n if n else None, "low": 100 * low, "high": 100 * high}
                     | {"caveats": "; ".join(row.caveats)}
                 )
@@ -164,7 +167,12 @@ def class_lines(row: Row, level: float) -> list[dict[str, Any]]:
 
 
 def write_report(
-    out: Path, groups: Sequence[Group], published: Sequence[Published], level: float, with_paper: bool
+    out: Path,
+    groups: Sequence[Group],
+    published: Sequence[Published],
+    study: Study,
+    level: float,
+    with_published: bool,
 ) -> list[Path]:
     """Write the CSV files of a report; those of rows stand in ``confusion/``, one file each.
 
@@ -172,14 +180,14 @@ def write_report(
         StoreError: if the folder cannot be written.
     """
     rows = [row for group in groups for row in group.rows]
-    by_row = {row: class_lines(row, level) for row in rows}
+    by_row = {row: class_lines(row, study, level) for row in rows}
     per_class = []
     for row, lines in by_row.items():
         where = {"backbone": row.backbone, "plan": row.plan, "settings_id": row.settings_id, "seed": row.seed}
-        per_class += [where | {key: value for key, value in line.items() if key not in PAPER_ORDER} for line in lines]
+        per_class += [where | {key: value for key, value in line.items() if key not in study.order} for line in lines]
     contents = {
-        out / "table.csv": score_lines(groups, published, level, with_paper),
-        out / "claims.csv": claim_lines(groups, level),
+        out / "table.csv": score_lines(groups, published, study, level, with_published),
+        out / "claims.csv": claim_lines(groups, study, level),
         out / "per_class.csv": per_class,
     } | {out / "confusion" / f"{row.name}.csv": lines for row, lines in by_row.items() if lines}
     for path, lines in contents.items():
@@ -187,23 +195,27 @@ def write_report(
     return list(contents)
 
 
-def write_zips(out: Path, groups: Sequence[Group], team: str) -> list[Path]:
-    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of EmotiW's Test images.
+def write_zips(out: Path, groups: Sequence[Group], study: Study, team: str) -> list[Path]:
+    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of the study's challenge.
 
     Raises:
-        ConfigError: if the team's name cannot name a file.
+        ConfigError: if the team's name cannot name a file, or the study has no challenge.
         StoreError: if no row has such predictions, or the folder cannot be written.
     """
     check_team(team)
-    rows = [row for group in groups for row in group.rows if len(row.predictions.get(TEST, ())) > 0]
+    if study.challenge is None:
+        raise ConfigError(f"Expected a study with a challenge for submission_zip, but {study.name!r} has none.")
+    rows = [row for group in groups for row in group.rows if len(row.predictions.get(study.challenge, ())) > 0]
     if not rows:
         raise StoreError(
-            f"Expected predictions of {TEST}, but no finished plan has any. Prepare a release with Test images and run "
-            "fer-train again, or leave submission_zip out."
+            f"Expected predictions of {study.challenge}, but no finished plan has any. Prepare a release with these images and "
+            "run fer-train again, or leave submission_zip out."
         )
     try:
         return [
-            write_submission_zip(row.predictions[TEST], out / "zips" / row.name, team, caveat_line(row.caveats))
+            write_submission_zip(
+                row.predictions[study.challenge], out / "zips" / row.name, team, caveat_line(row.caveats)
+            )
             for row in rows
         ]
     except OSError as error:

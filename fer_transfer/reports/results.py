@@ -1,128 +1,120 @@
-"""What a store has finished, read back: one row per record, checked, with its predictions.
+"""What a store has finished, read back: one row per record, checked, with its predictions, in groups that are one table each.
 
 A record is ``<store>/submissions/<hash>.json`` and names the predictions files. Reports read nothing else.
 """
 
-import csv
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fer_transfer.config import published_csv
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
-
-RECORD_VERSION = 1
-
-#: The six plans, in the order in which the paper builds its argument.
-PLANS = ("emotiw", "fer28", "fer32", "fer32+emotiw", "fer28_emotiw", "fer32_emotiw")
-
-_REQUIRED: dict[str, type | tuple[type, ...]] = {
-    "plan": str,
-    "backbone": str,
-    "seed": int,
-    "settings_id": str,
-    "settings": dict,
-    "stages": list,
-    "predictions": dict,
-    "faces": dict,
-    "selected_on": list,
-    "trained_on": list,
-    "environment": dict,
-}
-_COPIED = ("plan", "backbone", "seed", "settings_id", "settings", "stages", "environment")
-_AGAIN = "Delete it and run fer-train again."
+from fer_transfer.stages.record import Record, read_record
+from fer_transfer.study import Study
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One finished plan with one seed.
+    """One finished plan with its seeds, scored on the faces of one group.
 
     Attributes:
-        record: the file it was read from.
-        plan, backbone, seed: what was run.
-        settings_id: the same for rows that differ only in plan and seed.
-        row_id: the same for rows that differ only in seed.
-        settings: printable values by name.
-        stages: name, key, and where known seconds and epochs of each.
-        predictions: by split, as ``emotiw/Val``.
-        caveats: what must stand beside any number of this row.
-        trained_on: splits that are no evaluation, because a stage was trained on them.
-        selected_on: splits on which an epoch was chosen.
-        environment: device and versions.
+        path: the file its record was read from.
+        record: the record.
+        settings_id: of the group: the same for rows that differ in plan and seed only.
+        plan: its name; with ``#`` and the row's identity where one name was run with several settings of its own.
+        faces: digest by release, those of the group.
+        predictions: by ``release/split``; of other faces of a release that the row was made from, by ``release@digest/split``.
     """
 
-    record: Path
-    plan: str
-    backbone: str
-    seed: int
+    path: Path
+    record: Record
     settings_id: str
-    row_id: str
-    settings: dict[str, Any]
-    stages: list[dict[str, Any]]
+    plan: str
+    faces: Mapping[str, str]
     predictions: dict[str, Predictions]
-    caveats: tuple[str, ...]
-    trained_on: tuple[str, ...]
-    selected_on: tuple[str, ...]
-    environment: dict[str, Any]
+
+    @property
+    def backbone(self) -> str:
+        """Its name."""
+        return self.record.backbone
+
+    @property
+    def seed(self) -> str:
+        """Its seed, or those of its stages where they differ."""
+        return self.record.seed
 
     @property
     def name(self) -> str:
-        """A file name of its own: plan, backbone, settings and seed."""
+        """A file name of its own: plan, backbone, settings, faces where there are several, and seed."""
         return re.sub(r"[^\w.+#-]", "-", f"{self.plan}_{self.backbone}_{self.settings_id[:8]}_seed{self.seed}")
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What must stand beside any number of this row."""
+        record = self.record
+        shown = {*self.faces.values(), *record.lineage.faces}
+        of_faces = [f"{of.release}: {text}" for key, of in record.faces.items() if key in shown for text in of.caveats]
+        return tuple(dict.fromkeys([*of_faces, *record.lineage.caveats, *record.notes]))
 
-@dataclass(frozen=True)
-class Published:
-    """A row of the paper's table; numbers that it does not give are None.
+    def trained_on(self, split: str) -> bool:
+        """Whether a stage was trained on ``release/split``: then it is no evaluation."""
+        release, _, name = split.partition("/")
+        return self.record.lineage.trained_on(self.faces.get(release, ""), release, name)
 
-    Attributes:
-        submission: number, or a name for rows that were not submitted.
-        backbone: the architecture.
-        plan: its plan, as here.
-        val, test: percent, correct images, images.
-        val_macro_recall: percent.
-        source: where it stands.
-    """
-
-    submission: str
-    backbone: str
-    plan: str
-    val: tuple[float | None, int | None, int | None]
-    test: tuple[float | None, int | None, int | None]
-    val_macro_recall: float | None
-    source: str
+    def selected_on(self, split: str) -> bool:
+        """Whether a stage chose its epoch on ``release/split``: then its score is optimistic."""
+        release, _, name = split.partition("/")
+        return self.record.lineage.selected_on(self.faces.get(release, ""), release, name)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that belong in one table: one backbone and one set of settings, any plan and seed."""
+    """Rows that belong in one table: one backbone, one set of settings, the same faces; any plan and seed.
+
+    Attributes:
+        backbone, settings_id: of all rows.
+        faces: digest by release.
+        rows: by plan and seed.
+        alone: whether no other group has the same settings with other faces.
+    """
 
     backbone: str
     settings_id: str
+    faces: Mapping[str, str]
     rows: tuple[Row, ...]
+    alone: bool = True
+
+    @property
+    def title(self) -> str:
+        """Backbone and settings, and the faces where there are several."""
+        of_faces = ", ".join(f"{release} {digest[:8]}" for release, digest in self.faces.items())
+        return f"{self.backbone}, settings {self.settings_id[:8]}" + ("" if self.alone else f", faces {of_faces}")
 
     @property
     def caveats(self) -> tuple[str, ...]:
         """The caveats of all rows, each once."""
         return tuple(dict.fromkeys(caveat for row in self.rows for caveat in row.caveats))
 
-    @property
-    def plans(self) -> tuple[str, ...]:
-        """The paper's six, whether run or not (as often as with settings of its own), then any other that was run."""
+    def plans(self, study: Study) -> tuple[str, ...]:
+        """Those of the study's grid, run or not (as often as with settings of their own), then any other that was run."""
         run = sorted({row.plan for row in self.rows})
-        variants = {plan: [name for name in run if base_plan(name) == plan] for plan in PLANS}
-        others = [name for name in run if base_plan(name) not in PLANS]
-        return tuple(name for plan in PLANS for name in variants[plan] or [plan]) + tuple(others)
+        variants = {plan: [name for name in run if base_plan(name) == plan] for plan in study.plans}
+        others = [name for name in run if base_plan(name) not in study.plans]
+        return tuple(name for plan in study.plans for name in variants[plan] or [plan]) + tuple(others)
 
     def of(self, plan: str) -> tuple[Row, ...]:
         """The rows of a plan, by seed."""
         return tuple(row for row in self.rows if row.plan == plan)
+
+    def other_splits(self, study: Study) -> tuple[str, ...]:
+        """Splits that were predicted and that the study does not report."""
+        reported = {column.split for column in study.reported}
+        return tuple(dict.fromkeys(s for row in self.rows for s in sorted(row.predictions) if s not in reported))
 
 
 def base_plan(plan: str) -> str:
@@ -141,28 +133,105 @@ def load_groups(store: Path) -> list[Group]:
         StoreError: if there is no store, nothing finished in it, or a record or predictions file is damaged.
     """
     folder = store / "submissions"
-    records = sorted(folder.glob("*.json"))
-    if not records:
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
         found = "it holds no finished plan" if store.is_dir() else "there is no such folder"
         raise StoreError(
             f"Expected finished plans in {folder}, but {found}. "
             "Train one with fer-train, or name the store: store=<folder>."
         )
-    rows, problems = [], []
-    for record in records:
+    loaded, problems = [], []
+    for path in paths:
         try:
-            rows.append(_load_row(record, store))
+            loaded.append(_load(path, store))
         except StoreError as error:
             problems.append(str(error))
     if problems:
-        total = f"({len(problems)} damaged of {len(records)} records in {folder}.)"
+        total = f"({len(problems)} damaged of {len(paths)} records in {folder}.)"
         raise StoreError("\n".join([*problems[:3], total]))
-    by_group: dict[tuple[str, str], list[Row]] = {}
-    for row in _named_apart(rows):
-        by_group.setdefault((row.backbone, row.settings_id), []).append(row)
+    sweeps = sorted({(one.record.backbone, sweep) for one in loaded for sweep in one.record.settings_ids})
+    return [group for backbone, sweep in sweeps for group in _groups(backbone, sweep, loaded)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """A record with its predictions, by digest and split."""
+
+    path: Path
+    record: Record
+    predictions: Mapping[tuple[str, str], Predictions]
+
+    @property
+    def made_from(self) -> dict[str, set[str]]:
+        """Digests by release of the faces that the plan's own stages used."""
+        own: dict[str, set[str]] = {}
+        for stage in self.record.lineage.stages[-len(self.record.seeds) :]:
+            for used in stage.faces:
+                own.setdefault(used.release, set()).add(used.digest)
+        return own
+
+    def belongs(self, faces: Mapping[str, str]) -> bool:
+        """Whether its own stages used these faces, as far as they used any of these releases."""
+        return all(faces[release] in digests for release, digests in self.made_from.items())
+
+
+def _load(path: Path, store: Path) -> _Loaded:
+    record = read_record(path)
+    read = {(of.faces, of.split): _load_predictions(store / of.file) for of in record.predictions}
+    return _Loaded(path, record, read)
+
+
+def _groups(backbone: str, sweep: str, loaded: Sequence[_Loaded]) -> list[Group]:
+    members = [one for one in loaded if one.record.backbone == backbone and sweep in one.record.settings_ids]
+    choices = _choices(members)
+    rows = [_named_apart([_row(one, sweep, faces) for one in members if one.belongs(faces)]) for faces in choices]
     return [
-        Group(*key, tuple(sorted(of, key=lambda row: (row.plan, row.seed)))) for key, of in sorted(by_group.items())
+        Group(
+            backbone, sweep, faces, tuple(sorted(of, key=lambda row: (row.plan, row.record.seeds))), len(choices) == 1
+        )
+        for faces, of in zip(choices, rows, strict=True)
     ]
+
+
+def _choices(members: Sequence[_Loaded]) -> list[dict[str, str]]:
+    """Faces by release, as few choices as show every prediction and every row once.
+
+    A row that never used a release belongs to each choice of its faces on which it was scored; one that was trained on faces
+    belongs to those.
+    """
+    digests: dict[str, dict[str, None]] = {}
+    for one in members:
+        for release, of in one.made_from.items():
+            digests.setdefault(release, {}).update(dict.fromkeys(sorted(of)))
+        for digest, _ in one.predictions:
+            digests.setdefault(one.record.faces[digest].release, {})[digest] = None
+    candidates = [dict(zip(digests, choice, strict=True)) for choice in product(*digests.values())]
+    shown = [set(_shown(members, faces)) for faces in candidates]
+    kept: list[int] = []
+    covered: set[Any] = set()
+    for index in sorted(range(len(candidates)), key=lambda i: -len(shown[i])):
+        if shown[index] - covered:
+            kept.append(index)
+            covered |= shown[index]
+    return [candidates[index] for index in sorted(kept)]
+
+
+def _shown(members: Sequence[_Loaded], faces: Mapping[str, str]) -> Iterable[tuple[int, str, str]]:
+    for number, one in enumerate(members):
+        if one.belongs(faces):
+            yield number, "", ""
+            yield from ((number, digest, split) for digest, split in one.predictions if digest in faces.values())
+
+
+def _row(one: _Loaded, sweep: str, faces: Mapping[str, str]) -> Row:
+    predictions = {}
+    for (digest, split), of in one.predictions.items():
+        release = one.record.faces[digest].release
+        if faces.get(release) == digest:
+            predictions[f"{release}/{split}"] = of
+        elif release in one.made_from:  # no other group shows these
+            predictions[f"{release}@{digest[:8]}/{split}"] = of
+    return Row(one.path, one.record, sweep, one.record.plan, faces, predictions)
 
 
 def _named_apart(rows: Sequence[Row]) -> list[Row]:
@@ -171,52 +240,22 @@ def _named_apart(rows: Sequence[Row]) -> list[Row]:
     Such settings (a rate given inside the plan) are no part of ``settings_id``; under one name they would be taken for
     seeds of one row.
     """
-    identities: dict[tuple[str, str, str], set[str]] = {}
+    identities: dict[str, set[str]] = {}
     for row in rows:
-        identities.setdefault((row.backbone, row.settings_id, row.plan), set()).add(row.row_id)
+        identities.setdefault(row.plan, set()).add(row.record.row_id)
     apart = [
-        replace(row, plan=f"{row.plan}#{row.row_id[:6]}")
-        if len(identities[row.backbone, row.settings_id, row.plan]) > 1
-        else row
+        replace(row, plan=f"{row.plan}#{row.record.row_id[:6]}") if len(identities[row.plan]) > 1 else row
         for row in rows
     ]
-    seen: dict[tuple[str, str, str, int], Row] = {}
+    seen: dict[tuple[str, str], Row] = {}
     for row in apart:
-        first = seen.setdefault((row.backbone, row.settings_id, row.plan, row.seed), row)
+        first = seen.setdefault((row.plan, row.seed), row)
         if first is not row:
             raise StoreError(
                 f"Expected one record of {row.plan} with seed {row.seed} and settings {row.settings_id[:8]}, but got "
-                f"{first.record} and {row.record}. Delete the outdated one."
+                f"{first.path} and {row.path}. Delete the outdated one."
             )
     return apart
-
-
-def _load_row(path: Path, store: Path) -> Row:
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise StoreError(f"Expected a JSON record in {path}, but got: {error}. {_AGAIN}") from None
-    if not isinstance(record, dict) or record.get("version") != RECORD_VERSION:
-        found = record.get("version") if isinstance(record, dict) else type(record).__name__
-        raise StoreError(f"Expected a record of version {RECORD_VERSION} in {path}, but got {found!r}. {_AGAIN}")
-    wrong = [key for key, kind in _REQUIRED.items() if not isinstance(record.get(key), kind)]
-    if wrong:
-        raise StoreError(
-            f"Expected {', '.join(_REQUIRED)} in {path}, but {', '.join(wrong[:3])} ({len(wrong)} in all) "
-            f"missing or of the wrong type. {_AGAIN}"
-        )
-    files, faces = record["predictions"], record["faces"]
-    caveats = [f"{name}: {text}" for name, of in faces.items() for text in of.get("caveats", [])]
-    caveats += record.get("caveats", [])
-    return Row(
-        record=path,
-        row_id=str(record.get("row_id", "")),
-        predictions={split: _load_predictions(store / str(file)) for split, file in files.items()},
-        caveats=tuple(dict.fromkeys(caveats)),
-        trained_on=tuple(record["trained_on"]),
-        selected_on=tuple(record["selected_on"]),
-        **{key: record[key] for key in _COPIED},
-    )
 
 
 def _load_predictions(path: Path) -> Predictions:
@@ -232,27 +271,3 @@ def _load_predictions(path: Path) -> Predictions:
             f"{', '.join(predictions.ids[wrong[:3]].tolist())} ({wrong.size} faces). Run fer-train again."
         )
     return predictions
-
-
-def load_published(path: Path | None = None) -> list[Published]:
-    """The paper's own rows, in their order, from ``published.csv``."""
-
-    def number(text: str) -> float | None:
-        return float(text) if text else None
-
-    def count(text: str) -> int | None:
-        return int(text) if text else None
-
-    with (path or published_csv()).open(newline="") as file:
-        return [
-            Published(
-                line["submission"],
-                line["backbone"],
-                line["plan"],
-                (number(line["val_percent"]), count(line["val_k"]), count(line["val_n"])),
-                (number(line["test_percent"]), count(line["test_k"]), count(line["test_n"])),
-                number(line["val_macro_recall"]),
-                line["source"],
-            )
-            for line in csv.DictReader(file)
-        ]

@@ -10,9 +10,6 @@ from fer_transfer.evaluation.metrics import confusion_matrix, macro_recall
 from fer_transfer.evaluation.statistics import mean_and_spread, wilson_interval
 from fer_transfer.reports.results import Row
 
-#: The two columns of the paper's table.
-VAL, TEST = "emotiw/Val", "emotiw/Test"
-
 
 @dataclass(frozen=True)
 class Score:
@@ -24,7 +21,7 @@ class Score:
         macro: macro recall by seed, 0..1.
     """
 
-    seeds: tuple[int, ...]
+    seeds: tuple[str, ...]
     correct: tuple[int, ...]
     count: tuple[int, ...]
     macro: tuple[float, ...]
@@ -53,20 +50,25 @@ class Score:
         return 100 * low, 100 * high
 
 
-def score(rows: Sequence[Row], split: str, found_only: bool) -> Score | str:
+def score(rows: Sequence[Row], split: str, over: str) -> Score | str:
     """Accuracy of rows that differ only in seed, or the word that says why there is none.
+
+    Args:
+        rows: with the same faces.
+        split: ``release/split``.
+        over: ``found``: the faces that the detector found; ``all``.
 
     Returns:
         A score; else "not run" (no rows), "trained on", "withheld" (labels), or "-" (no predictions).
     """
     if not rows:
         return "not run"
-    if any(split in row.trained_on for row in rows):
+    if any(row.trained_on(split) for row in rows):
         return "trained on"
     having = [row for row in rows if len(row.predictions.get(split, ())) > 0]
     if not having:
         return "-"
-    chosen = [row.predictions[split].only_found() if found_only else row.predictions[split] for row in having]
+    chosen = [row.predictions[split].only_found() if over == "found" else row.predictions[split] for row in having]
     if not all(predictions.labelled for predictions in chosen):
         return "withheld"
     matrices = [confusion_matrix(predictions.labels, predictions.predicted) for predictions in chosen]

@@ -1,6 +1,6 @@
-"""The report's tables as text cells; how they are drawn is in ``render``.
+"""The report's tables as text cells; how they are drawn is in ``render``. Which columns there are is the study's to say.
 
-Every table carries the caveats of its faces, and what the paper leaves unknown with the choice made here.
+Every table carries the caveats of its faces, and what the study leaves open with the choice made here.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_transfer.evaluation.metrics import confusion_matrix, recall_per_class
+from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
-from fer_transfer.labels import EXPRESSIONS, PAPER_ORDER
+from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import (
     caveat_line,
+    column_heading,
     dagger_note,
     is_selected,
     level_text,
@@ -22,13 +24,10 @@ from fer_transfer.reports.cells import (
     settings_notes,
     short_cell,
 )
-from fer_transfer.reports.claims import CLAIMS, best_against_emotiw, find, published_difference
-from fer_transfer.reports.results import Group, Published, Row, base_plan
-from fer_transfer.reports.scores import TEST, VAL, score
-
-_PAPER_NETWORKS = {"AlexNet": "bvlc_alexnet", "VGG-CNN-M": "vgg_cnn_m_2048"}
-_IN_PAPER_ORDER = tuple(EXPRESSIONS.index(name) for name in PAPER_ORDER)
-_FER_SPLITS = ("fer2013/PublicTest", "fer2013/PrivateTest")
+from fer_transfer.reports.claims import RULE, best_against_baseline, claimed, find, published_difference
+from fer_transfer.reports.results import Group, Row, base_plan
+from fer_transfer.reports.scores import score
+from fer_transfer.study import Published, Reported, Study
 
 
 @dataclass(frozen=True)
@@ -50,201 +49,240 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def published_table(published: Sequence[Published], groups: Sequence[Group], level: float) -> Table:
-    """The paper's rows in their order, each beside ours; one that was run with several settings has several lines."""
+def published_table(published: Sequence[Published], groups: Sequence[Group], study: Study, level: float) -> Table:
+    """The published rows in their order, each beside ours; one that was run with several settings has several lines."""
+    columns = [column for column in study.reported if study.protects(*column.split.split("/"))]
     rows: list[tuple[str, ...]] = []
     used: list[Group] = []
     for row in published:
         matching = [
             (group, plan)
             for group in groups
-            for plan in group.plans
+            for plan in group.plans(study)
             if group.backbone == row.backbone and base_plan(plan) == row.plan and group.of(plan)
         ]
         used += [group for group, _ in matching if group not in used]
         submission = row.submission if row.submission.isdigit() else "-"
-        paper = (published_cell(row.val, level), published_cell(row.test, level))
-        if row.plan == "baseline":
-            rows.append((submission, f"{row.backbone}\n{row.plan}", paper[0], "-", "-", paper[1], "-"))
-            continue
         for group, plan in matching or ((None, row.plan),):
             mark = f" [{used.index(group) + 1}]" if group else ""
-            found, everything, test = _ours(group, plan, level)
-            rows.append((submission, f"{row.backbone}\n{plan}{mark}", paper[0], found, everything, paper[1], test))
+            cells = [cell for column in columns for cell in _beside(row, group, plan, column, study, level)]
+            rows.append((submission, f"{row.backbone}\n{plan}{mark}", *cells))
     notes = [
         f"Percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
-        "deviation, k by seed."
+        "deviation, k by seed.",
+        f"- : no number. {study.footnote}".strip(),
+        *dagger_note(rows),
     ]
-    notes += ["- : no number. Submission 4 is not shown by the paper."]
-    notes += dagger_note(rows)
     for number, group in enumerate(used, 1):
-        notes.append(f"[{number}] settings {group.settings_id[:8]}, listed below. {caveat_line(group.caveats)}".strip())
+        notes.append(f"[{number}] {group.title}, listed below. {caveat_line(group.caveats)}".strip())
+    headings = [
+        heading
+        for column in columns
+        for heading in ([f"{column.heading}\npaper"] if column.published else []) + [column_heading(column, study)]
+    ]
     return Table(
-        "The paper's rows (Ng et al. 2015, Figure 3) and ours",
+        f"The published rows ({study.title}) and ours",
         tuple(dict.fromkeys(caveat for group in used for caveat in group.caveats)),
-        (
-            "Sub.",
-            "Network, plan",
-            "Val\npaper",
-            "Val ours\nfound faces",
-            "Val ours\nall faces",
-            "Test\npaper",
-            "Test\nours",
-        ),
+        ("Sub.", "Network, plan", *headings),
         tuple(rows),
         tuple(notes),
     )
 
 
-def _ours(group: Group | None, plan: str, level: float) -> tuple[str, str, str]:
+def _beside(row: Published, group: Group | None, plan: str, column: Reported, study: Study, level: float) -> list[str]:
+    """The published cell of a column, where it has any, and ours; what no plan of the grid can give is a dash."""
+    cells = [published_cell(row.numbers[column.published], level)] if column.published else []
+    return [*cells, _ours(group, plan, column, level) if row.plan in study.plans else "-"]
+
+
+def _ours(group: Group | None, plan: str, column: Reported, level: float) -> str:
     rows = group.of(plan) if group else ()
-    return (
-        score_cell(score(rows, VAL, True), level, is_selected(rows, VAL)),
-        score_cell(score(rows, VAL, False), level, is_selected(rows, VAL)),
-        score_cell(score(rows, TEST, False), level, is_selected(rows, TEST)),
-    )
+    return score_cell(score(rows, column.split, column.over), level, is_selected(rows, column.split))
 
 
-def plans_table(group: Group, published: Sequence[Published], level: float) -> Table:
-    """The plans of one backbone and one set of settings, beside the paper's two networks."""
+def plans_table(group: Group, published: Sequence[Published], study: Study, level: float) -> Table:
+    """The plans of one group in the study's columns, beside the published networks; macro recall of the first column."""
+    first, wide = study.first, [column for column in study.reported if study.protects(*column.split.split("/"))]
     rows = []
-    for plan in group.plans:
+    for plan in group.plans(study):
         of_plan = group.of(plan)
         seeds = f"\n{len(of_plan)} seeds" if len(of_plan) > 1 else f"\nseed {of_plan[0].seed}" if of_plan else ""
-        val, everything, test = _ours(group, plan, level)
-        fer = [_short_accuracy(of_plan, split) for split in _FER_SPLITS]
-        found = score(of_plan, VAL, True)
-        macro = found if isinstance(found, str) else short_cell(found.macro_percent, is_selected(of_plan, VAL))
-        paper = [published_percent(published, backbone, plan) for backbone in _PAPER_NETWORKS.values()]
-        rows.append((f"{plan}{seeds}", *paper, val, everything, macro, *fer, test))
+        paper = [published_percent(published, first.published, backbone, plan) for backbone in study.networks]
+        cells = [
+            _ours(group, plan, column, level) if column in wide else _short_accuracy(of_plan, column)
+            for column in study.reported
+        ]
+        found = score(of_plan, first.split, first.over)
+        macro = found if isinstance(found, str) else short_cell(found.macro_percent, is_selected(of_plan, first.split))
+        rows.append((f"{plan}{seeds}", *paper, *cells, macro))
+    headings = [
+        column_heading(column, study) if column in wide else column.heading.replace(" ", "\n")
+        for column in study.reported
+    ]
+    over = f"{first.heading}, {first.over} faces"
     notes = [
-        f"Val ours: percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
-        "deviation, k by seed. Macro: mean recall of the expressions, found faces. Public, Private: FER-2013's."
+        f"Ours: percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
+        f"deviation, k by seed. Macro: mean recall of the expressions, {over}. Paper: {over}."
     ]
     return Table(
-        f"{group.backbone}, settings {group.settings_id[:8]}",
+        group.title,
         group.caveats,
-        (
-            "Plan",
-            *(f"Paper\n{name}" for name in ("AlexNet", "VGG-M")),
-            "Val ours\nfound faces",
-            "Val ours\nall faces",
-            "Macro\nrecall",
-            "FER\nPublic",
-            "FER\nPrivate",
-            "Test\nours",
-        ),
+        ("Plan", *(f"Paper\n{name}" for name in study.networks.values()), *headings, "Macro\nrecall"),
         tuple(rows),
-        (*notes, *dagger_note(rows), *settings_notes(group)),
+        (*notes, *dagger_note(rows), *settings_notes(group, study)),
     )
 
 
-def _short_accuracy(rows: Sequence[Row], split: str) -> str:
-    found = score(rows, split, False)
-    return found if isinstance(found, str) else short_cell(found.percent, is_selected(rows, split))
+def _short_accuracy(rows: Sequence[Row], column: Reported) -> str:
+    found = score(rows, column.split, column.over)
+    return found if isinstance(found, str) else short_cell(found.percent, is_selected(rows, column.split))
 
 
-def recalls_table(group: Group) -> Table | None:
-    """Recall of each expression on Val, found faces, mean over seeds; None where no plan has labelled predictions.
+def others_table(group: Group, study: Study, level: float) -> Table | None:
+    """Splits at hand that the study does not report: another release, another preparation; None where there are none."""
+    splits = group.other_splits(study)
+    if not splits:
+        return None
+    rows = [
+        (
+            row[0],
+            *(score_cell(score(group.of(row[0]), s, "all"), level, is_selected(group.of(row[0]), s)) for s in splits),
+        )
+        for row in [(plan,) for plan in group.plans(study) if group.of(plan)]
+    ]
+    return Table(
+        f"Other splits: {group.title}",
+        group.caveats,
+        ("Plan", *(split.replace("/", "\n", 1) for split in splits)),
+        tuple(rows),
+        (f"Over all faces of a split. Study {study.name} does not report these.", *dagger_note(rows)),
+    )
+
+
+def recalls_table(group: Group, study: Study) -> Table | None:
+    """Recall of each expression on the study's first column, mean over seeds; None where nothing there is labelled.
 
     A network that never says Disgust shows here and hides in the accuracy.
     """
-    rows, counts = [], None
-    for plan in group.plans:
-        of_plan = [row.predictions[VAL].only_found() for row in group.of(plan) if VAL in row.predictions]
-        matrices = [confusion_matrix(p.labels, p.predicted) for p in of_plan if len(p) and p.labelled]
+    rows, counts, order = [], None, _order(study)
+    for plan in group.plans(study):
+        matrices = [m for row in group.of(plan) if (m := _matrix(row, study.first)) is not None]
         if matrices:
             counts = matrices[0].sum(axis=1)
             recall = np.mean([recall_per_class(matrix) for matrix in matrices], axis=0)
-            rows.append((plan, *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in _IN_PAPER_ORDER)))
+            rows.append((plan, *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in order)))
     if counts is None:
         return None
-    columns = (f"{EXPRESSIONS[i]}\nn {counts[i]}" for i in _IN_PAPER_ORDER)
+    columns = (f"{EXPRESSIONS[i]}\nn {counts[i]}" for i in order)
+    over = f"{study.first.heading}, {study.first.over} faces"
     return Table(
-        f"Recall in percent by expression with {group.backbone}, settings {group.settings_id[:8]}",
+        f"Recall in percent by expression: {group.title}",
         group.caveats,
         ("Plan", *columns),
         tuple(rows),
-        ("Val, found faces, mean over seeds. Confusion matrices by row: confusion/ and table.md.",),
+        (f"{over}, mean over seeds. Confusion matrices by row: confusion/ and table.md.",),
     )
 
 
-def claims_table(group: Group, published: Sequence[Published], level: float) -> Table:
-    """Whether the paper's claims show in a group, each with its difference and p."""
-    rows = []
-    for claim, better, worse in CLAIMS:
-        finding = find(group, better, worse)
-        paper = [
-            published_difference(published, backbone, better, worse) or "-" for backbone in _PAPER_NETWORKS.values()
-        ]
-        p = f"{finding.p:.2g}\nseed {finding.seeds[0]}" if finding.p is not None else "-"
-        daggers = ["†" if is_selected(group.of(plan), VAL) else "" for plan in (better, worse)]
+def _order(study: Study) -> list[int]:
+    return [EXPRESSIONS.index(name) for name in study.order]
+
+
+def _matrix(row: Row, column: Reported) -> np.ndarray | None:
+    """Counts of a row on a column; None where it has no predictions there, or labels are withheld."""
+    chosen = _chosen(row, column)
+    return confusion_matrix(chosen.labels, chosen.predicted) if chosen is not None else None
+
+
+def _chosen(row: Row, column: Reported) -> Predictions | None:
+    predictions = row.predictions.get(column.split)
+    if predictions is None:
+        return None
+    chosen = predictions.only_found() if column.over == "found" else predictions
+    return chosen if len(chosen) and chosen.labelled else None
+
+
+def claims_table(group: Group, published: Sequence[Published], study: Study, level: float) -> Table:
+    """Whether the study's claims show in a group, each with its difference and p."""
+    rows, first = [], study.first
+    for claim, better, worse in claimed(study):
+        finding = find(group, better, worse, first)
+        paper = [published_difference(published, study, backbone, better, worse) or "-" for backbone in study.networks]
+        seeds = f"{len(finding.seeds)} seeds" if finding.knows_seeds else f"seed {(*finding.seeds, '')[0]}"
+        p = f"{finding.p:.2g}\n{seeds}" if finding.p is not None else "-"
+        daggers = ["†" if is_selected(group.of(plan), first.split) else "" for plan in (better, worse)]
         compared = f"{better}{daggers[0]}\nagainst {worse}{daggers[1]}"
-        rows.append((claim, compared, " / ".join(paper), finding.difference() or "-", p, finding.verdict(1 - level)))
-    notes = [
-        "Points on Val, found faces. p: McNemar's exact test of the same images, first common seed, not "
-        f"corrected for several tests. Shows: p < {1 - level:.2g} and every common seed agrees in sign; does not "
-        "show: the reverse is so; not resolvable: neither."
-    ]
-    best = best_against_emotiw(group)
+        verdict = "\n".join(filter(None, (finding.verdict(1 - level), finding.rests_on)))
+        rows.append((claim, compared, *([" / ".join(paper)] if paper else []), finding.difference() or "-", p, verdict))
+    notes = [f"Points on {first.heading}, {first.over} faces. {RULE.format(alpha=1 - level)}"]
+    best = best_against_baseline(group, study)
     if best is not None:
+        chances = f"p = {best.p:.2g} ({best.rests_on}; seed {best.seeds[0]}: {best.only_better} images against {best.only_worse})"
         notes.append(
-            f"Best plan here, {best.better}, against EmotiW alone: {best.difference()} points, p = {best.p:.2g} "
-            f"(seed {best.seeds[0]}: {best.only_better} images against {best.only_worse}). Chosen on the same Val: "
-            "optimistic."
+            f"Best plan here, {best.better}, against {best.worse}: {best.difference()} points, {chances}. Chosen on the same "
+            f"{first.heading}: optimistic."
         )
     return Table(
-        f"The paper's claims with {group.backbone}, settings {group.settings_id[:8]}",
+        f"The claims of {study.title}: {group.title}",
         group.caveats,
-        ("Claim", "Compared", "Paper\nAlexNet / VGG", "Ours", "p", "Verdict"),
+        (
+            "Claim",
+            "Compared",
+            *(["Paper\n" + " / ".join(study.networks.values())] if study.networks else []),
+            "Ours",
+            "p",
+            "Verdict",
+        ),
         tuple(rows),
         (*notes, *dagger_note(rows)),
     )
 
 
-def confusion_table(row: Row, split: str, level: float) -> Table | None:
-    """Counts and recall per class, found faces, in the paper's order; None where labels are unknown."""
-    predictions = row.predictions[split].only_found()
-    if not len(predictions) or not predictions.labelled:
+def confusion_table(row: Row, column: Reported, study: Study, level: float) -> Table | None:
+    """Counts and recall per class in the study's order; None where labels are unknown."""
+    matrix = _matrix(row, column)
+    if matrix is None:
         return None
-    matrix = confusion_matrix(predictions.labels, predictions.predicted)
     recall = recall_per_class(matrix)
-    rows = []
-    for truth in _IN_PAPER_ORDER:
+    rows, order = [], _order(study)
+    for truth in order:
         n, k = int(matrix[truth].sum()), int(matrix[truth, truth])
         low, high = wilson_interval(k, n, level)
         share = f"{100 * recall[truth]:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "-"
-        rows.append((EXPRESSIONS[truth], *(str(matrix[truth, column]) for column in _IN_PAPER_ORDER), str(n), share))
+        rows.append((EXPRESSIONS[truth], *(str(matrix[truth, c]) for c in order), str(n), share))
     return Table(
-        f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}: {split}, found faces",
+        f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}: {column.split}, {column.over} faces",
         row.caveats,
-        ("Truth", *PAPER_ORDER, "n", "Recall"),
+        ("Truth", *study.order, "n", "Recall"),
         tuple(rows),
     )
 
 
-def main_tables(groups: Sequence[Group], published: Sequence[Published], level: float, with_paper: bool) -> list[Table]:
-    """The paper's rows (unless left out), then for each group its plans, recalls and claims.
+def main_tables(
+    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, with_published: bool
+) -> list[Table]:
+    """The published rows (unless left out), then for each group its plans, other splits, recalls and claims.
 
     A group whose only plan is not one of a claim has no claims table worth printing, and so none.
     """
-    tables = [published_table(published, groups, level)] if with_paper else []
+    tables = [published_table(published, groups, study, level)] if with_published and published else []
     for group in groups:
-        tables.append(plans_table(group, published, level))
-        if (recalls := recalls_table(group)) is not None:
-            tables.append(recalls)
-        if any(find(group, better, worse).points for _, better, worse in CLAIMS):
-            tables.append(claims_table(group, published, level))
+        tables.append(plans_table(group, published, study, level))
+        tables += [
+            table for table in (others_table(group, study, level), recalls_table(group, study)) if table is not None
+        ]
+        if any(find(group, better, worse, study.first).points for _, better, worse in claimed(study)):
+            tables.append(claims_table(group, published, study, level))
     return tables
 
 
-def confusion_tables(groups: Sequence[Group], level: float) -> list[Table]:
-    """The confusion matrix of each row on EmotiW's Val, and on Test where its labels are known."""
+def confusion_tables(groups: Sequence[Group], study: Study, level: float) -> list[Table]:
+    """The confusion matrix of each row on the protected splits whose labels are known, over the first faces reported of each."""
+    columns = {column.split: column for column in reversed(study.reported) if study.protects(*column.split.split("/"))}
     drawn = (
-        confusion_table(row, split, level)
+        confusion_table(row, column, study, level)
         for group in groups
         for row in group.rows
-        for split in (VAL, TEST)
-        if split in row.predictions
+        for column in reversed(columns.values())
     )
     return [table for table in drawn if table is not None]

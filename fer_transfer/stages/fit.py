@@ -5,6 +5,7 @@ safetensors before this is called, the second the stage's own ``last.ckpt``.
 """
 
 import logging
+import sys
 import warnings
 from pathlib import Path
 
@@ -40,7 +41,9 @@ def fit(
         logger: besides ``metrics.csv``, or None.
     """
     recipe, style = module.recipe, runtime.progress_style()
-    callbacks: list[pl.Callback] = [EpochLog(folder.metrics, name, len(data.train_set), style != "none")]
+    callbacks: list[pl.Callback] = [
+        EpochLog(folder.metrics, name, len(data.train_set), style != "none", data.selected_by)
+    ]
     if recipe.keep == "best":  # before "last", which then holds what was best so far
         callbacks.append(_best_checkpoint(folder.path))
     callbacks.append(ModelCheckpoint(folder.path, "last", enable_version_counter=False))
@@ -67,7 +70,7 @@ def fit(
             gradient_clip_val=recipe.gradient_clip,
             default_root_dir=folder.path,
         )
-        trainer.fit(module, data, ckpt_path=_checkpoint(folder))
+        trainer.fit(module, data, ckpt_path=_checkpoint(folder, name))
     if logger is not None:
         logger.finalize("success")
     if recipe.keep == "best":
@@ -92,13 +95,29 @@ def _best_checkpoint(folder: Path) -> ModelCheckpoint:
     )
 
 
-def _checkpoint(folder: StageFolder) -> str | None:
-    """The checkpoint to resume from; a damaged one is set aside, and the stage starts again."""
+def _checkpoint(folder: StageFolder, name: str) -> str | None:
+    """The checkpoint to resume from; a damaged one is set aside, which is said, and the stage starts again.
+
+    Only what the file's own bytes cause is damage: a failing disk or a full memory says nothing about the file.
+
+    Raises:
+        OSError, MemoryError: as they come.
+    """
     if not folder.checkpoint.exists():
         return None
     try:
         torch.load(folder.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:
-        folder.checkpoint.unlink()
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # at damaged bytes torch raises anything
+        aside = folder.checkpoint.with_suffix(".ckpt.damaged")
+        folder.checkpoint.replace(aside)
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        print(
+            f"warning: the checkpoint of stage {name!r} cannot be read ({first}); it is kept as {aside}, and the stage "
+            "starts again",
+            file=sys.stderr,
+            flush=True,
+        )
         return None
     return str(folder.checkpoint)

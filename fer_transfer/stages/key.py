@@ -1,47 +1,56 @@
 """The key of a stage: what it is, as a hash. Equal keys mean the same weights; a difference anywhere means another key."""
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
+from fer_transfer.files.digest import digest
+from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.stages.lineage import FacesUsed
 from fer_transfer.training.recipe import Recipe
 
 #: Part of every key. Raise it when a change of code changes what a recipe trains.
-STORE_VERSION = 1
+STORE_VERSION = 2
+
+#: What draws the fresh weights and the order of faces, builds the network, and takes the steps. A release of one of them may
+#: change what a recipe trains, a patch of it should not.
+_DECIDING = ("torch", "timm", "pytorch-lightning", "numpy")
 
 
-def canonical(value: Any) -> Any:
-    """Plain data in one spelling: 1 and 1.0 are the same number, tuples are lists, mappings have string keys.
-
-    >>> canonical({"lr": 1.0, "crops": (1, 2.5)})
-    {'lr': 1, 'crops': [1, 2.5]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [canonical(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+def deciding_versions() -> dict[str, str]:
+    """Major and minor version of every library that decides what a recipe trains."""
+    return {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in _DECIDING}
 
 
-def digest(value: Any) -> str:
-    """16 hexadecimal digits of the SHA-256 of plain data, whatever the order of its keys."""
-    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def recipe_of_weights(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data, less what cannot change the weights, and less what the lineage says by digest.
 
-
-def stage_key(recipe: Recipe, start: str, faces: Mapping[str, str]) -> str:
-    """The key of a stage.
-
-    Args:
-        recipe: all of it counts, but for the path of the initial weights and how predictions are made.
-        start: the parent's key, or the identity of the initial weights (``backbone.initial_weights_identity``).
-        faces: digest of each release that the stage trains or selects on.
+    The path of the initial weights (their identity stands beside), the words under which the command knew its faces (their
+    digests stand beside), how predictions are made.
     """
     content = asdict(recipe)
     content["backbone"].pop("weights")
     content.pop("evaluation")
-    return digest({"recipe": content, "start": start, "faces": dict(faces), "store": STORE_VERSION})
+    content["data"] = {key: value for key, value in content["data"].items() if key not in ("train", "selection")}
+    return content
+
+
+def stage_key(recipe: Mapping[str, Any], start: str, faces: Sequence[FacesUsed]) -> str:
+    """The key of a stage.
+
+    Args:
+        recipe: as ``recipe_of_weights`` gives it.
+        start: the parent's key, or the identity of the initial weights (``Backbone.identity``).
+        faces: what the stage trains and selects on, in order: the order of a union is the order of its faces.
+    """
+    return digest(
+        {
+            "recipe": recipe,
+            "start": start,
+            "faces": [[used.digest, sorted(used.trained_on), sorted(used.selected_on)] for used in faces],
+            "expressions": EXPRESSIONS,
+            "versions": deciding_versions(),
+            "store": STORE_VERSION,
+        }
+    )

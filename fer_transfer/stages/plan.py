@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer_transfer.config import conf_dir, plain
 from fer_transfer.errors import ConfigError
+from fer_transfer.files.digest import digest
 from fer_transfer.training.recipe import Recipe, recipe_from
 
 _GROUPS = ("optimizer", "scheduler", "augment", "backbone")
@@ -24,10 +25,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """Stages in an order in which each follows its parent; the last one's predictions are the row's."""
+    """Stages in an order in which each follows its parent; the last one's predictions are the row's.
+
+    Attributes:
+        name: the plan's.
+        stages: its stages.
+        common: what all plans of a sweep share, seeds and paths of weights apart: the recipe, and what is different by stage
+            name. Rows of one table have it in common.
+    """
 
     name: str
     stages: tuple[Stage, ...]
+    common: str
 
     @property
     def last(self) -> Stage:
@@ -57,7 +66,19 @@ def plan_from(config: DictConfig) -> Plan:
     for name in order:
         common = _merged(config.recipe, by_name.get(name) or {})
         made.append(Stage(name, recipe_from(_merged(common, stages[name]), name), parents[name]))
-    return Plan(config.plan.name, tuple(made))
+    return Plan(config.plan.name, tuple(made), digest([_seedless(plain(config.recipe)), _by_stage(by_name)]))
+
+
+def _by_stage(differences: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _seedless(own) for name, own in differences.items() if own}
+
+
+def _seedless(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Less the seed and the path of the weights, which stand by their identity beside it."""
+    content = {key: value for key, value in recipe.items() if key != "seed"}
+    if isinstance(backbone := content.get("backbone"), dict):
+        content["backbone"] = {key: value for key, value in backbone.items() if key != "weights"}
+    return content
 
 
 def _known_stages() -> set[str]:

@@ -35,13 +35,15 @@ class EpochLog(Callback):
         stage: name to print.
         faces: training faces an epoch.
         lines: whether to print.
+        selected_by: whose labels selection is scored with, where they are not the release's own.
 
     Raises:
         ConfigError: as soon as an epoch's loss is not finite.
     """
 
-    def __init__(self, path: Path, stage: str, faces: int, lines: bool) -> None:
+    def __init__(self, path: Path, stage: str, faces: int, lines: bool, selected_by: str = "") -> None:
         self.path, self.stage, self.faces, self.lines = path, stage, faces, lines
+        self.selection = f"selection ({selected_by})" if selected_by else "selection"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the rows of epochs before the one that is trained next."""
@@ -107,7 +109,7 @@ class EpochLog(Callback):
         left = (time.perf_counter() - self._started) / (done - self._first) * (total - done)
         return (
             f"  {self.stage} {done:>{len(str(total))}}/{total}  loss {values['train_loss']:.3f}  "
-            f"train {values['train_accuracy']:.1%}  selection {values['selection_accuracy']:.1%}  "
+            f"train {values['train_accuracy']:.1%}  {self.selection} {values['selection_accuracy']:.1%}  "
             f"{float(row['faces_per_second']):.0f} faces/s  {left:.0f} s left"
         )
 

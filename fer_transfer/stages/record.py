@@ -1,115 +1,179 @@
-"""The record of a finished plan: what a report needs to know besides the predictions."""
+"""The record of a finished plan: what a report needs to know besides the predictions. One JSON file a row and seed.
 
+A record is found by what was trained and how it was evaluated, so a command that is repeated finds its record again: with
+other faces to be scored on, or under other settings of its sweep, it adds to it and takes nothing away.
+"""
+
+import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from omegaconf import DictConfig
+from fer_transfer.errors import StoreError
+from fer_transfer.files.digest import digest
+from fer_transfer.stages.lineage import Lineage, lineage_from_json
 
-from fer_transfer.backbones.backbone import initial_weights_caveat, initial_weights_identity
-from fer_transfer.config import plain
-from fer_transfer.reports.results import RECORD_VERSION
-from fer_transfer.stages.key import digest
-from fer_transfer.stages.runner import FinishedPlan, predicted_splits
-from fer_transfer.stages.store import Store
-from fer_transfer.training.recipe import Recipe
+RECORD_VERSION = 2
+
+_AGAIN = "Delete it and run fer-train again."
 
 
-def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> dict[str, Any]:
-    """Write ``store/submissions/<identity>.json`` and return it.
+@dataclass(frozen=True)
+class ScoredFaces:
+    """Prepared faces that a plan was scored on, or made from.
 
-    Rows of one table share ``settings_id``: the recipe common to all stages, and what is different by stage name, less
-    the seed. Runs of one row share ``row_id`` and differ in the seed alone.
+    Attributes:
+        release: the release's own name.
+        caveats: what must stand beside numbers made from them.
+        preparation: how frames were cut, in a few words.
     """
-    plan = str(config.plan.name)
-    last = finished.jobs[-1]
-    recipes = {job.stage.name: job.stage.recipe for job in finished.jobs}
-    chain = [[job.stage.name, job.stage.init_from, _without_seed(asdict(job.stage.recipe))] for job in finished.jobs]
-    used = {name: f.digest for name, f in finished.faces.items()}
-    start = initial_weights_identity(finished.jobs[0].stage.recipe.backbone)
-    caveat = initial_weights_caveat(finished.jobs[0].stage.recipe.backbone)
-    results = [job.folder.result() or {} for job in finished.jobs]
-    selected = {
-        f"{name}/{split}"
-        for job in finished.jobs
-        if job.stage.recipe.keep == "best"
-        for name, splits in job.stage.recipe.data["selection"].items()
-        for split in splits
-    }
-    record = {
-        "version": RECORD_VERSION,
-        "submission": config.submission,
-        "plan": plan,
-        "backbone": last.stage.recipe.backbone.name,
-        "seed": last.stage.recipe.seed,
-        "settings_id": digest([_without_seed(plain(config.recipe)), plain(config.stages), start, used]),
-        "row_id": digest([plan, chain, start, used]),
-        "settings": _settings(recipes)
-        | {"weights": _weights_text(finished.jobs[0].stage.recipe, start), "input": results[-1]["input"]}
-        | {f"faces.{name}": of_release.preparation for name, of_release in finished.faces.items()},
-        "stages": [
-            {
-                "name": job.stage.name,
-                "key": job.key,
-                "epochs": job.stage.recipe.epochs,
-                "seconds": result.get("seconds"),
-            }
-            for job, result in zip(finished.jobs, results, strict=True)
-        ],
-        "predictions": {
-            f"{of_release.name}/{split}": str(path.relative_to(store.root))
-            for of_release, split, path in predicted_splits(last, finished.faces)
-        },
-        "caveats": [text for text in (config.note, caveat) if text],
-        "faces": {
-            name: {"digest": f.digest, "caveats": f.caveats, "counts": f.manifest["counts"]}
-            for name, f in finished.faces.items()
-        },
-        "selected_on": sorted(selected),
-        "trained_on": sorted(f"{name}/{split}" for name, split in last.trained_on),
-        "environment": results[-1].get("environment", {}),
-    }
-    store.write_submission(digest([record["row_id"], record["seed"]]), record)
-    return record
+
+    release: str
+    caveats: tuple[str, ...]
+    preparation: str
 
 
-def _without_seed(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Less the seed and the path of the weights, whose digest stands beside."""
-    backbone = {key: value for key, value in recipe["backbone"].items() if key != "weights"}
-    return {key: value for key, value in recipe.items() if key != "seed"} | {"backbone": backbone}
+@dataclass(frozen=True)
+class ScoredSplit:
+    """Predictions of one split: digest of the faces, split, and the file, relative to the store, as a POSIX path."""
+
+    faces: str
+    split: str
+    file: str
 
 
-def _weights_text(recipe: Recipe, identity: str) -> str:
-    if not identity.startswith("sha256:"):
-        return identity
-    return f"{recipe.backbone.weights.replace(chr(92), '/').split('/')[-1]} ({identity[:19]})"
+@dataclass(frozen=True)
+class Record:
+    """One finished plan with its seeds.
 
+    Attributes:
+        submission: the row of the study's table that was asked for, or None.
+        plan, backbone: what was run.
+        evaluation: from the centre crop or from ten.
+        seeds: of the plan's own stages, in order.
+        settings_ids: the sweeps it belongs to: rows that share one stand in one table.
+        row_id: the same for rows that differ in their seeds alone.
+        lineage: of the weights that were scored.
+        settings: printable values by name.
+        stages: name, key, epochs and seconds of each of the plan's stages.
+        faces: by digest, all that it was made from or scored on.
+        predictions: one for each split and digest.
+        notes: caveats given on the command line.
+        environment: device and versions.
+    """
 
-def _settings(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-    """Flat and printable; a value in which stages differ is given by stage."""
-    flat = {name: dict(_flatten(_printable(recipe))) for name, recipe in recipes.items()}
-    keys = dict.fromkeys(key for values in flat.values() for key in values)
-    settings = {}
-    for key in keys:
-        values = {name: of_stage.get(key) for name, of_stage in flat.items()}
-        distinct = {str(v) for v in values.values()}
-        settings[key] = (
-            next(iter(values.values())) if len(distinct) == 1 else ", ".join(f"{n}: {v}" for n, v in values.items())
+    submission: str | None
+    plan: str
+    backbone: str
+    evaluation: str
+    seeds: tuple[int, ...]
+    settings_ids: tuple[str, ...]
+    row_id: str
+    lineage: Lineage
+    settings: Mapping[str, Any]
+    stages: tuple[Mapping[str, Any], ...]
+    faces: Mapping[str, ScoredFaces]
+    predictions: tuple[ScoredSplit, ...]
+    notes: tuple[str, ...]
+    environment: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Names its file: the plan, what was trained, and how it was evaluated."""
+        return digest([self.plan, self.lineage.stages[-1].key, self.evaluation])
+
+    @property
+    def seed(self) -> str:
+        """The seed, or those of the stages where they differ: ``0+7``."""
+        return str(self.seeds[0]) if len(set(self.seeds)) == 1 else "+".join(map(str, self.seeds))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as it is kept."""
+        return {"version": RECORD_VERSION, **asdict(self), "lineage": self.lineage.to_json()}
+
+    def joined(self, older: "Record") -> "Record":
+        """This record, with the predictions, sweeps and notes that an older record of the same row has besides."""
+        own = {(scored.faces, scored.split) for scored in self.predictions}
+        others = [scored for scored in older.predictions if (scored.faces, scored.split) not in own]
+        return replace(
+            self,
+            submission=self.submission or older.submission,
+            settings_ids=tuple(dict.fromkeys([*older.settings_ids, *self.settings_ids])),
+            faces={**older.faces, **self.faces},
+            predictions=(*self.predictions, *others),
+            notes=tuple(dict.fromkeys([*older.notes, *self.notes])),
         )
-    return settings
 
 
-def _printable(recipe: Recipe) -> dict[str, Any]:
-    content = asdict(recipe)
-    for dropped in ("seed", "data"):
-        content.pop(dropped)
-    content["backbone"].pop("weights")
-    return content
+def read_record(path: Path) -> Record:
+    """Read a record.
+
+    Raises:
+        StoreError: if it is damaged, or was written by another version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"Expected a JSON record in {path}, but got: {error}. {_AGAIN}") from None
+    version = content.get("version") if isinstance(content, dict) else type(content).__name__
+    if version != RECORD_VERSION:
+        raise StoreError(
+            f"Expected a record of version {RECORD_VERSION} in {path}, but got {version!r}. A store of another version of "
+            "fer_transfer is read by that version only: train into another store (runtime.store=<folder>), or delete the record "
+            "to leave its row out of reports."
+        )
+    try:
+        return _record(content, path)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"Expected a record in {path}, but it is damaged ({type(error).__name__}: {error}). {_AGAIN}"
+        ) from None
 
 
-def _flatten(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    items: list[tuple[str, Any]] = []
-    for key, value in content.items():
-        name = f"{prefix}{key}"
-        items += _flatten(value, f"{name}.") if isinstance(value, Mapping) and value else [(name, value)]
-    return items
+def _record(content: Mapping[str, Any], path: Path) -> Record:
+    lineage = lineage_from_json(content["lineage"], path)
+    seeds, stages = tuple(int(seed) for seed in content["seeds"]), tuple(dict(stage) for stage in content["stages"])
+    if not lineage.stages or not seeds or not content["settings_ids"]:
+        raise ValueError("no stage, seed or settings")
+    faces = content["faces"].items()
+    return Record(
+        submission=None if content["submission"] is None else _text(content, "submission"),
+        plan=_text(content, "plan"),
+        backbone=_text(content, "backbone"),
+        evaluation=_text(content, "evaluation"),
+        seeds=seeds,
+        settings_ids=tuple(map(str, content["settings_ids"])),
+        row_id=_text(content, "row_id"),
+        lineage=lineage,
+        settings=dict(content["settings"]),
+        stages=stages,
+        faces={
+            key: ScoredFaces(_text(of, "release"), _texts(of, "caveats"), _text(of, "preparation")) for key, of in faces
+        },
+        predictions=tuple(_scored(scored, content["faces"]) for scored in content["predictions"]),
+        notes=_texts(content, "notes"),
+        environment=dict(content["environment"]),
+    )
+
+
+def _scored(content: Mapping[str, Any], faces: Mapping[str, Any]) -> ScoredSplit:
+    """Predictions that lie in the store, of faces that the record describes."""
+    file = PurePosixPath(_text(content, "file"))
+    if file.is_absolute() or ".." in file.parts or "\\" in str(file):
+        raise ValueError(f"predictions outside the store: {file}")
+    if content["faces"] not in faces:
+        raise ValueError(f"predictions of faces that it does not describe: {content['faces']}")
+    return ScoredSplit(_text(content, "faces"), _text(content, "split"), str(file))
+
+
+def _text(content: Mapping[str, Any], key: str) -> str:
+    if not isinstance(content[key], str):
+        raise TypeError(f"{key} is {content[key]!r}")
+    return str(content[key])
+
+
+def _texts(content: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    if not isinstance(content[key], list):
+        raise TypeError(f"{key} is {content[key]!r}")
+    return tuple(map(str, content[key]))

@@ -10,7 +10,7 @@
         result.json            written last, by rename: the stage is finished when it is there
         last.ckpt              only while it trains: to resume
     store/<key>.lock           held by the job that trains it
-    store/submissions/         one JSON per finished plan, backbone, settings and seed
+    store/submissions/         one JSON per finished plan, network and evaluation (``stages.record``)
 """
 
 import json
@@ -35,7 +35,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(content, indent=1))
+        aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
         aside.replace(path)
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error}. Free space or choose another runtime.store.") from None
@@ -68,22 +68,44 @@ class StageFolder:
         """The result if the stage is finished.
 
         Raises:
-            StoreError: if it is finished but its weights are gone or not the ones it wrote.
+            StoreError: if it is finished but damaged, or another stage's.
         """
+        path = self.path / "result.json"
         try:
-            result: dict[str, Any] = json.loads((self.path / "result.json").read_text())
+            result = json.loads(path.read_text(encoding="utf-8"))
+            key = str(result["key"])
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise StoreError(
-                f"Cannot read {self.path / 'result.json'}: {error}. Remove {self.path} to train it again."
+                f"Expected the result of a stage in {path}, but got {type(error).__name__}: {error}. {self._again}"
             ) from None
-        if not self.weights.exists() or weights_digest(self.weights) != result["weights_sha256"]:
+        if key != self.path.name:
             raise StoreError(
-                f"Expected in {self.weights} the weights that result.json names ({result['weights_sha256'][:12]}), but "
-                f"they are missing or changed. Remove {self.path} to train the stage again."
+                f"Expected the result of stage {self.path.name} in {path}, but it is of {key!r}. {self._again}"
             )
-        return result
+        return dict(result)
+
+    def is_finished(self) -> bool:
+        """Whether the stage is finished and its weights are the ones it wrote; reads them.
+
+        Raises:
+            StoreError: if it is finished but damaged.
+        """
+        result = self.result()
+        if result is None:
+            return False
+        expected = str(result.get("weights_sha256"))
+        if not self.weights.exists() or weights_digest(self.weights) != expected:
+            raise StoreError(
+                f"Expected in {self.weights} the weights that result.json names ({expected[:12]}), but they are missing or "
+                f"changed. {self._again}"
+            )
+        return True
+
+    @property
+    def _again(self) -> str:
+        return f"Remove {self.path} to train the stage again."
 
     def predictions(self, release: str, split: str, faces_digest: str, evaluation: str = "centre") -> Path:
         """Where the predictions of a split are; faces of another digest, and another evaluation, have another file."""
@@ -113,8 +135,7 @@ class Store:
         """Held while a stage trains, so that jobs that share it train it once."""
         return FileLock(self.root / f"{key}.lock")
 
-    def write_submission(self, identity: str, record: Mapping[str, Any]) -> Path:
-        """Keep the record of a finished plan, from which reports are made."""
-        path = self.root / "submissions" / f"{identity}.json"
-        write_json(path, record)
-        return path
+    @property
+    def submissions(self) -> Path:
+        """The folder of records of finished plans, from which reports are made."""
+        return self.root / "submissions"

@@ -16,12 +16,14 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from fer_transfer.cli.report import report
-from fer_transfer.config import compose
+from fer_transfer.config import compose, plain
 from fer_transfer.errors import ConfigError, StoreError
-from fer_transfer.labels import EXPRESSIONS, PAPER_ORDER
+from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.results import load_groups
 from fer_transfer.reports.tables import recalls_table
+from fer_transfer.study import study_from
 
+STUDY = study_from(plain(compose("report").study))
 _MAIN = "from fer_transfer.cli.report import main; main()"
 
 
@@ -47,7 +49,7 @@ def store(tmp_path):
     for seed in (0, 1):
         add_row(tmp_path / "store", "emotiw", 0.15, seed)
         add_row(tmp_path / "store", "fer28_emotiw", 0.5, seed)
-    add_row(tmp_path / "store", "fer32", 0.45, selected_on=["fer2013/PrivateTest"])
+    add_row(tmp_path / "store", "fer32", 0.45, keep="best")
     add_row(tmp_path / "store", "fer28", 0.45, backbone="bvlc_alexnet")
     return tmp_path / "store"
 
@@ -131,13 +133,13 @@ def test_confusion_matrices_are_scikit_learns_in_the_papers_order(store):
     (group,) = (g for g in load_groups(store) if g.backbone == "bvlc_alexnet")
     (row,) = group.rows
     val = row.predictions["emotiw/Val"].only_found()
-    order = [EXPRESSIONS.index(name) for name in PAPER_ORDER]
+    order = [EXPRESSIONS.index(name) for name in STUDY.order]
     theirs = confusion_matrix(val.labels, val.predicted, labels=order)
     ours = [
         x for x in lines(out / "confusion" / f"{row.name}.csv") if (x["split"], x["over"]) == ("emotiw/Val", "found")
     ]
-    assert [x["truth"] for x in ours] == list(PAPER_ORDER)
-    assert [[int(x[name]) for name in PAPER_ORDER] for x in ours] == theirs.tolist()
+    assert [x["truth"] for x in ours] == STUDY.order
+    assert [[int(x[name]) for name in STUDY.order] for x in ours] == theirs.tolist()
     assert "| Fear | " + " | ".join(map(str, theirs[0])) + " |" in (out / "table.md").read_text()
 
 
@@ -165,7 +167,7 @@ def test_a_split_on_which_an_epoch_was_chosen_carries_a_dagger(store):
 
 def test_without_the_paper_its_rows_are_left_out(store, capsys):
     out = make(store, "published=false")
-    assert "The paper's rows" not in capsys.readouterr().out
+    assert "The published rows" not in capsys.readouterr().out
     assert {x["backbone"] for x in lines(out / "table.csv")} == {"bvlc_alexnet", "mobilenetv2_100"}
 
 
@@ -211,9 +213,9 @@ def test_making_a_report_needs_no_torch(store, tmp_path):
 
 def test_recalls_by_expression_agree_with_scikit_learn(store):
     (group,) = (g for g in load_groups(store) if g.backbone == "mobilenetv2_100")
-    table = recalls_table(group)
+    table = recalls_table(group, STUDY)
     shown = {row[0]: row[1:] for row in table.rows}
-    order = [EXPRESSIONS.index(name) for name in PAPER_ORDER]
+    order = [EXPRESSIONS.index(name) for name in STUDY.order]
     for plan, cells in shown.items():
         found = [row.predictions["emotiw/Val"].only_found() for row in group.of(plan)]
         recalls = [recall_score(p.labels, p.predicted, average=None, labels=order) for p in found]

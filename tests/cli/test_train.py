@@ -1,7 +1,6 @@
 """``fer-train`` as it is called: from the command line, on tiny faces with a tiny network."""
 
 import csv
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fer_transfer.cli.train import main
+from fer_transfer.stages.record import read_record
 
 TINY = ["runtime.progress=lines", "runtime.threads=1", "recipe.epochs=1"]
 
@@ -21,7 +21,7 @@ def fer_train(*overrides, cwd):
 
 
 def records(store):
-    return [json.loads(path.read_text()) for path in sorted((store / "submissions").glob("*.json"))]
+    return [read_record(path) for path in sorted((store / "submissions").glob("*.json"))]
 
 
 def left(folder):
@@ -57,11 +57,11 @@ def test_a_submission_is_one_command(tiny, tmp_path, elsewhere, in_process):
     done = fer_train("submission=sub3", *tiny, *TINY, cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     (record,) = records(tmp_path / "store")
-    assert (record["submission"], record["plan"], record["backbone"]) == ("3", "fer28_emotiw", "test_resnet")
-    assert [stage["name"] for stage in record["stages"]] == ["fer", "emotiw"]
+    assert (record.submission, record.plan, record.backbone) == ("3", "fer28_emotiw", "test_resnet")
+    assert [stage["name"] for stage in record.stages] == ["fer", "emotiw"]
     assert "fer28_emotiw: 2 stages" in done.stdout and "to train" in done.stdout and "1/1" in done.stdout
-    for name in record["predictions"].values():
-        rows = list(csv.DictReader((tmp_path / "store" / name).open()))
+    for scored in record.predictions:
+        rows = list(csv.DictReader((tmp_path / "store" / scored.file).open()))
         assert len(rows) in (20, 40)
     code, stdout, _ = in_process("submission=sub3", *tiny, *TINY)
     assert code == 0 and stdout.count("in the store") == 2
@@ -102,12 +102,12 @@ def test_an_error_is_one_message(overrides, message, tiny, in_process, elsewhere
     assert left(elsewhere) == []
 
 
-def test_all_plans_are_one_command_and_share_their_stages(tiny, tmp_path, in_process, elsewhere):
-    code, stdout, stderr = in_process("-m", "plan=glob(*)", *tiny, *TINY)
+def test_a_study_is_one_command_and_its_plans_share_their_stages(tiny, tmp_path, in_process, elsewhere):
+    code, stdout, stderr = in_process("-m", "study=ng2015", *tiny, *TINY)
     assert code == 0, stderr
     plans = {"emotiw", "fer28", "fer32", "fer28_emotiw", "fer32_emotiw", "fer32+emotiw"}
-    assert {record["plan"] for record in records(tmp_path / "store")} == plans
-    assert len({record["settings_id"] for record in records(tmp_path / "store")}) == 1  # rows of one table
+    assert {record.plan for record in records(tmp_path / "store")} == plans
+    assert len({record.settings_ids for record in records(tmp_path / "store")}) == 1  # rows of one table
     assert len(list((tmp_path / "store").glob("*/result.json"))) == 6  # eight stages, of which two are shared
     assert stdout.count("in the store") == 2 and stdout.count("to train") == 6
     assert left(elsewhere) == []  # no multirun/, no multirun.yaml
@@ -116,7 +116,7 @@ def test_all_plans_are_one_command_and_share_their_stages(tiny, tmp_path, in_pro
 def test_a_failing_job_does_not_stop_the_others(tiny, tmp_path, in_process, elsewhere):
     code, _, stderr = in_process("-m", "plan=emotiw,fer28", *tiny, *TINY, "runtime.faces.emotiw=nowhere")
     assert code == 1 and stderr.count("error: ") == 1 and "Traceback" not in stderr
-    assert [record["plan"] for record in records(tmp_path / "store")] == ["fer28"]
+    assert [record.plan for record in records(tmp_path / "store")] == ["fer28"]
     assert left(elsewhere) == []
 
 
@@ -142,7 +142,7 @@ def test_three_lines_add_a_backbone(elsewhere, in_process, faces_folder):
     code, _, err = in_process("--config-dir", "own", "backbone=mine", "plan=emotiw", *TINY, *faces)
     assert code == 0, err
     [record] = records(elsewhere / "store")
-    assert record["settings"]["backbone.name"] == "test_convnext"
+    assert record.settings["backbone.name"] == "test_convnext"
 
 
 def readme():

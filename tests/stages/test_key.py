@@ -5,7 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_transfer.config import compose
-from fer_transfer.stages.key import digest, stage_key
+from fer_transfer.files.digest import digest
+from fer_transfer.stages import key as module
+from fer_transfer.stages.key import recipe_of_weights, stage_key
+from fer_transfer.stages.lineage import FacesUsed
 from fer_transfer.stages.plan import plan_from
 
 values = st.recursive(
@@ -55,25 +58,55 @@ def recipe(*overrides):
     return plan_from(compose("train", ["plan=emotiw", *overrides])).last.recipe
 
 
+def key(content, start="p", digest="d", train=("Train",)):
+    return stage_key(recipe_of_weights(content), start, (FacesUsed(digest, "emotiw", train, ("Val",), ()),))
+
+
 def test_path_of_the_weights_does_not_count_but_their_digest_does():
     here, there = recipe("recipe.backbone.weights=/a/x.pth"), recipe("recipe.backbone.weights=/b/y.pth")
-    assert stage_key(here, "sha256:1", {"emotiw": "d"}) == stage_key(there, "sha256:1", {"emotiw": "d"})
-    assert stage_key(here, "sha256:1", {"emotiw": "d"}) != stage_key(here, "sha256:2", {"emotiw": "d"})
+    assert key(here, "sha256:1") == key(there, "sha256:1") != key(there, "sha256:2")
 
 
 def test_recipe_parent_and_faces_count():
-    base = stage_key(recipe(), "p", {"emotiw": "d"})
-    assert stage_key(recipe(), "p", {"emotiw": "e"}) != base
-    assert stage_key(recipe(), "q", {"emotiw": "d"}) != base
+    base = key(recipe())
+    assert (
+        key(recipe(), digest="e") != base
+        and key(recipe(), "q") != base
+        and key(recipe(), train=("Train", "Val")) != base
+    )
     for override in ("recipe.seed=1", "recipe.optimizer.lr=0.002", "recipe.augment.mirror=false", "recipe.frozen=[a]"):
-        assert stage_key(recipe(override), "p", {"emotiw": "d"}) != base
+        assert key(recipe(override)) != base
 
 
 def test_runtime_does_not_count():
-    other = recipe("runtime.device=cpu", "runtime.threads=1", "runtime.store=elsewhere")
-    assert stage_key(other, "p", {"emotiw": "d"}) == stage_key(recipe(), "p", {"emotiw": "d"})
+    assert key(recipe("runtime.device=cpu", "runtime.threads=1", "runtime.store=elsewhere")) == key(recipe())
 
 
 def test_how_predictions_are_made_does_not_count():
-    ten = recipe("recipe.evaluation=ten_crops")
-    assert stage_key(ten, "p", {"emotiw": "d"}) == stage_key(recipe(), "p", {"emotiw": "d"})
+    assert key(recipe("recipe.evaluation=ten_crops")) == key(recipe())
+
+
+def test_the_word_for_the_faces_does_not_count():
+    other = recipe("~plan.stages.emotiw.data.train.emotiw", "+plan.stages.emotiw.data.train.mine=[Train]")
+    assert key(other) == key(recipe())
+
+
+def test_the_order_of_the_faces_of_a_union_counts():
+    one, two = (FacesUsed(name, name, ("Train",), (), ()) for name in "ab")
+    content = recipe_of_weights(recipe())
+    assert stage_key(content, "p", (one, two)) != stage_key(content, "p", (two, one))
+
+
+def test_labels_and_the_versions_that_decide_what_is_trained_count(monkeypatch):
+    base = key(recipe())
+    monkeypatch.setattr(module, "EXPRESSIONS", ("Sad", "Angry"))
+    assert key(recipe()) != base
+    monkeypatch.undo()
+    for name in ("torch", "timm", "pytorch-lightning", "numpy"):
+        monkeypatch.setattr(module, "version", lambda asked, name=name: "99.1.2" if asked == name else "2.3.4+cpu")
+        other = key(recipe())
+        monkeypatch.setattr(module, "version", lambda asked, name=name: "99.1.3" if asked == name else "2.3.5")
+        assert key(recipe()) == other, "a patch does not count"
+        monkeypatch.setattr(module, "version", lambda asked: "2.3.4")
+        assert key(recipe()) != other
+        monkeypatch.undo()

@@ -20,12 +20,25 @@ from fer_transfer.errors import ConfigError, FacesError, StoreError, WeightsErro
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.faces import open_faces
 from fer_transfer.stages.progress import EpochLog, read_metrics
+from fer_transfer.stages.record import read_record
 from fer_transfer.stages.store import Store
 from fer_transfer.training.module import ExpressionClassifier
 
 
 def run(tiny, *overrides):
     return train(compose("train", [*tiny, *overrides]))
+
+
+def records(finished):
+    """Those of the plan's store."""
+    folder = finished.jobs[-1].folder.path.parent / "submissions"
+    return [read_record(path) for path in sorted(folder.iterdir())]
+
+
+def predicted(finished, record, split, digest=None):
+    """Predictions that a record names."""
+    [found] = [of for of in record.predictions if of.split == split and digest in (None, of.faces)]
+    return Predictions.read(finished.jobs[-1].folder.path.parent / found.file)
 
 
 def weights(finished, stage=-1):
@@ -41,16 +54,16 @@ def test_cascade_trains_predicts_and_is_recorded(tiny, faces_folder):
     assert finished.trained == 2
     folder = finished.jobs[-1].folder
     assert not folder.checkpoint.exists()
-    record = json.loads(next((folder.path.parent / "submissions").iterdir()).read_text())
-    assert set(record["predictions"]) == {"emotiw/Val", "emotiw/Test", "fer2013/PublicTest", "fer2013/PrivateTest"}
-    assert record["faces"]["emotiw"]["caveats"] == ["synthetic"]
-    val = Predictions.read(folder.path.parent / record["predictions"]["emotiw/Val"])
+    [record] = records(finished)
     faces = open_faces(faces_folder / "emotiw")
+    assert sorted(of.split for of in record.predictions) == ["PrivateTest", "PublicTest", "Test", "Val"]
+    assert record.faces[faces.digest].caveats == ("synthetic",)
+    val = predicted(finished, record, "Val")
     rows = faces.rows(["Val"])
     assert val.ids.tolist() == faces.ids[rows].tolist() and val.labels.tolist() == faces.labels[rows].tolist()
     assert np.allclose(val.probabilities.sum(axis=1), 1, atol=1e-6)
     assert (val.predicted == val.labels).mean() > 0.6  # chance is 1/7
-    assert not Predictions.read(folder.path.parent / record["predictions"]["emotiw/Test"]).labelled
+    assert not predicted(finished, record, "Test").labelled
 
 
 def test_finished_command_trains_nothing_and_shared_stage_is_trained_once(tiny):
@@ -136,10 +149,13 @@ def test_child_starts_from_its_parent(tiny):
 
 def test_best_epoch_is_marked_as_selected(tiny):
     finished = run(tiny, "plan=emotiw", "recipe.keep=best")
-    record = json.loads(next((finished.jobs[0].folder.path.parent / "submissions").iterdir()).read_text())
-    assert record["selected_on"] == ["emotiw/Val"]
+    [record] = records(finished)
+    digest = finished.jobs[0].own.faces[0].digest
+    assert record.lineage.selected_on(digest, "emotiw", "Val") and not record.lineage.selected_on(
+        digest, "emotiw", "Test"
+    )
     best = max(float(row["selection_accuracy"]) for row in read_metrics(finished.jobs[0].folder.metrics))
-    val = Predictions.read(finished.jobs[0].folder.path.parent / record["predictions"]["emotiw/Val"])
+    val = predicted(finished, record, "Val")
     assert (val.predicted == val.labels).mean() == pytest.approx(best, abs=0.026)  # one face of 40
 
 
@@ -245,11 +261,9 @@ def test_ten_crops_are_predicted_from_the_same_weights(tiny, faces_folder):
     centre = run(tiny, *options)
     ten = run(tiny, *options, "recipe.evaluation=ten_crops")
     assert ten.trained == 0 and ten.jobs[-1].key == centre.jobs[-1].key
-    folder = centre.jobs[-1].folder
-    records = [json.loads(path.read_text()) for path in (folder.path.parent / "submissions").iterdir()]
-    assert len(records) == 2 and len({record["settings_id"] for record in records}) == 2
-    of = {record["settings"]["evaluation"]: record["predictions"]["emotiw/Val"] for record in records}
-    one, mean = (Predictions.read(folder.path.parent / of[name]) for name in ("centre", "ten_crops"))
+    both = {record.evaluation: record for record in records(ten)}
+    assert len(both) == 2 and len({record.settings_ids for record in both.values()}) == 2
+    one, mean = (predicted(ten, both[name], "Val") for name in ("centre", "ten_crops"))
     assert one.ids.tolist() == mean.ids.tolist()
     assert not np.allclose(one.probabilities, mean.probabilities)
     pixels = open_faces(faces_folder / "emotiw").pixels[open_faces(faces_folder / "emotiw").rows(["Val"])]
@@ -279,8 +293,8 @@ def test_a_stages_weights_are_weights_that_another_command_can_start_from(tiny):
     assert second.trained == 1
     before, after = weights(first), weights(second)
     assert torch.allclose(before["fc.weight"], after["fc.weight"], atol=1e-6)
-    records = [json.loads(path.read_text()) for path in (file.parents[1] / "submissions").iterdir()]
-    assert len(records) == 2 and all("no pre-training" in record["caveats"] for record in records)
+    both = records(second)
+    assert len(both) == 2 and all("no pre-training" in record.lineage.caveats for record in both)
 
 
 def test_what_was_not_pre_trained_and_notes_stand_in_the_record(tiny, tmp_path):
@@ -298,7 +312,6 @@ def test_what_was_not_pre_trained_and_notes_stand_in_the_record(tiny, tmp_path):
     for seed, (weights_file, skip, expected) in enumerate(cases.values()):
         options = [f"recipe.backbone.weights={weights_file}", f"recipe.backbone.skip_weights={json.dumps(skip)}"]
         finished = run(tiny, "plan=emotiw", "recipe.epochs=1", f"recipe.seed={seed}", *options, "note='shortened: x'")
-        folder = finished.jobs[-1].folder.path.parent / "submissions"
-        record = next(r for p in folder.iterdir() if (r := json.loads(p.read_text()))["seed"] == seed)
-        assert [text for text in record["caveats"] if text != "shortened: x"] == expected
-        assert "shortened: x" in record["caveats"]
+        record = next(record for record in records(finished) if record.seed == str(seed))
+        caveats = [text for text in record.lineage.caveats if "synthetic" not in text]
+        assert caveats == ["shortened: x", *expected]

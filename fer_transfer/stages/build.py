@@ -1,0 +1,122 @@
+"""What a stage is trained with, made from its recipe: data, transform, module; and the check that all of it can be made."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from fer_transfer.backbones.batch_norm import unfold
+from fer_transfer.backbones.weights import load_into, read_weights
+from fer_transfer.config import build
+from fer_transfer.data.augment import BatchTransform
+from fer_transfer.data.datamodules import FacesDataModule
+from fer_transfer.errors import ConfigError
+from fer_transfer.faces.faces import Faces
+from fer_transfer.stages.jobs import Job
+from fer_transfer.stages.runtime import Runtime
+from fer_transfer.training.module import ExpressionClassifier, balanced_weights
+from fer_transfer.training.optim import freeze
+
+
+def data_of(job: Job, faces: Mapping[str, Faces]) -> FacesDataModule:
+    """The DataModule of a stage.
+
+    Raises:
+        FacesError: if a split is unknown, votes are missing, or nothing is left to train on.
+    """
+    recipe = job.stage.recipe
+    module: FacesDataModule = build(
+        f"{job.stage.name}.data",
+        recipe.data,
+        labelling=recipe.labelling,
+        faces=faces,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+    )
+    return module
+
+
+def transform_of(job: Job, runtime: Runtime) -> BatchTransform:
+    """The batch transform of a stage, with the preprocessing of its weights."""
+    transform: BatchTransform = build(
+        f"{job.stage.name}.augment",
+        job.stage.recipe.augment,
+        preprocessing=job.backbone.preprocessing,
+        channels_last=runtime.channels_last,
+    )
+    return transform
+
+
+def module_to_train(job: Job, data: FacesDataModule, runtime: Runtime) -> tuple[ExpressionClassifier, dict[str, Any]]:
+    """The module of a stage, filled from its parent or its initial weights, and what was taken from them."""
+    recipe, transform = job.stage.recipe, transform_of(job, runtime)
+    network = job.backbone.network(load=job.parent is None)
+    taken: dict[str, Any] = {"from": job.own.start}
+    if job.parent is not None:
+        weights = job.parent.folder.weights
+        loaded = load_into(network, read_weights(weights), _skipped(job), str(weights))
+        taken |= {"tensors": len(loaded.taken), "skipped": loaded.skipped}
+    elif recipe.batch_norm == "unfold":
+        taken["unfolded"] = unfold(network, transform(_sample(data), random=False))
+    freeze(network, recipe.frozen)
+    balanced = balanced_weights(data.train_set.targets) if recipe.class_weights == "balanced" else None
+    return _module(job, network, transform, runtime, balanced), taken
+
+
+def finished_module(job: Job, runtime: Runtime) -> ExpressionClassifier:
+    """The module of a stage that is in the store, with its weights."""
+    network = job.backbone.network(load=False)
+    load_into(network, read_weights(job.folder.weights), source=str(job.folder.weights))
+    return _module(job, network, transform_of(job, runtime), runtime)
+
+
+def _module(
+    job: Job,
+    network: torch.nn.Module,
+    transform: BatchTransform,
+    runtime: Runtime,
+    class_weights: torch.Tensor | None = None,
+) -> ExpressionClassifier:
+    if runtime.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ExpressionClassifier(network, transform, job.stage.recipe, list(job.backbone.head), class_weights)
+
+
+def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime) -> None:
+    """Find out before the first epoch what would fail: splits, labels, weights, names, crop, optimiser.
+
+    Raises:
+        ConfigError, FacesError, WeightsError: whichever it is.
+    """
+    recipe = job.stage.recipe
+    if recipe.precision == "16-mixed" and runtime.accelerator == "cpu":
+        raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
+    data_of(job, faces)
+    network = job.backbone.network(load=job.parent is None)
+    if job.parent is not None:
+        parent = job.parent.backbone.network(load=False).state_dict()
+        load_into(network, parent, _skipped(job), f"stage {job.parent.stage.name!r}")
+    freeze(network, recipe.frozen)
+    transform = transform_of(job, runtime)
+    try:
+        with torch.no_grad():
+            network.eval()(transform((torch.zeros(1, 48, 48, dtype=torch.uint8),), random=False))
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"The network {recipe.backbone.name} refuses an input of {transform.crop} x {transform.crop}: "
+            f"{str(error).splitlines()[0].rstrip('.')}. Change recipe.augment.crop or recipe.backbone.kwargs."
+        ) from None
+    ExpressionClassifier(network, transform, recipe, list(job.backbone.head)).check_optimizer()
+
+
+def _skipped(job: Job) -> list[str]:
+    """Patterns of names in which a child may differ from its parent."""
+    recipe = job.stage.recipe
+    return [*recipe.skip_weights, *(job.backbone.head if recipe.head == "reset" else ())]
+
+
+def _sample(data: FacesDataModule, count: int = 256) -> tuple[torch.Tensor, ...]:
+    """Training faces evenly spread over the set."""
+    indices = np.linspace(0, len(data.train_set) - 1, min(count, len(data.train_set))).astype(int)
+    return data.train_set.__getitems__(indices.tolist()).pixels

@@ -1,0 +1,93 @@
+"""The stages of a plan with what names them: key, folder, what they start from, lineage."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from fer_transfer.backbones.backbone import Backbone, describe
+from fer_transfer.faces.faces import Faces
+from fer_transfer.stages.inputs import check_protected, faces_used
+from fer_transfer.stages.key import recipe_of_weights, stage_key
+from fer_transfer.stages.lineage import Lineage, StageLineage, lineage_from_json
+from fer_transfer.stages.plan import Plan, Stage
+from fer_transfer.stages.store import StageFolder, Store
+from fer_transfer.study import Study
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage and what names it.
+
+    Attributes:
+        stage: as planned.
+        backbone: what its recipe's backbone comes to; stages with the same one share it.
+        parent: the job it starts from; None: the backbone's initial weights.
+        own: this stage of the lineage, as planned.
+        folder: in the store.
+    """
+
+    stage: Stage
+    backbone: Backbone
+    parent: "Job | None"
+    own: StageLineage
+    folder: StageFolder
+
+    @property
+    def key(self) -> str:
+        """Of the stage."""
+        return self.own.key
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Back to the initial weights; of what a stage found in the store started from, as the store has it.
+
+        Notes are no part of a key: what a stage was trained under stays with it.
+
+        Raises:
+            StoreError: if the lineage of a stage in the store, or of initial weights that a stage left, is damaged.
+        """
+        result = self.folder.result()
+        if result is not None:
+            return lineage_from_json(result.get("lineage"), self.folder.path / "result.json")
+        return self._before.then(self.own)
+
+    @property
+    def _before(self) -> Lineage:
+        if self.parent is not None:
+            return self.parent.lineage
+        if self.backbone.lineage is not None:
+            return lineage_from_json(self.backbone.lineage, self.backbone.recipe.weights)
+        return Lineage(self.backbone.weights_text, self.backbone.caveat)
+
+
+def jobs_of(
+    plan: Plan, faces: Mapping[str, Faces], store: Store, study: Study, note: str | None = None
+) -> tuple[Job, ...]:
+    """The jobs of a plan, parents first.
+
+    Args:
+        plan: a checked plan.
+        faces: by the words of its recipes.
+        store: where finished stages are.
+        study: whose protected splits no stage may train on.
+        note: a caveat that stays with every stage trained under it.
+
+    Raises:
+        ConfigError: if a stage trains on a protected split, or a backbone cannot be described.
+        WeightsError: if initial weights are missing or damaged.
+    """
+    backbones: dict[str, Backbone] = {}
+    jobs: dict[str, Job] = {}
+    for stage in plan.stages:
+        name = json.dumps(asdict(stage.recipe.backbone), sort_keys=True, default=str)
+        if name not in backbones:
+            backbones[name] = describe(stage.recipe.backbone)
+        used = faces_used(stage.recipe, faces)
+        check_protected(stage.name, used, study)
+        parent = jobs[stage.init_from] if stage.init_from else None
+        start = parent.key if parent else backbones[name].identity
+        recipe = recipe_of_weights(stage.recipe)
+        own = StageLineage(stage.name, stage_key(recipe, start, used), start, recipe, used, note)
+        jobs[stage.name] = Job(stage, backbones[name], parent, own, store.stage(own.key))
+    return tuple(jobs.values())

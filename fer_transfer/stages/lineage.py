@@ -1,0 +1,181 @@
+"""Lineage: what a weights file was made from, stage by stage, back to the initial weights.
+
+It is written into the weights' own record and into ``result.json``, and inherited by whatever starts from the file. The guard,
+"trained on", "selected on", caveats and the identity of rows derive from it. Splits are named by the digest of the faces and
+the release's own name, never by the word under which a command knew the folder.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fer_transfer.errors import StoreError
+from fer_transfer.files.digest import digest
+
+LINEAGE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FacesUsed:
+    """One prepared release in a stage.
+
+    Attributes:
+        digest: of the faces.
+        release: the release's own name, from the manifest.
+        trained_on, selected_on: its splits.
+        caveats: what must stand beside every number made from these faces.
+    """
+
+    digest: str
+    release: str
+    trained_on: tuple[str, ...]
+    selected_on: tuple[str, ...]
+    caveats: tuple[str, ...]
+
+    def is_of(self, digest: str, release: str) -> bool:
+        """Whether they are these faces, or another preparation of the release: its splits hold the same people."""
+        return digest == self.digest or release == self.release
+
+
+@dataclass(frozen=True)
+class StageLineage:
+    """One stage.
+
+    Attributes:
+        name: of the stage in its plan.
+        key: in the store.
+        start: the key of the stage before it, or the identity of the initial weights.
+        recipe: plain data, with the seed, without paths and without what cannot change the weights.
+        faces: those it was trained and selected on, in the order of the recipe.
+        note: the user's caveat of the run, or None.
+    """
+
+    name: str
+    key: str
+    start: str
+    recipe: Mapping[str, Any]
+    faces: tuple[FacesUsed, ...]
+    note: str | None = None
+
+    @property
+    def seed(self) -> int:
+        """Of the stage's recipe."""
+        return int(self.recipe["seed"])
+
+    @property
+    def chose_an_epoch(self) -> bool:
+        """Whether the epoch was chosen on the selection splits; otherwise they were only watched."""
+        return bool(self.recipe["keep"] == "best")
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Stages, the oldest first, and what the oldest started from.
+
+    Attributes:
+        weights: what the initial weights were, for tables: ``none``, ``hub:...``, a file with its digest.
+        pretraining: what must be said of them ("no pre-training"), or None.
+        stages: none for initial weights alone.
+    """
+
+    weights: str
+    pretraining: str | None
+    stages: tuple[StageLineage, ...] = ()
+
+    def then(self, stage: StageLineage) -> "Lineage":
+        """This lineage with one more stage."""
+        return Lineage(self.weights, self.pretraining, (*self.stages, stage))
+
+    def trained_on(self, digest: str, release: str, split: str) -> bool:
+        """Whether a stage was trained on a split of these faces, or of another preparation of the release."""
+        return any(split in used.trained_on and used.is_of(digest, release) for used in self._used())
+
+    def selected_on(self, digest: str, release: str, split: str) -> bool:
+        """Whether a stage chose its epoch on it: a score there is optimistic."""
+        chosen = (used for stage in self.stages if stage.chose_an_epoch for used in stage.faces)
+        return any(split in used.selected_on and used.is_of(digest, release) for used in chosen)
+
+    @property
+    def faces(self) -> dict[str, str]:
+        """Release by digest of all faces that a stage was trained or selected on."""
+        return {used.digest: used.release for used in self._used()}
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What must stand beside every number of these weights, each once."""
+        of_faces = [f"{used.release}: {caveat}" for used in self._used() for caveat in used.caveats]
+        notes = [stage.note for stage in self.stages if stage.note]
+        return tuple(dict.fromkeys([*of_faces, *notes, *([self.pretraining] if self.pretraining else [])]))
+
+    def seedless(self, own: int) -> str:
+        """Identity, seeds apart, of the last ``own`` stages and of what the first of them started from."""
+        stages = [
+            {
+                "name": stage.name,
+                "recipe": {key: value for key, value in stage.recipe.items() if key != "seed"},
+                "faces": [[used.digest, used.trained_on, used.selected_on] for used in stage.faces],
+            }
+            for stage in self.stages[-own:]
+        ]
+        return digest([self.stages[-own].start, stages])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as it travels with weights."""
+        return {"version": LINEAGE_VERSION, **asdict(self)}
+
+    def _used(self) -> Iterable[FacesUsed]:
+        return (used for stage in self.stages for used in stage.faces)
+
+
+def lineage_from_json(content: Any, where: object) -> Lineage:
+    """Read what ``to_json`` wrote.
+
+    Args:
+        content: plain data.
+        where: the file, for the message.
+
+    Raises:
+        StoreError: if it is of another version, or damaged.
+    """
+    version = content.get("version") if isinstance(content, Mapping) else None
+    if version != LINEAGE_VERSION:
+        raise StoreError(
+            f"Expected a lineage of version {LINEAGE_VERSION} in {where}, but got {version!r}: it was written by another "
+            "version of fer_transfer, or is damaged. Train the stage again with this one."
+        )
+    try:
+        return Lineage(
+            _text(content["weights"]),
+            None if content["pretraining"] is None else _text(content["pretraining"]),
+            tuple(_stage(stage) for stage in content["stages"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"Expected a lineage in {where}, but it is damaged ({type(error).__name__}: {error}). Train the stage again."
+        ) from None
+
+
+def _stage(content: Mapping[str, Any]) -> StageLineage:
+    recipe = dict(content["recipe"])
+    int(recipe["seed"]), str(recipe["keep"])  # what the properties read
+    return StageLineage(
+        _text(content["name"]),
+        _text(content["key"]),
+        _text(content["start"]),
+        recipe,
+        tuple(
+            FacesUsed(
+                _text(used["digest"]),
+                _text(used["release"]),
+                *(tuple(map(_text, used[key])) for key in ("trained_on", "selected_on", "caveats")),
+            )
+            for used in content["faces"]
+        ),
+        None if content["note"] is None else _text(content["note"]),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, but got {value!r}")
+    return value

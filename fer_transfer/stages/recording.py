@@ -1,0 +1,90 @@
+"""Writes the record of a plan that has run."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from fer_transfer.errors import StoreError
+from fer_transfer.files.digest import digest
+from fer_transfer.stages.predict import scored_splits
+from fer_transfer.stages.record import Record, ScoredFaces, ScoredSplit, read_record
+from fer_transfer.stages.runner import FinishedPlan
+from fer_transfer.stages.store import Store, write_json
+from fer_transfer.training.recipe import Recipe
+
+
+def write_record(store: Store, finished: FinishedPlan, submission: str | None, note: str | None) -> Record:
+    """Write ``store/submissions/<identity>.json``, joined with what is there of the same row, and return it."""
+    record = _record_of(store, finished, submission, note)
+    path = store.submissions / f"{record.identity}.json"
+    if path.exists():
+        try:
+            record = record.joined(read_record(path))
+        except StoreError as error:
+            print(f"warning: {error} It is written anew.", flush=True)
+    write_json(path, record.to_json())
+    return record
+
+
+def _record_of(store: Store, finished: FinishedPlan, submission: str | None, note: str | None) -> Record:
+    jobs, last = finished.jobs, finished.jobs[-1]
+    results = [job.folder.result() or {} for job in jobs]
+    evaluation = last.stage.recipe.evaluation
+    recipes = {job.stage.name: job.stage.recipe for job in jobs}
+    return Record(
+        submission=submission,
+        plan=finished.plan.name,
+        backbone=last.stage.recipe.backbone.name,
+        evaluation=evaluation,
+        seeds=tuple(job.own.seed for job in jobs),
+        settings_ids=(digest([finished.plan.common, jobs[0].own.start, evaluation]),),
+        row_id=digest([finished.plan.name, last.lineage.seedless(len(jobs)), evaluation]),
+        lineage=last.lineage,
+        settings=_settings(recipes) | {"weights": jobs[0].backbone.weights_text, "input": results[-1].get("input")},
+        stages=tuple(
+            {
+                "name": job.stage.name,
+                "key": job.key,
+                "epochs": job.stage.recipe.epochs,
+                "seconds": result.get("seconds"),
+            }
+            for job, result in zip(jobs, results, strict=True)
+        ),
+        faces={of.digest: ScoredFaces(of.name, tuple(of.caveats), of.preparation) for of in finished.faces.values()},
+        predictions=tuple(
+            ScoredSplit(scored.faces.digest, scored.split, scored.path.relative_to(store.root).as_posix())
+            for scored in scored_splits(last, finished.faces)
+        ),
+        notes=(note,) if note else (),
+        environment=results[-1].get("environment", {}),
+    )
+
+
+def _settings(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+    """Flat and printable; a value in which stages differ is given by stage."""
+    flat = {name: dict(_flatten(_printable(recipe))) for name, recipe in recipes.items()}
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    settings = {}
+    for key in keys:
+        values = {name: of_stage.get(key) for name, of_stage in flat.items()}
+        distinct = {str(v) for v in values.values()}
+        settings[key] = (
+            next(iter(values.values())) if len(distinct) == 1 else ", ".join(f"{n}: {v}" for n, v in values.items())
+        )
+    return settings
+
+
+def _printable(recipe: Recipe) -> dict[str, Any]:
+    content = asdict(recipe)
+    for dropped in ("seed", "data"):
+        content.pop(dropped)
+    content["backbone"].pop("weights")
+    return content
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    items: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        items += _flatten(value, f"{name}.") if isinstance(value, Mapping) and value else [(name, value)]
+    return items

@@ -1,0 +1,257 @@
+"""A study: a paper's question, or a user's own, as data (``conf/study``).
+
+It says which splits are reported under which heading and over which faces, which of them no stage may train on, the grid of
+backbones and plans, the claims as pairs of plans, and the published numbers. Reports and the guard read it and know no
+data set by name.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fer_transfer.config import conf_dir, typed
+from fer_transfer.errors import ConfigError
+from fer_transfer.labels import EXPRESSIONS
+
+Numbers = tuple[float | None, int | None, int | None]
+
+
+@dataclass
+class Reported:
+    """One column of a study's table.
+
+    Attributes:
+        split: ``release/split``, by the release's own name.
+        over: ``found``: the faces that the detector found; ``all``: lost ones too.
+        heading: in tables.
+        published: beginning of the columns ``*_percent``, ``*_k``, ``*_n``, ``*_macro_recall`` of the published numbers.
+        optional: a release of that name may lack the split (SFEW without Test).
+    """
+
+    split: str = "???"
+    over: str = "all"
+    heading: str = "???"
+    published: str | None = None
+    optional: bool = False
+
+
+@dataclass
+class Claim:
+    """What the study says, and the pairs of plans that bear it: of each, the first should be the better one."""
+
+    says: str = "???"
+    pairs: list[list[str]] = field(default_factory=list)
+
+
+@dataclass
+class LeftOpen:
+    """What the study does not state: words of settings that are listed as choices made here, and the sentence before them."""
+
+    words: list[str] = field(default_factory=list)
+    says: str = "Chosen"
+
+
+@dataclass
+class Study:
+    """A study, checked.
+
+    Attributes:
+        name: its file's.
+        title: a few words for tables.
+        reported: the columns, in order; claims, recalls and matrices are about the first.
+        protected: ``release/split`` that no stage may train on.
+        grid: names by configuration group (``backbone``, ``plan``): what ``fer-train -m study=NAME`` runs.
+        claims: what it says.
+        baseline: the plan that the best one is compared with, or None.
+        challenge: the split whose predictions a submission zip holds, or None.
+        published: CSV of published numbers: a path, or a file beside the package's studies; None: there are none.
+        networks: the published backbones that have a column of their own, with their headings.
+        footnote: stands under the published rows.
+        order: of the expressions in matrices.
+        left_open: what it does not state.
+    """
+
+    name: str = "???"
+    title: str = "???"
+    reported: list[Reported] = field(default_factory=list)
+    protected: list[str] = field(default_factory=list)
+    grid: dict[str, list[str]] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
+    baseline: str | None = None
+    challenge: str | None = None
+    published: str | None = None
+    networks: dict[str, str] = field(default_factory=dict)
+    footnote: str = ""
+    order: list[str] = field(default_factory=lambda: list(EXPRESSIONS))
+    left_open: LeftOpen = field(default_factory=LeftOpen)
+
+    @property
+    def plans(self) -> tuple[str, ...]:
+        """The plans of the grid, in its order."""
+        return tuple(self.grid.get("plan", ()))
+
+    @property
+    def first(self) -> Reported:
+        """The column that claims, recalls and matrices are about."""
+        return self.reported[0]
+
+    def protects(self, release: str, split: str) -> bool:
+        """Whether no stage may train on a split of a release of this name."""
+        return f"{release}/{split}" in self.protected
+
+    def check_releases(self, splits: Mapping[str, Iterable[str]]) -> None:
+        """Compare with the releases at hand.
+
+        Args:
+            splits: those of each release, by its own name. A release that the study names and that is not at hand is no
+                error: it has no column then.
+
+        Raises:
+            ConfigError: if a release lacks a split that the study names.
+        """
+        optional = {column.split for column in self.reported if column.optional}
+        named = [*dict.fromkeys([*(column.split for column in self.reported), *self.protected])]
+        for name in named:
+            release, _, split = name.partition("/")
+            if release in splits and split not in splits[release] and name not in optional:
+                raise ConfigError(
+                    f"Study {self.name!r} names the split {name!r}, but the faces of {release} hold "
+                    f"{', '.join(splits[release])}. Mend conf/study/{self.name}.yaml (or mark the column optional), or "
+                    "prepare the release that has it."
+                )
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published row; numbers that it does not give are None.
+
+    Attributes:
+        submission: number, or a name for rows that were not submitted.
+        backbone, plan: as here.
+        numbers: percent, correct faces, faces, by the beginning of the columns (``Reported.published``).
+        macro_recall: percent, likewise.
+        source: where it stands.
+    """
+
+    submission: str
+    backbone: str
+    plan: str
+    numbers: dict[str, Numbers]
+    macro_recall: dict[str, float | None]
+    source: str
+
+
+def study_from(content: Mapping[str, Any]) -> Study:
+    """Check and type the ``study`` of a composed configuration.
+
+    Raises:
+        ConfigError: on a misspelt key, a split that is none, a plan twice, a claim about a plan outside the grid, or published
+            numbers that do not fit.
+    """
+    study = typed(Study, content, "The study")
+    where = f"study {study.name!r}"
+    if not study.reported:
+        raise ConfigError(f"Expected {where} to report at least one split, but got none. Give study.reported.")
+    _check_splits(study, where)
+    _check_grid(study, where)
+    _check_claims(study, where)
+    if sorted(study.order) != sorted(EXPRESSIONS):
+        raise ConfigError(
+            f"Expected order of {where} to hold {', '.join(EXPRESSIONS)} once each, but got {study.order}."
+        )
+    published_rows(study)
+    return study
+
+
+def _check_splits(study: Study, where: str) -> None:
+    named = (
+        [column.split for column in study.reported] + study.protected + ([study.challenge] if study.challenge else [])
+    )
+    if odd := [name for name in named if len(parts := name.split("/")) != 2 or not all(parts)]:
+        raise ConfigError(f"Expected splits of {where} as release/split, such as emotiw/Val, but got {odd[:3]}.")
+    if odd := [column.over for column in study.reported if column.over not in ("found", "all")]:
+        raise ConfigError(f"Expected over of a column of {where} to be found or all, but got {odd[0]!r}.")
+    columns = [(column.split, column.over) for column in study.reported]
+    if twice := _twice(columns):
+        raise ConfigError(f"Expected each column of {where} once, but got {twice[0][0]} over {twice[0][1]} twice.")
+    if study.challenge and study.challenge not in named[: len(study.reported)]:
+        raise ConfigError(f"Expected challenge of {where} to be a reported split, but got {study.challenge!r}.")
+
+
+def _check_grid(study: Study, where: str) -> None:
+    for group, names in study.grid.items():
+        if not names or _twice(names):
+            raise ConfigError(
+                f"Expected grid.{group} of {where} to name each once, but got {_twice(names)[0]!r} twice."
+                if names
+                else f"Expected grid.{group} of {where} to name something, but it is empty."
+            )
+    if study.baseline is not None and study.baseline not in study.plans:
+        raise ConfigError(
+            f"Expected baseline of {where} among its plans {list(study.plans)}, but got {study.baseline!r}."
+        )
+
+
+def _check_claims(study: Study, where: str) -> None:
+    for claim in study.claims:
+        for pair in claim.pairs:
+            if len(pair) != 2 or pair[0] == pair[1]:
+                raise ConfigError(f"Expected pairs of two plans in claim {claim.says!r} of {where}, but got {pair}.")
+            if outside := [plan for plan in pair if plan not in study.plans]:
+                raise ConfigError(
+                    f"Claim {claim.says!r} of {where} is about {outside[0]!r}, which its grid does not run: "
+                    f"{', '.join(study.plans)}. Add it to grid.plan or change the claim."
+                )
+
+
+def _twice(values: Sequence[Any]) -> list[Any]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def published_rows(study: Study) -> list[Published]:
+    """The published rows of a study, in their order; none where it has none.
+
+    Raises:
+        ConfigError: if the file is not there, lacks columns, holds a word for a number, or one row twice.
+    """
+    if study.published is None:
+        return []
+    path = Path(study.published)
+    path = path if path.exists() else conf_dir() / "study" / path
+    prefixes = [column.published for column in study.reported if column.published]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [_published(line, prefixes) for line in csv.DictReader(file)]
+    except OSError as error:
+        raise ConfigError(
+            f"Expected the published numbers of study {study.name!r} in {study.published}, but got: {error.strerror}."
+        ) from None
+    except (KeyError, ValueError, TypeError) as error:
+        needed = ["submission", "backbone", "plan", "source", *(f"{prefix}_percent" for prefix in prefixes)]
+        raise ConfigError(
+            f"Expected columns {', '.join(needed)}, ... and numbers or nothing in them in {path}, but got: "
+            f"{type(error).__name__} {error}."
+        ) from None
+    if twice := _twice([(row.backbone, row.plan) for row in rows]):
+        raise ConfigError(f"Expected each backbone and plan once in {path}, but got {' with '.join(twice[0])} twice.")
+    return rows
+
+
+def _published(line: Mapping[str, str], prefixes: Sequence[str]) -> Published:
+    def number(column: str) -> float | None:
+        return float(line[column]) if line[column] else None
+
+    def count(column: str) -> int | None:
+        return int(line[column]) if line[column] else None
+
+    return Published(
+        line["submission"],
+        line["backbone"],
+        line["plan"],
+        {prefix: (number(f"{prefix}_percent"), count(f"{prefix}_k"), count(f"{prefix}_n")) for prefix in prefixes},
+        {prefix: number(f"{prefix}_macro_recall") if f"{prefix}_macro_recall" in line else None for prefix in prefixes},
+        line["source"],
+    )

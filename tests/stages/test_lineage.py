@@ -1,0 +1,209 @@
+"""What a number was made from, through fer-train's own entry point: aliases, inheritance, identity, the guard."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from fer_transfer.cli.train import train
+from fer_transfer.config import compose
+from fer_transfer.errors import ConfigError, StoreError
+from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.reports.results import load_groups
+from fer_transfer.stages.lineage import lineage_from_json
+from fer_transfer.stages.record import read_record
+
+ONE = ["recipe.epochs=1"]
+
+
+def run(tiny, *overrides):
+    return train(compose("train", [*tiny, *ONE, *overrides]))
+
+
+def records(tmp_path):
+    return [read_record(path) for path in sorted((tmp_path / "store" / "submissions").iterdir())]
+
+
+def prepared_otherwise(source, folder, name="emotiw"):
+    """The same pictures, cut otherwise: other pixels, another digest."""
+    faces = open_faces(source)
+    with FacesWriter(folder, name, faces.pixels.shape[1:], len(faces)) as writer:
+        writer.settings, writer.caveats = faces.manifest["settings"], ["cut otherwise"]
+        for i in range(len(faces)):
+            pixels = np.ascontiguousarray(faces.pixels[i].T)
+            writer.add(pixels, faces.ids[i], faces.splits[i], int(faces.labels[i]), bool(faces.found[i]))
+    return folder
+
+
+def test_another_preparation_stands_beside_the_first_not_in_its_place(tiny, tmp_path, faces_folder):
+    wide = prepared_otherwise(faces_folder / "emotiw", tmp_path / "wide")
+    run(tiny, "plan=fer28")
+    [before] = records(tmp_path)
+    run(tiny, "plan=fer28", f"runtime.faces.emotiw={wide}")
+    run(tiny, "plan=fer28", f"+runtime.faces.wide={wide}")
+    [after] = records(tmp_path)
+    val = {of.faces: of.file for of in after.predictions if of.split == "Val"}
+    first, second = (open_faces(folder).digest for folder in (faces_folder / "emotiw", wide))
+    assert set(val) == {first, second} and len(set(val.values())) == 2
+    assert {(of.faces, of.split) for of in before.predictions} < {(of.faces, of.split) for of in after.predictions}
+    groups = load_groups(tmp_path / "store")
+    assert {group.faces["emotiw"] for group in groups} == {first, second}
+    one, other = [group.rows[0].predictions["emotiw/Val"] for group in groups]
+    assert not np.array_equal(one.probabilities, other.probabilities)
+    assert [("emotiw: cut otherwise" in group.caveats) for group in groups] == [
+        group.faces["emotiw"] == second for group in groups
+    ]
+
+
+@pytest.mark.parametrize("split", ["Val", "Test"])
+def test_no_word_for_the_faces_walks_past_the_guard(tiny, faces_folder, split):
+    faces = ["~runtime.faces.emotiw", f"+runtime.faces.mine={faces_folder / 'emotiw'}"]
+    data = "plan.stages.emotiw.data"
+    plan = [f"~{data}.train.emotiw", f"+{data}.train.mine=[Train,{split}]", f"~{data}.selection.emotiw"]
+    plan.append(f"+{data}.selection.fer2013=[PublicTest]")
+    with pytest.raises(ConfigError, match=rf"trains on emotiw \['{split}'\], which study 'ng2015' reports"):
+        run(tiny, "plan=emotiw", *faces, *plan)
+
+
+def test_two_words_for_the_same_faces(tiny, tmp_path, faces_folder):
+    shutil.copytree(faces_folder / "emotiw", tmp_path / "copy")
+    for folder in (faces_folder / "emotiw", tmp_path / "copy"):
+        with pytest.raises(ConfigError, match=r"runtime.faces.emotiw and runtime.faces.mine are the same faces"):
+            run(tiny, "plan=emotiw", f"+runtime.faces.mine={folder}")
+    assert not list((tmp_path / "store").glob("*/"))
+
+
+def test_a_word_that_is_another_releases_name(tiny, tmp_path, faces_folder):
+    with pytest.raises(ConfigError, match=r"these are faces of 'fer2013', and 'emotiw' is another release"):
+        run(tiny, "plan=emotiw", f"runtime.faces.emotiw={faces_folder / 'fer2013'}", "~runtime.faces.fer2013")
+
+
+def test_what_starts_from_a_file_inherits_what_the_file_was_made_from(tiny, tmp_path):
+    first = run(tiny, "plan=fer32", "note=shortened")
+    file = shutil.copy(first.jobs[-1].folder.weights, tmp_path / "elsewhere.safetensors")
+    options = [f"recipe.backbone.weights={file}", f"runtime.store={tmp_path / 'other'}"]
+    second = run(tiny, "plan=emotiw", *options)
+    lineage = second.jobs[-1].lineage
+    assert [stage.name for stage in lineage.stages] == ["fer", "emotiw"]
+    assert lineage.stages[0] == first.jobs[0].own
+    assert set(lineage.caveats) == {"emotiw: synthetic", "fer2013: synthetic", "shortened", "no pre-training"}
+    [record] = [read_record(path) for path in (tmp_path / "other" / "submissions").iterdir()]
+    assert {of.split for of in record.predictions} == {"Val", "Test", "PrivateTest"}  # PublicTest was trained on
+    [group] = load_groups(tmp_path / "other")
+    assert group.rows[0].trained_on("fer2013/PublicTest") and not group.rows[0].trained_on("fer2013/PrivateTest")
+    assert {"fer2013: synthetic", "shortened"} <= set(group.caveats)
+    third = run(tiny, "plan=emotiw", "~runtime.faces.fer2013", *options, "recipe.seed=1")
+    assert "fer2013: synthetic" in third.jobs[-1].lineage.caveats, "also where these faces are not at hand"
+
+
+def test_another_preparation_of_what_was_trained_on_is_no_evaluation(tiny, tmp_path, faces_folder):
+    wide = prepared_otherwise(faces_folder / "fer2013", tmp_path / "again", "fer2013")
+    run(tiny, "plan=fer32", f"+runtime.faces.again={wide}")
+    [record] = records(tmp_path)
+    digest = open_faces(wide).digest
+    assert [of.split for of in record.predictions if of.faces == digest] == ["PrivateTest"]
+
+
+def test_preparing_another_release_afterwards_makes_neither_a_record_nor_a_group(tiny, tmp_path):
+    run(tiny, "plan=emotiw", "~runtime.faces.fer2013")
+    assert len(load_groups(tmp_path / "store")[0].rows[0].predictions) == 2
+    assert run(tiny, "plan=emotiw").trained == 0
+    assert len(records(tmp_path)) == 1
+    [group] = load_groups(tmp_path / "store")
+    assert set(group.rows[0].predictions) == {"emotiw/Val", "emotiw/Test", "fer2013/PublicTest", "fer2013/PrivateTest"}
+    run(tiny, "plan=fer28")
+    assert len(load_groups(tmp_path / "store")) == 1, "rows of one table"
+
+
+def test_every_stage_has_its_seed_in_the_identity(tiny, tmp_path):
+    for seed in (0, 1):
+        run(tiny, "plan=fer28_emotiw", f"recipe.seed={seed}", "+stages.emotiw.seed=7")
+    both = records(tmp_path)
+    assert sorted(record.seed for record in both) == ["0+7", "1+7"] and len({record.row_id for record in both}) == 1
+    [group] = load_groups(tmp_path / "store")
+    assert [row.seed for row in group.of("fer28_emotiw")] == ["0+7", "1+7"]
+
+
+def test_a_damaged_release_that_the_plan_does_not_need_is_said_and_left_out(tiny, tmp_path, faces_folder, capsys):
+    shutil.copytree(faces_folder / "fer2013", tmp_path / "damaged")
+    (tmp_path / "damaged" / "index.npy").write_bytes(b"no array")
+    assert run(tiny, "plan=emotiw", f"runtime.faces.fer2013={tmp_path / 'damaged'}").trained == 1
+    out = capsys.readouterr().out
+    assert "not scored on fer2013" in out and str(tmp_path / "damaged") in out
+
+
+def test_the_lineage_travels_whole(tiny):
+    lineage = run(tiny, "plan=fer28_emotiw").jobs[-1].lineage
+    assert lineage_from_json(json.loads(json.dumps(lineage.to_json())), "here") == lineage
+    for damage in (
+        {},
+        [],
+        None,
+        {"version": 2},
+        lineage.to_json() | {"stages": [1]},
+        lineage.to_json() | {"weights": 3},
+    ):
+        with pytest.raises(StoreError, match="here"):
+            lineage_from_json(damage, "here")
+
+
+@pytest.mark.parametrize("damage", ["{}", "[]", "null", "{", '{"key": "other"}'])
+def test_a_damaged_result_is_named(tiny, damage):
+    path = run(tiny, "plan=emotiw").jobs[0].folder.path / "result.json"
+    path.write_text(damage)
+    with pytest.raises(StoreError, match=r"result\.json.*Remove|is of 'other'"):
+        run(tiny, "plan=emotiw")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"faces": {"emotiw": 3}}, {"notes": 5}, {"stages": [1]}, {"predictions": [{"file": "../x"}]}, {"lineage": {}},
+        {"seeds": []}, {"plan": None}, {"faces": {}},
+        {"predictions": [{"faces": "e", "split": "Val", "file": "/etc/passwd"}]},
+    ],
+)  # fmt: skip
+def test_a_damaged_record_is_one_error(tiny, tmp_path, changed):
+    run(tiny, "plan=emotiw")
+    [path] = (tmp_path / "store" / "submissions").iterdir()
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(StoreError, match=str(path)):
+        load_groups(tmp_path / "store")
+    assert run(tiny, "plan=emotiw").trained == 0
+    assert load_groups(tmp_path / "store"), "fer-train writes it anew"
+
+
+def test_a_failing_disk_is_no_damage_and_damage_is_said(tiny, tmp_path, monkeypatch, capsys):
+    import torch
+
+    job = run(tiny, "plan=emotiw", "recipe.epochs=2").jobs[0]
+    (job.folder.path / "result.json").unlink()
+    job.folder.checkpoint.write_bytes(b"half a checkpoint")
+
+    def failing(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(torch, "load", failing)
+    with pytest.raises(StoreError, match="Input/output error"):
+        run(tiny, "plan=emotiw", "recipe.epochs=2")
+    assert job.folder.checkpoint.read_bytes() == b"half a checkpoint"
+    monkeypatch.undo()
+    assert run(tiny, "plan=emotiw", "recipe.epochs=2").trained == 1
+    assert "last.ckpt.damaged" in capsys.readouterr().err
+
+
+def test_selection_by_other_labels_is_called_so(tiny, tmp_path, faces_folder, capsys):
+    faces = open_faces(faces_folder / "fer2013")
+    votes = np.zeros((len(faces), 10), np.uint8)
+    votes[:, 0] = 10
+    with FacesWriter(tmp_path / "voted", "fer2013", faces.pixels.shape[1:], len(faces)) as writer:
+        writer.settings = {"ferplus": True}
+        for i in range(len(faces)):
+            writer.add(faces.pixels[i], faces.ids[i], faces.splits[i], int(faces.labels[i]), votes=votes[i])
+    options = ["plan=fer28", f"runtime.faces.fer2013={tmp_path / 'voted'}", "runtime.progress=lines"]
+    run(tiny, *options, "recipe.labelling.labels=ferplus_majority")
+    assert "selection (FER+ majority) " in capsys.readouterr().out
+    run(tiny, *options)
+    assert "selection " in (out := capsys.readouterr().out) and "FER+" not in out

@@ -1,0 +1,177 @@
+"""Studies: what is refused before anything is trained, and that nothing but the study says what a table is about."""
+
+import copy
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from fake_store import add_row
+
+from fer_transfer.cli.report import report
+from fer_transfer.config import compose, plain
+from fer_transfer.errors import ConfigError
+from fer_transfer.study import published_rows, study_from
+
+NG2015 = plain(compose("report").study)
+
+
+def changed(**values):
+    return copy.deepcopy(NG2015) | values
+
+
+VAL = {"split": "emotiw/Val", "heading": "Val"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (changed(reported=[]), "at least one split"),
+        (changed(reported=[VAL | {"split": "Val"}]), "release/split"),
+        (changed(reported=[VAL, VAL]), "emotiw/Val over all twice"),
+        (changed(reported=[VAL | {"over": "some"}]), "found or all"),
+        (changed(reported=[VAL | {"spilt": "x"}]), "spilt"),
+        (changed(protected=["emotiw.Val"]), "release/split"),
+        (changed(challenge="emotiw/Train"), "challenge"),
+        (changed(grid={"plan": ["emotiw", "fer28", "emotiw"]}, claims=[]), "'emotiw' twice"),
+        (changed(grid={"plan": []}, claims=[]), "empty"),
+        (changed(claims=[{"says": "x", "pairs": [["fer28", "fer29"]]}]), "'fer29', which its grid does not run"),
+        (changed(claims=[{"says": "x", "pairs": [["fer28"]]}]), "two plans"),
+        (changed(claims=[{"says": "x", "pairs": [["fer28", "fer28"]]}]), "two plans"),
+        (changed(baseline="fer29"), "baseline"),
+        (changed(published="nowhere.csv"), "nowhere.csv"),
+        (changed(reported=[VAL | {"published": "vall"}], challenge=None), "vall_percent"),
+        (changed(order=["Angry"]), "order"),
+        (changed(protcted=[]), "protcted"),
+    ],
+)
+def test_a_wrong_study_says_what_is_wrong(content, message):
+    with pytest.raises(ConfigError, match=message):
+        study_from(content)
+
+
+def test_published_numbers_that_are_none(tmp_path):
+    lines = ["submission,backbone,plan,val_percent,val_k,val_n,test_percent,test_k,test_n,source"]
+    for row, message in (("1,a,b,x,,,,,,s", "could not convert"), ("1,a,b,,,,,,,s\n2,a,b,,,,,,,s", "a with b twice")):
+        (tmp_path / "own.csv").write_text("\n".join([*lines, row]))
+        with pytest.raises(ConfigError, match=message):
+            study_from(changed(published=str(tmp_path / "own.csv")))
+
+
+def test_a_release_without_a_split_that_the_study_names():
+    study = study_from(changed())
+    study.check_releases({"emotiw": ["Train", "Val"], "rafdb": ["train"]})  # Test is optional, others are nobody's
+    study.check_releases({"fer2013": ["Training", "test"]})  # the merged folder
+    with pytest.raises(ConfigError, match="'emotiw/Val', but the faces of emotiw hold Train, Test"):
+        study.check_releases({"emotiw": ["Train", "Test"]})
+
+
+def test_the_papers_study_is_the_papers_table():
+    study = study_from(NG2015)
+    grid = {(backbone, plan) for backbone in study.grid["backbone"] for plan in study.grid["plan"]}
+    assert {(row.backbone, row.plan) for row in published_rows(study)} == grid | {("organisers", "baseline")}
+    assert (
+        study.protects("emotiw", "Val") and study.protects("emotiw", "Test") and not study.protects("emotiw", "Train")
+    )
+
+
+def jobs(*overrides):
+    """What ``fer-train -m`` would run: every job fails at once, for there are no faces, and names its plan before."""
+    code = (
+        "import fer_transfer.cli.train as t, sys\n"
+        "t.train.__code__ = (lambda c: print('JOB', c.recipe.backbone.name, c.plan.name, c.recipe.seed)).__code__\n"
+        "t.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "-m", *overrides], capture_output=True, text=True)
+    return [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("JOB")], done
+
+
+PLANS = ["emotiw", "fer28", "fer32", "fer32+emotiw", "fer28_emotiw", "fer32_emotiw"]
+
+
+def test_a_study_named_on_the_command_line_is_its_grid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert jobs("study=ng2015")[0] == [[net, plan, "0"] for net in ("bvlc_alexnet", "vgg_cnn_m_2048") for plan in PLANS]
+    assert jobs("study=ng2015", "backbone=resnet18")[0] == [["resnet18", plan, "0"] for plan in PLANS]
+    both = jobs("study=ng2015", "backbone=resnet18", "plan=fer28", "recipe.seed=0,1")[0]
+    assert both == [["resnet18", "fer28", "0"], ["resnet18", "fer28", "1"]]
+    assert jobs("plan=fer28", "recipe.seed=0,1")[0] == [["resnet18", "fer28", "0"], ["resnet18", "fer28", "1"]]
+    found, done = jobs("study=ng2015,ng2015")
+    assert not found and "one study at a time" in done.stderr
+
+
+def test_reports_are_about_what_another_study_says(tmp_path, monkeypatch, capsys):
+    """Three stages, other claims, another release first; no data set is known by name."""
+    digests = {"emotiw": "e" * 64, "fer2013": "f" * 64, "rafdb": "d" * 64}
+    splits = ("rafdb/test", "fer2013/PrivateTest", "emotiw/Val")
+    for seed in range(3):
+        for plan, accuracy in (("emotiw_fer28_emotiw", 0.7), ("fer28", 0.3)):
+            add_row(tmp_path / "store", plan, accuracy, seed, digests=digests, splits=splits)
+    study = {
+        "name": "own", "title": "Nobody 2026", "protected": ["rafdb/test"], "grid": {"plan": ["emotiw_fer28_emotiw", "fer28"]},
+        "reported": [{"split": "rafdb/test", "heading": "RAF"}, {"split": "fer2013/PrivateTest", "heading": "Private"}],
+        "claims": [{"says": "There and back again helps", "pairs": [["emotiw_fer28_emotiw", "fer28"]]}],
+    }  # fmt: skip
+    config = compose("report", [f"store={tmp_path / 'store'}", f"out={tmp_path / 'report'}"])
+    config.study = study
+    report(config)
+    out = capsys.readouterr().out
+    assert "There and back again helps" in out and "RAF" in out and "Nobody 2026" in out
+    assert not {"Val ours", "fer32", "Ng et al", "AlexNet", "Submission 4"} & set(out.split("  "))
+    with (tmp_path / "report" / "table.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert {(line["plan"], line["split"]) for line in table} == {
+        (plan, split) for plan in study["grid"]["plan"] for split in splits
+    }
+    [claim] = csv.DictReader((tmp_path / "report" / "claims.csv").open())
+    assert (claim["verdict"], claim["rests_on"], claim["seeds"]) == ("shows", "images and seeds", "0 1 2")
+    assert "Other splits" in out and "emotiw" in out  # what the study does not report is still to be seen
+
+
+def test_what_a_third_release_scores_is_seen_under_the_papers_study(tmp_path, capsys):
+    digests = {"emotiw": "e" * 64, "fer2013": "f" * 64, "rafdb": "d" * 64}
+    splits = ("emotiw/Val", "rafdb/test", "fer2013/test")
+    add_row(tmp_path / "store", "fer28", 0.5, digests=digests, splits=splits)
+    report(compose("report", [f"store={tmp_path / 'store'}", f"out={tmp_path / 'report'}", "published=false"]))
+    out = capsys.readouterr().out
+    with (tmp_path / "report" / "table.csv").open() as file:
+        scored = {line["split"]: line["percent"] for line in csv.DictReader(file) if line["status"] == "run"}
+    assert set(scored) == set(splits)
+    for split in ("rafdb/test", "fer2013/test"):
+        assert f"{float(scored[split]):.1f}" in out.split("Other splits")[1].split("Recall")[0]
+
+
+def test_p_over_seeds_and_faces_finds_nothing_where_there_is_nothing():
+    """Two rows without a difference, faces of different difficulty, seeds that spread by three points as on small sets."""
+    from fer_transfer.evaluation.statistics import mcnemar_exact, paired_over_seeds
+
+    random = np.random.default_rng(0)
+    shown = {"both": 0, "images": 0}
+    repeats, faces, seeds = 600, 429, 3
+    for _ in range(repeats):
+        difficulty = random.normal(0, 1.5, faces)
+        right = [
+            difficulty + random.normal(0, 0.15, (seeds, 1)) + random.normal(0, 1, (seeds, faces)) > 0 for _ in range(2)
+        ]
+        difference = right[0].astype(float) - right[1]
+        _, p = paired_over_seeds(difference)
+        shown["both"] += p < 0.05
+        only = [(difference[0] > 0).sum(), (difference[0] < 0).sum()]
+        shown["images"] += mcnemar_exact(*map(int, only)) < 0.05
+    assert shown["both"] <= 0.05 * repeats
+    assert shown["images"] > 0.05 * repeats, "which is why one seed's verdict must say that it knows images only"
+
+
+def test_p_over_seeds_agrees_with_scipy_where_only_one_of_both_varies():
+    from scipy.stats import ttest_1samp
+
+    from fer_transfer.evaluation.statistics import paired_over_seeds
+
+    random = np.random.default_rng(1)
+    by_face = random.integers(-1, 2, 200).astype(float)
+    mean, p = paired_over_seeds(np.tile(by_face, (4, 1)))
+    assert (mean, p) == pytest.approx((by_face.mean(), ttest_1samp(by_face, 0).pvalue))
+    by_seed = np.array([0.1, 0.3, 0.25, 0.2])
+    assert paired_over_seeds(np.tile(by_seed[:, None], (1, 50)))[1] == pytest.approx(ttest_1samp(by_seed, 0).pvalue)
+    assert paired_over_seeds(np.zeros((3, 5))) == (0.0, 1.0) and paired_over_seeds(np.ones((3, 5))) == (1.0, 0.0)
