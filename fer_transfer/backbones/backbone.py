@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from fer_transfer.backbones.fitting import span
-from fer_transfer.backbones.published import PUBLISHED
+from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.backbones.weights import load_into, read_record, read_weights, weights_digest
 from fer_transfer.errors import ConfigError, WeightsError
 from fer_transfer.labels import EXPRESSIONS
@@ -85,7 +85,7 @@ def build_network(recipe: BackboneRecipe, load: bool = True) -> nn.Module:
     from fer_transfer.backbones import alexnet, vgg_cnn_m  # noqa: F401  # timm knows their names from here on
 
     hub = load and recipe.weights == "hub"
-    if hub and recipe.name in PUBLISHED:
+    if hub and recipe.name in ZOO:
         raise WeightsError(
             f"Expected a file for {recipe.name}, but got weights=hub: timm's hub does not have it. fer-weights says where it is "
             "published; give it as recipe.backbone.weights=<path>."

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_transfer.backbones.lrn import LocalResponseNorm
-from fer_transfer.backbones.published import PublishedWeights
+from fer_transfer.backbones.model_zoo import ZooModel
 from fer_transfer.errors import ConfigError
 
 _UNITS = 255  # the preprocessing record is in units of 0..1, Caffe's networks are fed 0..255
@@ -224,7 +224,7 @@ def _side(img_size: int | tuple[int, int]) -> int:
     return sides.pop()
 
 
-def default_cfg(known: PublishedWeights) -> dict[str, Any]:
+def default_cfg(known: ZooModel) -> dict[str, Any]:
     """The record for timm: channels in the network's own order BGR, in units of 0..1; a std of 1/255 gives 0..255 back."""
     size = known.input_side
     return {

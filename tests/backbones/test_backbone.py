@@ -17,7 +17,7 @@ from fer_transfer.backbones.backbone import (
     initial_weights_identity,
     preprocessing_of,
 )
-from fer_transfer.backbones.published import PUBLISHED
+from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.backbones.weights import RECORD_KEY, save_weights
 from fer_transfer.errors import ConfigError, WeightsError
 
@@ -122,7 +122,7 @@ def test_nobody_answers(monkeypatch, tmp_path):
     assert not constants.HF_HUB_OFFLINE
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", ZOO)
 def test_the_hub_does_not_have_the_papers_networks(name):
     with pytest.raises(WeightsError, match=rf"a file for {name}, but got weights=hub.*fer-weights"):
         build_network(BackboneRecipe(name, weights="hub"))

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from fer_transfer.backbones import importing
 from fer_transfer.backbones.importing import Import, import_weights
-from fer_transfer.backbones.published import PUBLISHED, describe, published
+from fer_transfer.backbones.model_zoo import ZOO, card, zoo_model
 from fer_transfer.backbones.weights import read_record, read_weights
 from fer_transfer.errors import ConfigError, WeightsError
 
@@ -24,9 +24,9 @@ MEAN, PICTURE = write.mean_image(4, 4)
 def given(tmp_path, monkeypatch):
     """A known network of the size of the tiny file, which is its published one; files in the working directory."""
     known = dataclasses.replace(
-        PUBLISHED["bvlc_alexnet"], size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest(), mean_side=4
+        ZOO["bvlc_alexnet"], size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest(), mean_side=4
     )
-    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
+    monkeypatch.setitem(ZOO, "bvlc_alexnet", known)
     own = {name: torch.empty(values.shape, device="meta") for name, values in TENSORS.items()}
     monkeypatch.setattr(importing, "_shapes", lambda network: own)
     monkeypatch.chdir(tmp_path)
@@ -162,7 +162,7 @@ def test_a_mean_of_another_size_says_how_it_could_be_meant(given):
 
 
 def test_a_network_without_a_digest_cannot_be_told(given, monkeypatch):
-    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", dataclasses.replace(PUBLISHED["bvlc_alexnet"], sha256=None))
+    monkeypatch.setitem(ZOO, "bvlc_alexnet", dataclasses.replace(ZOO["bvlc_alexnet"], sha256=None))
     assert "cannot be told, for no digest of it is known" in imported("x.caffemodel")[-3]
 
 
@@ -194,7 +194,7 @@ def test_a_file_of_another_kind_is_named(given):
 
 
 def test_what_is_known_of_the_two():
-    text = "\n".join(line for known in PUBLISHED.values() for line in describe(known))
+    text = "\n".join(line for known in ZOO.values() for line in card(known))
     for part in (
         "bvlc_alexnet.caffemodel",
         "243862414 bytes",
@@ -205,12 +205,12 @@ def test_what_is_known_of_the_two():
     ):
         assert part in text
     with pytest.raises(ConfigError, match="net=bvlc_alexnet or net=vgg_cnn_m_2048, but got 'alexnet'"):
-        published("alexnet")
+        zoo_model("alexnet")
 
 
-@pytest.mark.parametrize("network", PUBLISHED)
+@pytest.mark.parametrize("network", ZOO)
 def test_published_means_are_the_real_mean_images(network, shared_weights):
-    known = PUBLISHED[network]
+    known = ZOO[network]
     means, _ = importing._mean(known, str(shared_weights / known.mean_file))
     assert means == pytest.approx(known.mean, abs=1e-3)
 
