@@ -184,6 +184,18 @@ class TestTraining:
         for name in (name for name, _ in module.network.named_parameters() if name.endswith("weight")):
             assert torch.equal(before[name], after[name]) == name.startswith(("conv1.", "layer1.")), name
 
+    def test_frozen_layers_keep_the_statistics_of_their_batch_normalisation(self, tiny, faces_folder):
+        """A layer that is not trained computes the same afterwards; one that is half trained is trained."""
+        recipe = recipe_of(tiny, "recipe.frozen=[conv1.*, bn1.*, layer1.*, layer2.0.bn1.bias]")
+        module = classifier(recipe)
+        before = state(module)
+        fit(module, faces_folder, recipe, epochs=2)  # the second epoch comes after a validation
+        after = state(module)
+        kept = {n for n in before if "running_" in n and torch.equal(before[n], after[n])}
+        frozen = {n for n in before if "running_" in n and n.startswith(("conv1.", "bn1.", "layer1."))}
+        assert len(frozen) > 4 and kept == frozen
+        assert "layer2.0.bn1.running_mean" in before
+
 
 def test_first_batch_of_an_epoch_reseeds(tiny):
     module = classifier(recipe_of(tiny, "recipe.seed=3"))
