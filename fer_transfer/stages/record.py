@@ -6,7 +6,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from fer_transfer.backbones.backbone import initial_weights_caveat, initial_weights_identity
 from fer_transfer.config import plain
 from fer_transfer.reports.results import RECORD_VERSION
 from fer_transfer.stages.key import digest
@@ -26,8 +25,8 @@ def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> di
     recipes = {job.stage.name: job.stage.recipe for job in finished.jobs}
     chain = [[job.stage.name, job.stage.init_from, _without_seed(asdict(job.stage.recipe))] for job in finished.jobs]
     used = {name: f.digest for name, f in finished.faces.items()}
-    start = initial_weights_identity(finished.jobs[0].stage.recipe.backbone)
-    caveat = initial_weights_caveat(finished.jobs[0].stage.recipe.backbone)
+    backbone = finished.jobs[0].backbone
+    start, caveat = backbone.identity, backbone.caveat
     results = [job.folder.result() or {} for job in finished.jobs]
     selected = {
         f"{name}/{split}"
@@ -45,7 +44,7 @@ def write_record(store: Store, config: DictConfig, finished: FinishedPlan) -> di
         "settings_id": digest([_without_seed(plain(config.recipe)), plain(config.stages), start, used]),
         "row_id": digest([plan, chain, start, used]),
         "settings": _settings(recipes)
-        | {"weights": _weights_text(finished.jobs[0].stage.recipe, start), "input": results[-1]["input"]}
+        | {"weights": backbone.weights_text, "input": results[-1]["input"]}
         | {f"faces.{name}": of_release.preparation for name, of_release in finished.faces.items()},
         "stages": [
             {
@@ -77,12 +76,6 @@ def _without_seed(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Less the seed and the path of the weights, whose digest stands beside."""
     backbone = {key: value for key, value in recipe["backbone"].items() if key != "weights"}
     return {key: value for key, value in recipe.items() if key != "seed"} | {"backbone": backbone}
-
-
-def _weights_text(recipe: Recipe, identity: str) -> str:
-    if not identity.startswith("sha256:"):
-        return identity
-    return f"{recipe.backbone.weights.replace(chr(92), '/').split('/')[-1]} ({identity[:19]})"
 
 
 def _settings(recipes: Mapping[str, Recipe]) -> dict[str, Any]:

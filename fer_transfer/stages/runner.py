@@ -14,15 +14,9 @@ import torch
 from filelock import Timeout
 from pytorch_lightning.loggers import Logger
 
-from fer_transfer.backbones.backbone import (
-    build_network,
-    head_patterns,
-    initial_weights_caveat,
-    initial_weights_identity,
-    preprocessing_of,
-)
+from fer_transfer.backbones.backbone import Backbone, describe
 from fer_transfer.backbones.batch_norm import unfold
-from fer_transfer.backbones.weights import RECORD_KEY, load_into, read_weights, save_weights
+from fer_transfer.backbones.weights import RECORD_KEY, load_into, open_weights, save_weights
 from fer_transfer.config import build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FacesDataModule
@@ -37,7 +31,6 @@ from fer_transfer.stages.runtime import Runtime, environment
 from fer_transfer.stages.store import StageFolder, Store, write_json
 from fer_transfer.training.module import ExpressionClassifier, balanced_weights
 from fer_transfer.training.optim import freeze
-from fer_transfer.training.recipe import Recipe
 
 #: The paper's table reports these and nothing else; no stage may train on them.
 REPORTED = {"emotiw": ("Val", "Test")}
@@ -47,9 +40,10 @@ LoggerFactory = Callable[[str, Stage, str], Logger]  # (plan, stage, key) -> log
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with what names it: its key, its folder, the job it starts from, and what its lineage was trained on."""
+    """A stage with its backbone and what names it: key, folder, the job it starts from, what its lineage was trained on."""
 
     stage: Stage
+    backbone: Backbone
     key: str
     folder: StageFolder
     parent: "Job | None"
@@ -94,6 +88,8 @@ class Runner:
                 "in the store" if job not in missing else "to resume" if job.folder.checkpoint.exists() else "to train"
             )
             self._say(f"  {job.stage.name} {job.key} {state}")
+        for note in dict.fromkeys(note for job in missing for note in job.backbone.notes):
+            self._say(f"  {note}")
         for job in missing:
             self._check(job, faces)
         for job in missing:
@@ -116,15 +112,19 @@ class Runner:
 
     def _jobs(self, plan: Plan, faces: Mapping[str, Faces]) -> tuple[Job, ...]:
         jobs: dict[str, Job] = {}
+        backbones: dict[str, Backbone] = {}  # stages of one plan mostly have one
         for stage in plan.stages:
             data = stage.recipe.data
             parent = jobs[stage.init_from] if stage.init_from else None
-            start = parent.key if parent else initial_weights_identity(stage.recipe.backbone)
+            if (recipe := repr(stage.recipe.backbone)) not in backbones:
+                backbones[recipe] = describe(stage.recipe.backbone)
+            backbone = backbones[recipe]
+            start = parent.key if parent else backbone.identity
             digests = {name: faces[name].digest for part in ("train", "selection") for name in data[part]}
             key = stage_key(stage.recipe, start, digests)
             own = frozenset((name, split) for name, splits in data["train"].items() for split in splits)
             lineage = own | (parent.trained_on if parent else frozenset())
-            jobs[stage.name] = Job(stage, key, self.store.stage(key), parent, lineage)
+            jobs[stage.name] = Job(stage, backbone, key, self.store.stage(key), parent, lineage)
             for name, splits in REPORTED.items():
                 if taken := [split for split in splits if (name, split) in own]:
                     raise ConfigError(
@@ -138,12 +138,12 @@ class Runner:
         if recipe.precision == "16-mixed" and self.runtime.accelerator == "cpu":
             raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
         self._data(job, faces)
-        network = build_network(recipe.backbone, load=job.parent is None)
+        network = job.backbone.network(load=job.parent is None)
         if job.parent is not None:
-            parent = build_network(job.parent.stage.recipe.backbone, load=False).state_dict()
-            load_into(network, parent, _skipped(recipe, network), f"stage {job.parent.stage.name!r}")
+            parent = job.parent.backbone.network(load=False).state_dict()
+            load_into(network, parent, _skipped(job), f"stage {job.parent.stage.name!r}")
         freeze(network, recipe.frozen)
-        transform = self._transform(job, network)
+        transform = self._transform(job)
         try:
             with torch.no_grad():
                 network.eval()(transform((torch.zeros(1, 48, 48, dtype=torch.uint8),), random=False))
@@ -152,7 +152,7 @@ class Runner:
                 f"The network {recipe.backbone.name} refuses an input of {transform.crop} x {transform.crop}: "
                 f"{str(error).splitlines()[0]}. Change recipe.augment.crop or recipe.backbone.kwargs."
             ) from None
-        ExpressionClassifier(network, transform, recipe, head_patterns(network)).check_optimizer()
+        ExpressionClassifier(network, transform, recipe, job.backbone.head).check_optimizer()
 
     def _data(self, job: Job, faces: Mapping[str, Faces]) -> FacesDataModule:
         recipe = job.stage.recipe
@@ -166,12 +166,11 @@ class Runner:
         )
         return module
 
-    def _transform(self, job: Job, network: torch.nn.Module) -> BatchTransform:
-        preprocessing = preprocessing_of(job.stage.recipe.backbone, network)
+    def _transform(self, job: Job) -> BatchTransform:
         transform: BatchTransform = build(
             f"{job.stage.name}.augment",
             job.stage.recipe.augment,
-            preprocessing=preprocessing,
+            preprocessing=job.backbone.preprocessing,
             channels_last=self.runtime.channels_last,
         )
         return transform
@@ -216,8 +215,8 @@ class Runner:
         module, taken = self._module(job, data)
         logger = self.logger(plan.name, job.stage, job.key) if self.logger else None
         fit(module, data, folder, job.stage.name, self.runtime, logger)
-        record = preprocessing_of(recipe.backbone, module.network).record()
-        if caveat := initial_weights_caveat(_first(job).stage.recipe.backbone):
+        record = job.backbone.record()
+        if caveat := _first(job).backbone.caveat:
             record["caveat"] = caveat  # whoever starts from this file inherits it
         metadata = {
             "backbone": recipe.backbone.name,
@@ -244,12 +243,12 @@ class Runner:
         """The module of a stage, filled from its parent or its initial weights; without data, an empty one."""
         recipe = job.stage.recipe
         fresh = job.parent is None
-        network = build_network(recipe.backbone, load=fresh and data is not None)
-        transform = self._transform(job, network)
-        taken: dict[str, Any] = {"from": initial_weights_identity(recipe.backbone) if fresh else "parent stage"}
+        network = job.backbone.network(load=fresh and data is not None)
+        transform = self._transform(job)
+        taken: dict[str, Any] = {"from": job.backbone.identity if fresh else "parent stage"}
         if data is not None and job.parent is not None:
             weights = job.parent.folder.weights
-            loaded = load_into(network, read_weights(weights), _skipped(recipe, network), str(weights))
+            loaded = load_into(network, open_weights(weights).tensors, _skipped(job), str(weights))
             taken |= {"tensors": len(loaded.taken), "skipped": loaded.skipped}
         if data is not None and fresh and recipe.batch_norm == "unfold":
             taken["unfolded"] = unfold(network, transform(_sample(data), random=False))
@@ -258,7 +257,7 @@ class Runner:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         balanced = data is not None and recipe.class_weights == "balanced"
         class_weights = balanced_weights(data.train_set.targets) if data is not None and balanced else None
-        return ExpressionClassifier(network, transform, recipe, head_patterns(network), class_weights), taken
+        return ExpressionClassifier(network, transform, recipe, job.backbone.head, class_weights), taken
 
     def _predict(self, job: Job, faces: Mapping[str, Faces], module: ExpressionClassifier | None = None) -> None:
         """Write the predictions that are not there yet, of every split that the stage's lineage was not trained on."""
@@ -267,7 +266,7 @@ class Runner:
             return
         if module is None:
             module, _ = self._module(job, None)
-            load_into(module.network, read_weights(job.folder.weights), source=str(job.folder.weights))
+            load_into(module.network, open_weights(job.folder.weights).tensors, source=str(job.folder.weights))
         device = torch.device("cuda" if self.runtime.accelerator == "gpu" else "cpu")
         module = module.to(device).eval()
         for of_release, split, path in missing:
@@ -289,9 +288,10 @@ def _first(job: Job) -> Job:
     return job if job.parent is None else _first(job.parent)
 
 
-def _skipped(recipe: Recipe, network: torch.nn.Module) -> list[str]:
+def _skipped(job: Job) -> list[str]:
     """Patterns of names in which a child may differ from its parent."""
-    return [*recipe.skip_weights, *(head_patterns(network) if recipe.head == "reset" else [])]
+    recipe = job.stage.recipe
+    return [*recipe.skip_weights, *(job.backbone.head if recipe.head == "reset" else ())]
 
 
 def _sample(data: FacesDataModule, count: int = 256) -> tuple[torch.Tensor, ...]:

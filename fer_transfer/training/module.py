@@ -1,7 +1,7 @@
 """The one LightningModule: a network, the batch transform of its weights, and a recipe."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -36,7 +36,7 @@ class ExpressionClassifier(pl.LightningModule):
         network: nn.Module,
         transform: BatchTransform,
         recipe: Recipe,
-        head: list[str],
+        head: Sequence[str],
         class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()

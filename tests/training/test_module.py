@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from fer_transfer.backbones.backbone import build_network, head_patterns, preprocessing_of
+from fer_transfer.backbones.backbone import describe
 from fer_transfer.config import build, compose
 from fer_transfer.data.datamodules import FaceBatch
 from fer_transfer.faces.faces import open_faces
@@ -24,10 +24,11 @@ def recipe_of(tiny, *overrides):
 
 def classifier(recipe, class_weights=None):
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.backbone)
+    backbone = describe(recipe.backbone)
+    network = backbone.network()
     freeze(network, recipe.frozen)
-    transform = build("augment", recipe.augment, preprocessing=preprocessing_of(recipe.backbone, network))
-    return ExpressionClassifier(network, transform, recipe, head_patterns(network), class_weights)
+    transform = build("augment", recipe.augment, preprocessing=backbone.preprocessing)
+    return ExpressionClassifier(network, transform, recipe, backbone.head, class_weights)
 
 
 def batch_of(count=12, soft=False):
