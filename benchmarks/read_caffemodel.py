@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_transfer.backbones.caffe import read_caffemodel
-from fer_transfer.backbones.weights import read_weights
+from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel
 
 TIME_BOUND, MEMORY_BOUND = 3.0, 2.5
 SHAPES = {
@@ -70,7 +69,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "nothing": lambda path: None,
     "plain read and copy": read_and_copy,
     "read_caffemodel": read_caffemodel,
-    "read_weights": read_weights,
+    "as tensors": lambda path: caffe_tensors(read_caffemodel(path)),
 }
 
 

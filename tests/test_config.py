@@ -11,7 +11,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from fer_transfer import config as module
-from fer_transfer.backbones.backbone import Preprocessing
+from fer_transfer.backbones.preprocessing import Preprocessing
 from fer_transfer.config import build, check_target, compose, conf_dir, locate, plain, targets
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS

@@ -10,7 +10,7 @@ from timm.models import generate_default_cfgs, register_model
 from torch import nn
 
 from fer_transfer.backbones.caffe_net import CaffeNetPlan, Convolution, create, default_cfg
-from fer_transfer.backbones.published import PUBLISHED
+from fer_transfer.backbones.model_zoo import ZOO
 
 PLAN = CaffeNetPlan(
     convolutions=(
@@ -24,7 +24,7 @@ PLAN = CaffeNetPlan(
     norm=(5, 1e-4, 0.75, 1.0),
 )
 
-default_cfgs = generate_default_cfgs({"bvlc_alexnet": default_cfg(PUBLISHED["bvlc_alexnet"])})
+default_cfgs = generate_default_cfgs({"bvlc_alexnet": default_cfg(ZOO["bvlc_alexnet"])})
 
 
 @register_model  # type: ignore[untyped-decorator]

@@ -1,51 +1,19 @@
-"""Builds a network by timm's name: backbone and a fresh head of seven, weights, and the preprocessing they belong to."""
+"""The backbone of a recipe, described once: network, initial weights, head, preprocessing, and what must be said of them."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from fer_transfer.backbones.fitting import span
-from fer_transfer.backbones.published import PUBLISHED
-from fer_transfer.backbones.weights import load_into, read_record, read_weights, weights_digest
-from fer_transfer.errors import ConfigError, WeightsError
+from fer_transfer.backbones.networks import build_network, built_for, head_patterns, record_of
+from fer_transfer.backbones.notes import recorded_kwargs, weights_notes
+from fer_transfer.backbones.preprocessing import Preprocessing, preprocessing_of
+from fer_transfer.backbones.weights import WeightsFile, load_into, open_weights, tensors_digest, without_prefix
 from fer_transfer.labels import EXPRESSIONS
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What the weights expect of their input, per channel: ``(x / scale - mean) / std`` of grey 0..255 repeated.
-
-    Attributes:
-        mean: per channel, in units of ``x / scale``, in the network's own channel order.
-        std: likewise.
-        scale: 255 for networks fed 0..1, 1 for Caffe's.
-        size: side of the input in pixels.
-        crop_pct: share of the resized picture's side that the input is: 224 of 256 is 0.875.
-        interpolation: ``bilinear`` or ``bicubic``, as the weights were trained with.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    scale: float = 255.0
-    size: int = 224
-    crop_pct: float = 0.875
-    interpolation: str = "bilinear"
-
-    def record(self) -> dict[str, Any]:
-        """In timm's words, as it travels with a file of weights.
-
-        >>> Preprocessing((0.5,), (0.5,), size=64).record()["input_size"]
-        [1, 64, 64]
-        """
-        values = asdict(self)
-        side = values.pop("size")
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()} | {
-            "input_size": [len(self.mean), side, side]
-        }
 
 
 @dataclass
@@ -57,9 +25,9 @@ class BackboneRecipe:
         weights: ``none``, ``hub`` (timm's own, fetched over the network), or the path of a file. The path is not part of
             the key; the file's digest is.
         skip_weights: name patterns that the initial weights may lack or have too much: the 1000-class head.
-        kwargs: passed to the network's constructor.
-        preprocessing: what of timm's record of the name (mean, std, scale, input_size, crop_pct, interpolation) does not
-            hold for these weights.
+        kwargs: passed to the network's constructor, over those that travel with a file of weights.
+        preprocessing: what of timm's record of the name, or of the file's (mean, std, scale, input_size, crop_pct,
+            interpolation, channel_order) does not hold for these weights.
     """
 
     name: str = "???"
@@ -69,158 +37,129 @@ class BackboneRecipe:
     preprocessing: dict[str, Any] | None = None
 
 
-def build_network(recipe: BackboneRecipe, load: bool = True) -> nn.Module:
-    """A timm network with a head of seven outputs.
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """What a recipe's backbone is: one answer, made once by ``describe`` and handed on.
 
-    Args:
-        recipe: the network.
-        load: fill in the recipe's initial weights; False where a parent stage's weights follow.
+    Attributes:
+        recipe: that it describes.
+        identity: of the initial weights, for a key: ``none``, ``hub:<name>.<tag>:<16 hex of the tensors' digest>``,
+            ``sha256:<hex>`` of a file.
+        weights_text: of the initial weights, for a table: ``none``, the hub's identity, ``<file name> (sha256:<12 hex>)``.
+        head: name patterns of the head.
+        preprocessing: what the weights expect of their input.
+        caveat: what must be said of pre-training: ``no pre-training``, ``pre-training: conv1-5 only``, or None. The head of
+            another task, which no plan keeps, does not count; nor what the weights of a stage inherit: that is in ``lineage``.
+        lineage: what the weights of a stage were made from, as its file has it, not interpreted; None for all others.
+        notes: lines to be said once before training, such as what is assumed of a file that does not say it.
+        kwargs: arguments of the constructor: the recipe's own over those that the weights' file asks for.
+        tensors: the initial weights, without the head if they are the hub's; empty for ``none``.
+    """
+
+    recipe: BackboneRecipe
+    identity: str
+    weights_text: str
+    head: tuple[str, ...]
+    preprocessing: Preprocessing
+    caveat: str | None
+    lineage: Mapping[str, Any] | None
+    notes: tuple[str, ...]
+    kwargs: Mapping[str, Any]
+    tensors: Mapping[str, Tensor] = field(repr=False)
+
+    def network(self, load: bool = True) -> nn.Module:
+        """A new timm network with a fresh head of seven outputs.
+
+        Args:
+            load: fill in the initial weights; False where a parent stage's weights follow.
+
+        Raises:
+            WeightsError: if the initial weights do not fit.
+        """
+        network = build_network(self.recipe.name, self.kwargs, len(EXPRESSIONS))
+        if load and self.tensors:
+            load_into(network, self.tensors, _skipped(self.recipe, self.head), _source(self.recipe))
+        return network
+
+    def record(self) -> dict[str, Any]:
+        """What must travel with weights trained from here, so that nobody types it: input and constructor arguments."""
+        return self.preprocessing.record() | ({"kwargs": dict(self.kwargs)} if self.kwargs else {})
+
+
+def describe(recipe: BackboneRecipe) -> Backbone:
+    """Describe a recipe's backbone; reads its file of weights, or fetches them, once. Random states stay as they are.
 
     Raises:
-        ConfigError: if timm knows no such name or the constructor refuses the arguments.
-        WeightsError: if the initial weights do not fit.
+        ConfigError: if timm knows no such name, the constructor refuses the arguments, the network does not name its head,
+            or a value of the recipe's preprocessing is unknown or outside its range.
+        WeightsError: if the file is missing or damaged, its record or lineage is none, or the hub does not have the weights.
+            Whether they fit is found out by ``Backbone.network``.
     """
-    import timm
-
-    from fer_transfer.backbones import alexnet, vgg_cnn_m  # noqa: F401  # timm knows their names from here on
-
-    hub = load and recipe.weights == "hub"
-    if hub and recipe.name in PUBLISHED:
-        raise WeightsError(
-            f"Expected a file for {recipe.name}, but got weights=hub: timm's hub does not have it. fer-weights says where it is "
-            "published; give it as recipe.backbone.weights=<path>."
-        )
-    try:
-        with _offline_without_a_network() if hub else nullcontext():
-            network: nn.Module = timm.create_model(recipe.name, pretrained=hub, **recipe.kwargs)
-        # Not num_classes=7 above: some constructors draw the head so wide that the first loss is 10 instead of ln 7.
-        network.reset_classifier(len(EXPRESSIONS))  # type: ignore[operator]
-    except Exception as error:  # constructors raise whatever they like: KeyError, AssertionError, ...
-        if hub and isinstance(error, OSError):
-            raise WeightsError(
-                f"Cannot fetch the weights of {recipe.name} from timm's hub: {error} "
-                "Without a network give a file: recipe.backbone.weights=<path>."
-            ) from None
-        near = timm.list_models(f"*{recipe.name.split('.')[0][:6]}*")[:3]
-        raise ConfigError(
-            f"Cannot build backbone {recipe.name!r} ({type(error).__name__}: {error}). Expected a name from "
-            "timm.list_models()" + (f", such as {', '.join(near)}," if near else "") + " and arguments that it takes."
-        ) from error
-    if load and recipe.weights not in ("none", "hub"):
-        load_into(network, read_weights(recipe.weights), recipe.skip_weights, recipe.weights)
-    return network
-
-
-@contextmanager
-def _offline_without_a_network() -> Iterator[None]:
-    """Where nobody answers, the hub's client asks again for most of a minute; told to be offline, it gives what it has kept."""
-    from huggingface_hub import constants, get_session
-
-    before = constants.HF_HUB_OFFLINE
-    try:
-        if not before:
-            get_session().head(constants.ENDPOINT, timeout=10)
-    except Exception:  # of the transport's kinds, or this client's
-        constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-
-
-def head_patterns(network: nn.Module) -> list[str]:
-    """Patterns of the head's parameter names, from timm's record (``classifier.*``, ``fc.*``, ``head.fc.*``)."""
-    names = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
-    names = [names] if isinstance(names, str) else list(names)
-    if not names:
-        raise ConfigError(f"{type(network).__name__} does not say which layer is its classifier (pretrained_cfg).")
-    return [f"{name}.*" for name in names]
-
-
-_INTERPOLATIONS = ("bilinear", "bicubic")
-_RECORD = ("mean", "std", "scale", "input_size", "crop_pct", "interpolation")
-
-
-def preprocessing_of(recipe: BackboneRecipe, network: nn.Module) -> Preprocessing:
-    """The record that belongs to the weights: the recipe's own values, over the file's, over timm's for the name.
-
-    Raises:
-        ConfigError: if a value of the recipe's own is unknown, no number, or of another length.
-    """
-    own: Mapping[str, Any] = recipe.preprocessing or {}
-    timms: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
-    record = {**timms, **_record_of_file(recipe)}
-    if timms.get("fixed_input_size") and (side := _built_for(network)):
-        record["input_size"] = (len(record["mean"]), side, side)
-    record |= own
-    try:
-        if unknown := sorted(set(own) - set(_RECORD)):
-            raise KeyError(*unknown)
-        if own.get("interpolation", "bilinear") not in _INTERPOLATIONS:
-            raise ValueError(f"interpolation {own['interpolation']!r} is none of {_INTERPOLATIONS}")
-        mean, std = (tuple(float(v) for v in record[key]) for key in ("mean", "std"))
-        scale, crop_pct = float(record.get("scale", 255.0)), float(record.get("crop_pct") or 0.875)
-        size = int(record["input_size"][-1])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"Expected recipe.backbone.preprocessing with some of {', '.join(_RECORD)}, but got {dict(own)} "
-            f"({type(error).__name__}: {error})."
-        ) from None
-    if len(mean) != len(std) or min(scale, size, crop_pct, *std) <= 0:
-        raise ConfigError(
-            "Expected recipe.backbone.preprocessing with as many positive std as mean, and positive scale, size and "
-            f"crop_pct, but got mean {mean}, std {std}, scale {scale}, size {size}, crop_pct {crop_pct}."
-        )
-    interpolation = record.get("interpolation")
-    known = interpolation if interpolation in _INTERPOLATIONS else "bilinear"  # timm also has "random"
-    return Preprocessing(mean, std, scale, size, crop_pct, known)
-
-
-def _built_for(network: nn.Module) -> int | None:
-    """Side of the input that a network was built for by ``img_size``, which timm's record and a file's may not know of."""
-    size = getattr(network, "img_size", None) or getattr(getattr(network, "patch_embed", None), "img_size", None)
-    return None if size is None else int(size if isinstance(size, int) else size[-1])
-
-
-def _record_of_file(recipe: BackboneRecipe) -> Mapping[str, Any]:
-    """What ``fer-weights`` wrote into the file of weights about the input they expect."""
-    if recipe.weights in ("none", "hub"):
-        return {}
-    record = read_record(recipe.weights) or {}
-    return {key: value for key, value in record.items() if key in _RECORD}
-
-
-def initial_weights_caveat(recipe: BackboneRecipe) -> str | None:
-    """What must stand beside numbers of a network that was not pre-trained as a whole, or None.
-
-    "no pre-training", or what the weights file holds ("pre-training: conv1-5 only"); of a stage's file what held for the
-    stage. The head of another task, which no plan keeps, does not count.
-    """
-    if recipe.weights == "none":
-        return "no pre-training"
-    if recipe.weights == "hub":
-        return None
-    if inherited := (read_record(recipe.weights) or {}).get("caveat"):
-        return str(inherited)
-    network = build_network(recipe, load=False)
-    taken = load_into(network, read_weights(recipe.weights), recipe.skip_weights, recipe.weights).taken
-    head = head_patterns(network)
-    fresh = [name for name, _ in network.named_parameters() if name not in taken]
-    if all(any(fnmatchcase(name, pattern) for pattern in head) for name in fresh):
-        return None
-    layers = span(taken)
-    return (
-        f"pre-training: {layers if len(layers) < 60 else f'{len(taken)} of {len(network.state_dict())} tensors'} only"
+    hub = recipe.weights == "hub"
+    file = None if hub or recipe.weights == "none" else open_weights(recipe.weights)
+    kwargs = {**recorded_kwargs(file), **recipe.kwargs}
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(recipe.name, kwargs, len(EXPRESSIONS), pretrained=hub)
+    head, timms = head_patterns(network), record_of(network)
+    tensors = file.tensors if file else {n: t for n, t in network.state_dict().items() if hub and not _matches(n, head)}
+    identity = _identity(recipe, file, timms, tensors)
+    own_input, record = recipe.preprocessing or {}, file.record if file else None
+    preprocessing = preprocessing_of(timms, own_input, record, built_for(network), source=_source(recipe))
+    return Backbone(
+        recipe,
+        identity,
+        weights_text=f"{file.path.name} ({identity[:19]})" if file else identity,
+        head=head,
+        preprocessing=preprocessing,
+        caveat=_caveat(recipe, file, network, tensors, head),
+        lineage=file.lineage if file else None,
+        notes=weights_notes(recipe.name, file, recipe.kwargs, own_input, preprocessing) if file else (),
+        kwargs=kwargs,
+        tensors=tensors,
     )
 
 
-def initial_weights_identity(recipe: BackboneRecipe) -> str:
-    """What stands for the initial weights in a key: a digest for a file, else the word itself."""
+def _identity(
+    recipe: BackboneRecipe, file: WeightsFile | None, timms: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> str:
+    if file:
+        return f"sha256:{file.digest}"
     if recipe.weights == "none":
         return "none"
-    if recipe.weights == "hub":
-        import timm
+    tag = timms.get("tag")
+    name = recipe.name if not tag or recipe.name.endswith(f".{tag}") else f"{recipe.name}.{tag}"
+    return f"hub:{name}:{tensors_digest(tensors)[:16]}"  # what a tag stands for may change on the hub
 
-        config = timm.models.get_pretrained_cfg(recipe.name)
-        return f"hub:{recipe.name}:{config.tag if config else ''}"
-    return f"sha256:{weights_digest(recipe.weights)}"
+
+def _source(recipe: BackboneRecipe) -> str:
+    return "timm's hub" if recipe.weights == "hub" else recipe.weights
+
+
+def _skipped(recipe: BackboneRecipe, head: Sequence[str]) -> list[str]:
+    return [*head, *recipe.skip_weights] if recipe.weights == "hub" else recipe.skip_weights
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _caveat(
+    recipe: BackboneRecipe,
+    file: WeightsFile | None,
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    head: Sequence[str],
+) -> str | None:
+    """What must stand beside numbers of a network that was not pre-trained as a whole."""
+    if file and file.lineage is None and (inherited := (file.record or {}).get("caveat")):
+        return str(inherited)
+    own, skipped = network.state_dict(), _skipped(recipe, head)
+    given = without_prefix(tensors, own, _source(recipe))
+    taken = [n for n, t in own.items() if n in given and given[n].shape == t.shape and not _matches(n, skipped)]
+    if not taken:
+        return "no pre-training"
+    fresh = {name for name, _ in network.named_parameters()} - set(taken)
+    if all(_matches(name, head) for name in fresh):
+        return None
+    layers = span(taken)
+    return f"pre-training: {layers if len(layers) < 60 else f'{len(taken)} of {len(own)} tensors'} only"

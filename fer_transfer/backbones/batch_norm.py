@@ -5,6 +5,8 @@ are stored. Trained as they are, the layers then normalise by the batch what was
 frozen statistics they are missing where a learning rate of 0.01 needs them.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -50,8 +52,22 @@ def unfold(network: nn.Module, batch: Tensor) -> int:
     return len(changed)
 
 
+def folded(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of the layers whose batch normalisation is folded away in a file of weights.
+
+    >>> norm = nn.BatchNorm2d(2).state_dict(prefix="bn1.")
+    >>> folded(norm), folded(norm | {"bn1.running_mean": torch.ones(2)})
+    (['bn1'], [])
+    """
+    layers = [name.removesuffix(".running_mean") for name in tensors if name.endswith(".running_mean")]
+    affine = [layer for layer in layers if f"{layer}.weight" in tensors and f"{layer}.running_var" in tensors]
+    return [layer for layer in affine if _is_identity(*(tensors[f"{layer}.running_{s}"] for s in ("mean", "var")))]
+
+
 def _is_folded(layer: nn.BatchNorm2d) -> bool:
     mean, variance = layer.running_mean, layer.running_var
-    if mean is None or variance is None or not layer.affine:
-        return False
+    return mean is not None and variance is not None and layer.affine and _is_identity(mean, variance)
+
+
+def _is_identity(mean: Tensor, variance: Tensor) -> bool:
     return bool((mean == 0).all() and (variance == 1).all())

@@ -30,6 +30,7 @@ _OTHERS = {
     b"\x1f\x8b": "a gzip archive",
     b"\x80\x02": "a Python pickle, perhaps an old PyTorch checkpoint",
 }
+_CAFFEMODEL, _MEAN_IMAGE = "a .caffemodel", "a mean image (.binaryproto)"
 _AXES = ("num", "channels", "height", "width")
 
 
@@ -64,16 +65,41 @@ class CaffeModel:
 
 
 def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
-    """Read a ``.caffemodel``, V1 or V2.
+    """Read a ``.caffemodel``, V1 or V2; raises as ``caffe_bytes`` and ``parse_caffemodel``."""
+    return parse_caffemodel(caffe_bytes(path), path)
+
+
+def caffe_bytes(path: str | os.PathLike[str], expected: str = _CAFFEMODEL) -> bytes:
+    """All of a file; nothing of one that is too large to be Caffe's.
 
     Raises:
-        WeightsError: if the file is missing, damaged, something else, without weights, has a layer twice, half precision
+        WeightsError: if there is no such file, or it is too large.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size <= LARGEST:
+            return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, expected, WeightsError(f"got: {error.strerror}", "Check the path.")) from None
+    finding = WeightsError(f"it has {path.stat().st_size} bytes, and Caffe's files end at {LARGEST}")
+    raise _unreadable(path, expected, finding)
+
+
+def parse_caffemodel(data: bytes, path: str | os.PathLike[str]) -> CaffeModel:
+    """The layers in the bytes of a ``.caffemodel``, V1 or V2.
+
+    Args:
+        data: all of the file.
+        path: where it was, for messages.
+
+    Raises:
+        WeightsError: if the file is damaged, something else, without weights, has a layer twice, half precision
             numbers, or numbers that do not fill a blob's shape.
     """
     layers: dict[str, CaffeLayer] = {}
     doubles: list[str] = []
     try:
-        file = _open(Path(path))
+        file = _open(data)
         net = file.message("NetParameter")
         places = [("V1LayerParameter", place) for place in net.places.get("layers", ())]
         places += [("LayerParameter", place) for place in net.places.get("layer", ())]
@@ -96,7 +122,7 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeModel:
                 "Caffe's upgrade_net_proto_binary.",
             )
     except WeightsError as error:
-        raise _unreadable(path, "a .caffemodel", error) from None
+        raise _unreadable(path, _CAFFEMODEL, error) from None
     notes = (f"double precision numbers of {', '.join(doubles[:3])} rounded to single",) if doubles else ()
     return CaffeModel(_text(net.small.name), tuple(layers.values()), notes)
 
@@ -110,15 +136,16 @@ def read_mean(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     Raises:
         WeightsError: if the file is missing, damaged, something else, or holds no picture of three channels in 0..255.
     """
+    data = caffe_bytes(path, _MEAN_IMAGE)
     try:
-        file = _open(Path(path))
+        file = _open(data)
         mean, _ = _blob(file, file.message("BlobProto"), "the mean")
         if mean.ndim not in (3, 4) or mean.shape[-3] != 3 or mean.size != 3 * mean.shape[-1] * mean.shape[-2]:
             raise WeightsError(f"expected one picture of 3 channels, (1, 3, height, width), but got shape {mean.shape}")
         if not (mean.min() >= 0 and mean.max() <= 255):  # also where a value is no number
             raise WeightsError(f"expected grey levels in 0..255, but got {mean.min():g} to {mean.max():g}")
     except WeightsError as error:
-        raise _unreadable(path, "a mean image (.binaryproto)", error) from None
+        raise _unreadable(path, _MEAN_IMAGE, error) from None
     return mean.reshape(mean.shape[-3:])
 
 
@@ -144,15 +171,8 @@ def caffe_tensors(model: CaffeModel) -> dict[str, Tensor]:
     return tensors
 
 
-def _open(path: Path) -> CaffeFile:
+def _open(data: bytes) -> CaffeFile:
     """A file's bytes, if they can be Caffe's."""
-    try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= LARGEST else b""
-    except OSError as error:
-        raise WeightsError(f"got: {error.strerror}", "Check the path.") from None
-    if size > LARGEST:
-        raise WeightsError(f"it has {size} bytes, and Caffe's files end at {LARGEST}")
     if other := _other(data[:512]):
         raise WeightsError(f"it is {other}", "Give the file that Caffe wrote.")
     return CaffeFile(data)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_transfer.backbones.lrn import LocalResponseNorm
-from fer_transfer.backbones.published import PublishedWeights
+from fer_transfer.backbones.model_zoo import ZooModel
 from fer_transfer.errors import ConfigError
 
 _UNITS = 255  # the preprocessing record is in units of 0..1, Caffe's networks are fed 0..255
@@ -224,7 +224,7 @@ def _side(img_size: int | tuple[int, int]) -> int:
     return sides.pop()
 
 
-def default_cfg(known: PublishedWeights) -> dict[str, Any]:
+def default_cfg(known: ZooModel) -> dict[str, Any]:
     """The record for timm: channels in the network's own order BGR, in units of 0..1; a std of 1/255 gives 0..255 back."""
     size = known.input_side
     return {
@@ -244,13 +244,13 @@ def default_cfg(known: PublishedWeights) -> dict[str, Any]:
 
 
 def create(name: str, plan: CaffeNetPlan, pretrained: bool, **kwargs: Any) -> nn.Module:
-    """Build through timm; the record follows ``img_size``, which need not be the published one."""
+    """Build through timm; the record follows ``img_size``, which need not be the published one, and says BGR."""
     from timm.models import build_model_with_cfg
 
     features = {"feature_cls": "hook", "out_indices": tuple(range(len(plan.convolutions)))}
     network: nn.Module = build_model_with_cfg(CaffeNet, name, pretrained, feature_cfg=features, plan=plan, **kwargs)
     if isinstance(network, CaffeNet):
-        own_size = {"input_size": (network.in_chans, network.img_size, network.img_size)}
         record: Any = network.pretrained_cfg
-        record.update(own_size)  # a copy that timm made for this network
+        # A copy that timm made for this network; timm's own type of record has no word for the order.
+        record.update({"input_size": (network.in_chans, network.img_size, network.img_size), "channel_order": "BGR"})
     return network

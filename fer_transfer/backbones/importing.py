@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel, read_mean
 from fer_transfer.backbones.fitting import check_finite, check_fit, span, weights_table
-from fer_transfer.backbones.published import PublishedWeights, published
+from fer_transfer.backbones.model_zoo import ZooModel, zoo_model
 from fer_transfer.backbones.weights import RECORD_KEY, save_tensors, weights_digest
 from fer_transfer.errors import ConfigError, WeightsError
 
@@ -50,7 +50,7 @@ def import_weights(asked: Import, say: Callable[[str], object] = print) -> None:
         WeightsError: if a file is unreadable or does not fit and ``partial`` does not say so, or the proof fails. Nothing
             is written then.
     """
-    known, file, out = published(asked.network), asked.file, asked.out
+    known, file, out = zoo_model(asked.network), asked.file, asked.out
     if out is not None and not (out.endswith(".safetensors") and Path(out).parent.is_dir()):
         raise ConfigError(f"Expected out=NAME.safetensors in a folder that exists, but got {out!r}.")
     means, from_what = _mean(known, asked.mean)
@@ -103,7 +103,7 @@ def _prove(asked: Import, tensors: Mapping[str, Tensor], say: Callable[[str], ob
     say(f"{len(differences)} layers compute what OpenCV {cv2.__version__} computes from {asked.file} with {text}")
 
 
-def _source(known: PublishedWeights, file: str) -> dict[str, Any]:
+def _source(known: ZooModel, file: str) -> dict[str, Any]:
     """What the file is, as far as its digest tells."""
     digest = weights_digest(file)
     is_published = None if known.sha256 is None else digest == known.sha256
@@ -116,7 +116,7 @@ def _source(known: PublishedWeights, file: str) -> dict[str, Any]:
     }
 
 
-def _record(known: PublishedWeights, means: Sequence[float]) -> dict[str, Any]:
+def _record(known: ZooModel, means: Sequence[float]) -> dict[str, Any]:
     """The input that the weights expect, in the words of ``Preprocessing``: grey levels 0..255, in BGR order."""
     side = known.input_side
     return {
@@ -141,7 +141,7 @@ def _shapes(network: str) -> Mapping[str, Tensor]:
     return made
 
 
-def _mean(known: PublishedWeights, mean: object) -> tuple[tuple[float, ...], str]:
+def _mean(known: ZooModel, mean: object) -> tuple[tuple[float, ...], str]:
     """Channel means, BGR, and where they are from.
 
     A mean image is reduced to its channels' means over the pixels, as Caffe's own ``classify.py`` does: the mean of a
@@ -166,7 +166,7 @@ def _mean(known: PublishedWeights, mean: object) -> tuple[tuple[float, ...], str
     return values, f"of {Path(mean).name} over its pixels"
 
 
-def _verdict(known: PublishedWeights, is_published: bool | None) -> str:
+def _verdict(known: ZooModel, is_published: bool | None) -> str:
     if is_published is None:
         return f"whether it is the published {known.file} cannot be told, for no digest of it is known"
     return f"the published {known.file}, by its digest" if is_published else f"not the published {known.file}"

@@ -11,7 +11,7 @@ from timm.models import generate_default_cfgs, register_model
 from torch import nn
 
 from fer_transfer.backbones.caffe_net import CaffeNetPlan, Convolution, create, default_cfg
-from fer_transfer.backbones.published import PUBLISHED
+from fer_transfer.backbones.model_zoo import ZOO
 
 PLAN = CaffeNetPlan(
     convolutions=(
@@ -25,7 +25,7 @@ PLAN = CaffeNetPlan(
     norm=(5, 5e-4, 0.75, 2.0),
 )
 
-default_cfgs = generate_default_cfgs({"vgg_cnn_m_2048": default_cfg(PUBLISHED["vgg_cnn_m_2048"])})
+default_cfgs = generate_default_cfgs({"vgg_cnn_m_2048": default_cfg(ZOO["vgg_cnn_m_2048"])})
 
 
 @register_model  # type: ignore[untyped-decorator]

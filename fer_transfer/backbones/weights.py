@@ -5,19 +5,22 @@ trainers nest the weights ("state_dict", "model", ...) and prefix the names ("mo
 What may differ from the network must be named by a pattern; everything else must match, name by name and shape by shape.
 """
 
+import hashlib
+import io
 import json
 import os
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel
+from fer_transfer.backbones.caffe import caffe_bytes, caffe_tensors, parse_caffemodel
 from fer_transfer.backbones.fitting import LoadedWeights, check_finite, check_fit
 from fer_transfer.errors import WeightsError
 from fer_transfer.files.digest import file_digest
@@ -25,40 +28,52 @@ from fer_transfer.files.digest import file_digest
 #: Where in the metadata of a safetensors file the record of preprocessing stands, as JSON.
 RECORD_KEY = "preprocessing"
 
+#: Likewise what a stage's weights were made from.
+LINEAGE_KEY = "lineage"
 
-def weights_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a weights file, hexadecimal.
+
+@dataclass(frozen=True, eq=False)
+class WeightsFile:
+    """A file of weights, read once: all parts are of the same bytes.
+
+    Attributes:
+        path: where it was.
+        digest: SHA-256 of its bytes, hexadecimal.
+        tensors: name to tensor on the CPU, as stored, nesting undone, prefixes kept.
+        record: the input that the weights expect, where ``fer-weights`` wrote the file or a stage left it: ``mean``,
+            ``std``, ``scale``, ``input_size``, ``crop_pct``, ``interpolation``, ``channel_order`` as in ``Preprocessing``,
+            and ``kwargs``, the constructor arguments that the weights need. From ``fer-weights`` also ``network``,
+            ``file``, ``sha256``, ``holds`` (``all layers`` or, say, ``conv1-5 only``), ``left_out``, ``batch_norm``
+            (``folded``) and ``licence`` where they are known; from stages before there was a lineage ``caveat``. None for
+            files of other kinds and such without a record.
+        lineage: what a stage's weights were made from, as it was written; None for every other file.
+        notes: what was changed on the way, such as double precision numbers rounded.
+    """
+
+    path: Path
+    digest: str
+    tensors: Mapping[str, Tensor]
+    record: Mapping[str, Any] | None
+    lineage: Mapping[str, Any] | None
+    notes: tuple[str, ...] = ()
+
+
+def open_weights(path: str | os.PathLike[str], kind: str | None = None) -> WeightsFile:
+    """Read a file of weights; never runs code from it.
+
+    Args:
+        path: the file.
+        kind: ``.safetensors``, ``.caffemodel``, or another for a PyTorch checkpoint, whatever the name ends with; None: as
+            the name ends.
 
     Raises:
-        WeightsError: if there is no such file.
+        WeightsError: if the file is missing, truncated, empty of tensors, or needs code to be unpickled, or if its record or
+            lineage is no JSON mapping.
     """
+    path, kind = Path(path), kind or Path(path).suffix
+    data = caffe_bytes(path) if kind == ".caffemodel" else _bytes(path)
     try:
-        return file_digest([Path(path)])
-    except OSError as error:
-        raise WeightsError(
-            f"Expected a weights file at {path}, but got: {error.strerror}. Give its path in recipe.backbone.weights, "
-            "or recipe.backbone.weights=none to start from random weights."
-        ) from None
-
-
-def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read a file of tensors; never runs code from it.
-
-    Returns:
-        Name to tensor on the CPU, as stored, nesting undone, prefixes kept.
-
-    Raises:
-        WeightsError: if the file is missing, truncated, empty of tensors, or needs code to be unpickled.
-    """
-    path = Path(path)
-    if not path.is_file():
-        weights_digest(path)
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix == ".caffemodel":
-            return caffe_tensors(read_caffemodel(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        tensors, metadata, notes = _content(data, kind, path)
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
@@ -71,10 +86,81 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             f"Cannot read weights from {path} ({_first_line(error)}). The file is truncated or no weights file; "
             "expected .safetensors, .caffemodel or a .pth of tensors."
         ) from None
+    record, lineage = (_mapping(metadata.get(key), key, path) for key in (RECORD_KEY, LINEAGE_KEY))
+    return WeightsFile(path, hashlib.sha256(data).hexdigest(), tensors, record, lineage, notes)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _missing(path, error) from None
+
+
+def _content(data: bytes, kind: str, path: Path) -> tuple[dict[str, Tensor], Mapping[str, str], tuple[str, ...]]:
+    """Tensors, what stands beside them in a safetensors file, and what was changed on the way."""
+    if kind == ".safetensors":
+        tensors = load_safetensors(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # eight bytes of length, then JSON
+        return tensors, header.get("__metadata__") or {}, ()
+    if kind == ".caffemodel":
+        model = parse_caffemodel(data, path)
+        return caffe_tensors(model), {}, model.notes
+    content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     tensors = _largest_state_dict(content)
     if not tensors:
         raise WeightsError(f"Expected a mapping of names to tensors in {path}, but got {type(content).__name__}.")
-    return tensors
+    return tensors, {}, ()
+
+
+def weights_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a weights file, hexadecimal, without its tensors.
+
+    Raises:
+        WeightsError: if there is no such file.
+    """
+    try:
+        return file_digest([Path(path)])
+    except OSError as error:
+        raise _missing(path, error) from None
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of tensors, by name; hexadecimal. Their order does not count.
+
+    >>> a, b = torch.zeros(2), torch.ones(2, dtype=torch.int64)
+    >>> tensors_digest({"a": a, "b": b}) == tensors_digest({"b": b, "a": a}) != tensors_digest({"a": b, "b": a})
+    True
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _missing(path: str | os.PathLike[str], error: OSError) -> WeightsError:
+    return WeightsError(
+        f"Expected a weights file at {path}, but got: {error.strerror}. Give its path in recipe.backbone.weights, "
+        "or recipe.backbone.weights=none to start from random weights."
+    )
+
+
+def _mapping(text: str | None, key: str, path: Path) -> Mapping[str, Any] | None:
+    """A JSON mapping of the metadata."""
+    if text is None:
+        return None
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise WeightsError(
+            f"Cannot read the {key} in {path} ({_first_line(error)}). Write the file anew: fer-weights, or the stage."
+        ) from None
+    if not isinstance(content, dict):
+        raise WeightsError(
+            f"Expected a mapping as the {key} in {path}, but got {text[:60]!r}. Write the file anew: fer-weights, or the stage."
+        )
+    return content
 
 
 def _first_line(error: Exception) -> str:
@@ -123,14 +209,19 @@ def load_into(
             nothing is taken, or what is taken holds a NaN or an infinity.
     """
     own = network.state_dict()
-    given = _without_prefix(tensors, own, source)
+    given = without_prefix(tensors, own, source)
     loaded = check_fit(own, given, skip, source)
     check_finite({n: given[n] for n in loaded.taken}, source)
     network.load_state_dict({n: given[n] for n in loaded.taken}, strict=False)
     return loaded
 
 
-def _without_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+def without_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Tensors under a network's names, their common prefix dropped.
+
+    Raises:
+        WeightsError: if a name stands there with and without the prefix.
+    """
     prefix = strip_common_prefix(list(tensors), list(own))
     given = {name.removeprefix(prefix): t for name, t in tensors.items()}
     if len(given) < len(tensors):
@@ -139,36 +230,6 @@ def _without_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], so
             f"Expected each tensor of {source} once, but {twice[:3]} stand there with and without {prefix!r}."
         )
     return given
-
-
-def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The record of preprocessing that travels with weights written by ``fer-weights`` or left by a stage.
-
-    Returns:
-        ``mean``, ``std``, ``scale``, ``input_size``, ``crop_pct``, ``interpolation`` as in ``Preprocessing``; from
-        ``fer-weights`` also ``channel_order``, ``network``, ``file``, ``sha256``, ``holds`` (``all layers`` or, say,
-        ``conv1-5 only``), ``left_out``, ``licence``; from a stage ``caveat``, if there is one. None for files of other
-        kinds and such without a record.
-
-    Raises:
-        WeightsError: if the file is missing or damaged.
-    """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        return None
-    if not path.is_file():
-        weights_digest(path)
-    try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(RECORD_KEY)
-        record = None if text is None else json.loads(text)
-    except Exception as error:  # safetensors' own kind, or JSON's
-        raise WeightsError(
-            f"Cannot read the record in {path} ({_first_line(error)}). Import the weights anew."
-        ) from None
-    if record is not None and not isinstance(record, dict):
-        raise WeightsError(f"Expected a mapping as the record in {path}, but got {text!r}. Import the weights anew.")
-    return record
 
 
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> str:

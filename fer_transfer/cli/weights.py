@@ -12,7 +12,7 @@ from fer_transfer.cli.app import run
 
 def task(config: DictConfig) -> None:
     """Describe the published files, or check and import the one that the configuration names."""
-    from fer_transfer.backbones.published import PUBLISHED, describe, published
+    from fer_transfer.backbones.model_zoo import ZOO, card, zoo_model
     from fer_transfer.config import plain
     from fer_transfer.errors import ConfigError
 
@@ -20,12 +20,12 @@ def task(config: DictConfig) -> None:
     if settings["file"] is None:
         if given := [key for key in ("mean", "out", "partial", "prove") if settings[key]]:
             raise ConfigError(f"Expected file=NAME.caffemodel with {', '.join(given)}, but got none.")
-        networks = [published(settings["net"])] if settings["net"] else list(PUBLISHED.values())
-        print("\n".join(line for known in networks for line in describe(known)))
+        networks = [zoo_model(settings["net"])] if settings["net"] else list(ZOO.values())
+        print("\n".join(line for known in networks for line in card(known)))
         return
     if settings["net"] is None:
-        raise ConfigError(f"Expected net={' or net='.join(PUBLISHED)} with file={settings['file']}, but got none.")
-    published(settings["net"])
+        raise ConfigError(f"Expected net={' or net='.join(ZOO)} with file={settings['file']}, but got none.")
+    zoo_model(settings["net"])
     # Imported here so that --help and mistakes in the configuration do not wait for torch.
     from fer_transfer.backbones.importing import Import, import_weights
 

@@ -12,10 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_transfer.backbones.backbone import Preprocessing
+from fer_transfer.backbones.preprocessing import INTERPOLATIONS, Preprocessing
 from fer_transfer.errors import ConfigError
-
-_MODES = ("bilinear", "bicubic")
 
 
 def resampling_matrix(source: int, target: int, mode: str = "bilinear") -> Tensor:
@@ -64,10 +62,13 @@ class BatchTransform(nn.Module):
             )
         if not 0 < crop <= resize:
             raise ConfigError(f"Expected 0 < augment.crop <= augment.resize, but got crop {crop}, resize {resize}.")
-        if interpolation not in _MODES:
-            raise ConfigError(f"Expected augment.interpolation to be one of {_MODES}, but got {interpolation!r}.")
+        if interpolation not in INTERPOLATIONS:
+            raise ConfigError(
+                f"Expected augment.interpolation to be one of {INTERPOLATIONS}, but got {interpolation!r}."
+            )
         self.resize, self.crop, self.mirror = resize, crop, mirror
         self.interpolation, self.channels_last = interpolation, channels_last
+        self.channel_order = preprocessing.channel_order
         std = torch.tensor(preprocessing.std)
         self.register_buffer("_gain", 1 / (preprocessing.scale * std), persistent=False)
         self.register_buffer("_offset", -torch.tensor(preprocessing.mean) / std, persistent=False)
@@ -76,7 +77,8 @@ class BatchTransform(nn.Module):
     @property
     def description(self) -> str:
         """What ``auto`` came to, for the report."""
-        return f"{self.crop} of {self.resize} px, {self.interpolation}"
+        order = "" if self.channel_order == "RGB" else f", {self.channel_order}"
+        return f"{self.crop} of {self.resize} px, {self.interpolation}{order}"
 
     def forward(self, groups: Sequence[Tensor], random: bool) -> Tensor:
         """Transform a batch.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fer_transfer.backbones.batch_norm import unfold
-from fer_transfer.backbones.weights import load_into, read_weights
+from fer_transfer.backbones.weights import load_into, open_weights
 from fer_transfer.config import build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FacesDataModule
@@ -55,7 +55,7 @@ def module_to_train(job: Job, data: FacesDataModule, runtime: Runtime) -> tuple[
     taken: dict[str, Any] = {"from": job.own.start}
     if job.parent is not None:
         weights = job.parent.folder.weights
-        loaded = load_into(network, read_weights(weights), _skipped(job), str(weights))
+        loaded = load_into(network, open_weights(weights).tensors, _skipped(job), str(weights))
         taken |= {"tensors": len(loaded.taken), "skipped": loaded.skipped}
     elif recipe.batch_norm == "unfold":
         taken["unfolded"] = unfold(network, transform(_sample(data), random=False))
@@ -67,7 +67,7 @@ def module_to_train(job: Job, data: FacesDataModule, runtime: Runtime) -> tuple[
 def finished_module(job: Job, runtime: Runtime) -> ExpressionClassifier:
     """The module of a stage that is in the store, with its weights."""
     network = job.backbone.network(load=False)
-    load_into(network, read_weights(job.folder.weights), source=str(job.folder.weights))
+    load_into(network, open_weights(job.folder.weights).tensors, source=str(job.folder.weights))
     return _module(job, network, transform_of(job, runtime), runtime)
 
 

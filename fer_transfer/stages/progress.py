@@ -30,6 +30,8 @@ _WITHIN = 60.0  # seconds between lines within an epoch: an epoch of a large net
 class EpochLog(Callback):
     """Appends a row to ``metrics.csv`` after every epoch, and prints a line; another after every minute within one.
 
+    A row's ``lr`` is the rate of the first parameter group (the backbone's) in the epoch's last step.
+
     Args:
         path: of the CSV file; rows of epochs that a resumed run repeats are dropped first.
         stage: name to print.
@@ -49,7 +51,7 @@ class EpochLog(Callback):
         """Keep the rows of epochs before the one that is trained next."""
         self._first = trainer.current_epoch
         rows = read_metrics(self.path) if self.path.exists() else []
-        with self.path.open("w", newline="") as file:
+        with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
             writer.writerows(row for row in rows if int(row["epoch"]) < self._first)
@@ -59,6 +61,12 @@ class EpochLog(Callback):
         """Start the epoch's clock."""
         self._epoch_started = self._said = time.perf_counter()
         self._losses: list[torch.Tensor] = []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the rate of this step: after it the schedule is at the next one's."""
+        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -90,11 +98,11 @@ class EpochLog(Callback):
         row: dict[str, Any] = {name: f"{values[name]:.6g}" for name in _COLUMNS if name in values}
         row |= {
             "epoch": trainer.current_epoch,
-            "lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.3g}",
+            "lr": f"{self._rate:.3g}",
             "seconds": f"{time.perf_counter() - self._epoch_started:.2f}",
             "faces_per_second": f"{self.faces / (self._trained - self._epoch_started):.1f}",
         }
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)
         if not math.isfinite(values["train_loss"]):
             raise ConfigError(
@@ -116,5 +124,5 @@ class EpochLog(Callback):
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """Rows of a ``metrics.csv``, one an epoch."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

@@ -134,7 +134,7 @@ class Runner:
         return {
             "backbone": job.stage.recipe.backbone.name,
             "expressions": ",".join(EXPRESSIONS),
-            RECORD_KEY: json.dumps(job.backbone.preprocessing.record()),
+            RECORD_KEY: json.dumps(job.backbone.record()),
             LINEAGE_KEY: json.dumps(job.lineage.to_json()),
             "key": job.key,
         }

@@ -1,7 +1,7 @@
 """The one LightningModule: a network, the batch transform of its weights, and a recipe."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -24,7 +24,7 @@ class ExpressionClassifier(pl.LightningModule):
     """Classifies uint8 faces into the seven expressions.
 
     Args:
-        network: a timm network with seven outputs.
+        network: a timm network with seven outputs; what is not trained of it has been frozen (``optim.freeze``).
         transform: from uint8 faces to the network's input, on the device.
         recipe: of the stage.
         head: name patterns of the network's head.
@@ -36,7 +36,7 @@ class ExpressionClassifier(pl.LightningModule):
         network: nn.Module,
         transform: BatchTransform,
         recipe: Recipe,
-        head: list[str],
+        head: Sequence[str],
         class_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -57,11 +57,11 @@ class ExpressionClassifier(pl.LightningModule):
         return torch.stack(views).mean(dim=0)
 
     def train(self, mode: bool = True) -> "ExpressionClassifier":
-        """Set training mode; batch normalisation keeps its stored statistics where the recipe freezes it."""
+        """Set training mode; batch normalisation keeps its stored statistics where the recipe freezes it or its layer."""
         super().train(mode)
-        if mode and self.recipe.batch_norm == "frozen":
+        if mode:
             for layer in self.network.modules():
-                if isinstance(layer, _BATCH_NORMS):
+                if isinstance(layer, _BATCH_NORMS) and (self.recipe.batch_norm == "frozen" or _is_frozen(layer)):
                     layer.eval()
         return self
 
@@ -123,6 +123,12 @@ class ExpressionClassifier(pl.LightningModule):
             raise ConfigError(f"The optimizer or scheduler of the recipe refuses its values: {error}.") from None
         if not all(map(math.isfinite, multipliers)):
             raise ConfigError(f"Expected finite multipliers from {self.recipe.scheduler}, but got {multipliers}.")
+
+
+def _is_frozen(layer: nn.Module) -> bool:
+    """Whether a layer has parameters and none is trained: it must compute the same afterwards."""
+    trained = [parameter.requires_grad for parameter in layer.parameters()]
+    return bool(trained) and not any(trained)
 
 
 def balanced_weights(targets: Tensor) -> Tensor:

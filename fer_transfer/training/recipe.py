@@ -39,7 +39,8 @@ class Recipe:
             the trained weights, for the selection splits are always watched by the centre crop: not part of the key.
         head: ``keep`` the parent's head, or ``reset`` to fresh weights; without a parent the head is always fresh.
         head_multiplier: of the head's learning rate.
-        frozen: patterns of parameter names that are not trained.
+        frozen: patterns of parameter names that are not trained; batch normalisation whose gain and bias are among them
+            normalises with its stored statistics.
         batch_norm: ``train``; ``frozen``: normalise with the stored statistics; ``unfold``: as ``train``, after giving
             initial weights whose batch normalisation was folded away their statistics back (``batch_norm.unfold``).
         class_weights: ``none``, or ``balanced``: inversely proportional to the training counts.

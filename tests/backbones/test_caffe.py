@@ -9,7 +9,7 @@ from caffe_files import V1, V2
 from torch import nn
 
 from fer_transfer.backbones.caffe import CaffeModel, caffe_tensors, read_caffemodel, read_mean
-from fer_transfer.backbones.weights import load_into, read_weights
+from fer_transfer.backbones.weights import load_into, open_weights
 from fer_transfer.errors import WeightsError
 
 
@@ -27,7 +27,7 @@ def squeezenet_name(name: str) -> str:
 
 
 def test_real_squeezenet_equals_its_checkpoint(shared_weights):
-    tensors = read_weights(shared_weights / "squeezenet_v1.0.caffemodel")
+    tensors = open_weights(shared_weights / "squeezenet_v1.0.caffemodel").tensors
     expected = torch.load(shared_weights / "squeezenet1_0_caffe_bgr.pth", weights_only=True)
     assert {squeezenet_name(name) for name in tensors} == set(expected) and len(expected) == 52
     for name, tensor in tensors.items():
@@ -55,12 +55,12 @@ def test_real_v1_file_with_shapes_of_old(shared_weights):
 
 @pytest.mark.parametrize(("file", "count", "slopes"), [("mtcnn_det1", 13, "PReLU1.0"), ("mtcnn_det2", 18, "prelu4.0")])
 def test_real_v2_files_with_other_layers(file, count, slopes, shared_weights):
-    tensors = read_weights(shared_weights / f"{file}.caffemodel")
+    tensors = open_weights(shared_weights / f"{file}.caffemodel").tensors
     assert len(tensors) == count and tensors[slopes].ndim == 1
 
 
 def test_real_alexnet(shared_weights):
-    tensors = read_weights(shared_weights / "bvlc_alexnet_conv1-5.caffemodel")
+    tensors = open_weights(shared_weights / "bvlc_alexnet_conv1-5.caffemodel").tensors
     assert (
         len(tensors) == 10
         and tensors["conv2.weight"].shape == (256, 48, 5, 5)
@@ -116,7 +116,7 @@ def reading(path, data, read=read_caffemodel):
 @pytest.mark.parametrize("form", [V1, V2], ids=["V1", "V2"])
 def test_both_forms(form, path):
     data, tensors = write.tiny(form)
-    read = reading(path, data, read_weights)
+    read = reading(path, data, open_weights).tensors
     assert list(read) == list(tensors)
     for name, values in tensors.items():
         assert read[name].shape == values.shape and torch.equal(read[name], torch.from_numpy(values))
@@ -125,7 +125,7 @@ def test_both_forms(form, path):
 
 def test_a_network_is_filled_and_told_what_does_not_fit(path):
     data, tensors = write.tiny(V1)
-    read = reading(path, data, read_weights)
+    read = reading(path, data, open_weights).tensors
     network = nn.ModuleDict({"conv1": nn.Conv2d(3, 2, 2), "fc/8": nn.Linear(8, 3)})
     load_into(network, read)
     assert np.array_equal(network["fc/8"].bias.detach(), tensors["fc/8.bias"])
@@ -233,7 +233,7 @@ def test_blobs_that_cannot_be(blob, message, path):
 )
 def test_files_that_are_something_else(data, message, path):
     with pytest.raises(WeightsError, match=f"^Expected a .caffemodel in .*x.caffemodel, but .*{message}"):
-        reading(path, data, read_weights)
+        reading(path, data, open_weights)
 
 
 def test_half_precision_as_opencv_writes_it(path, shared_weights):

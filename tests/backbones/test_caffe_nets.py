@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fer_transfer.backbones import alexnet, vgg_cnn_m  # noqa: F401  # timm knows their names
-from fer_transfer.backbones.backbone import BackboneRecipe, build_network, preprocessing_of
+from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.backbones.caffe import read_mean
 from fer_transfer.backbones.caffe_net import Convolution
 from fer_transfer.errors import ConfigError
@@ -255,8 +255,8 @@ def test_maps_of_the_convolutions(name):
 
 @pytest.mark.parametrize(("name", "size"), [("bvlc_alexnet", 227), ("vgg_cnn_m_2048", 224)])
 def test_preprocessing_gives_0_to_255_less_the_mean(name, size):
-    recipe = BackboneRecipe(name, kwargs={"img_size": TINY})
-    got = preprocessing_of(recipe, build_network(recipe))
+    got = describe(BackboneRecipe(name, kwargs={"img_size": TINY})).preprocessing
+    assert got.channel_order == "BGR"
     assert got.size == TINY
     mean, std = np.array(got.mean) * got.scale, np.array(got.std) * got.scale
     np.testing.assert_allclose(std, 1)
@@ -277,9 +277,9 @@ def test_other_pictures_and_sizes_are_refused():
     with pytest.raises(ConfigError, match=r"67x67.*64x64.*img_size=64"):
         network(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ConfigError, match=r"img_size .* of 30 nothing is left at conv5"):
-        build_network(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": 30}))
+        describe(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": 30}))
     with pytest.raises(ConfigError, match="one side"):
-        build_network(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": (67, 80)}))
+        describe(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": (67, 80)}))
 
 
 def test_torchvisions_alexnet_is_another():

@@ -7,7 +7,7 @@ import timm
 import torch
 import torch.nn.functional as F
 
-from fer_transfer.backbones.backbone import BackboneRecipe, build_network, head_patterns, preprocessing_of
+from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.training.optim import parameter_groups
 
 MINIATURES = sorted(name for name in timm.list_models("test_*"))
@@ -25,9 +25,9 @@ SMALL = {"convnext_atto": 64, "vit_tiny_patch16_224": 64}  # the one takes any s
 @pytest.mark.parametrize(("name", "kwargs"), NETWORKS, ids=[name for name, _ in NETWORKS])
 def test_a_backbone_can_be_trained_and_taken_apart(name, kwargs):
     torch.manual_seed(0)
-    recipe = BackboneRecipe(name, kwargs=kwargs)
-    network = build_network(recipe).eval()  # dropout and dropped paths would leave some gradients out
-    preprocessing = preprocessing_of(recipe, network)
+    backbone = describe(BackboneRecipe(name, kwargs=kwargs))
+    network = backbone.network().eval()  # dropout and dropped paths would leave some gradients out
+    preprocessing = backbone.preprocessing
     assert len(preprocessing.mean) == 3 and (name not in OURS or preprocessing.size == 67)
     size = SMALL.get(name, preprocessing.size)
     x = torch.randn(2, 3, size, size) * (50 if name in OURS else 1)
@@ -42,7 +42,7 @@ def test_a_backbone_can_be_trained_and_taken_apart(name, kwargs):
     gradients = {n: p.grad for n, p in network.named_parameters()}
     assert not [n for n, g in gradients.items() if g is None or not g.isfinite().all() or not g.any()]
 
-    patterns = head_patterns(network)
+    patterns = backbone.head
     head = {n for n, _ in network.named_parameters() if any(fnmatchcase(n, pattern) for pattern in patterns)}
     assert head and all(7 in dict(network.named_parameters())[n].shape for n in head)
     groups = parameter_groups(network, patterns, 0.001, 10)

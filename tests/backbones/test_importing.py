@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from fer_transfer.backbones import importing
 from fer_transfer.backbones.importing import Import, import_weights
-from fer_transfer.backbones.published import PUBLISHED, describe, published
-from fer_transfer.backbones.weights import read_record, read_weights
+from fer_transfer.backbones.model_zoo import ZOO, card, zoo_model
+from fer_transfer.backbones.weights import open_weights
 from fer_transfer.errors import ConfigError, WeightsError
 
 DATA, TENSORS = write.tiny(V1)
@@ -24,9 +24,9 @@ MEAN, PICTURE = write.mean_image(4, 4)
 def given(tmp_path, monkeypatch):
     """A known network of the size of the tiny file, which is its published one; files in the working directory."""
     known = dataclasses.replace(
-        PUBLISHED["bvlc_alexnet"], size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest(), mean_side=4
+        ZOO["bvlc_alexnet"], size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest(), mean_side=4
     )
-    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", known)
+    monkeypatch.setitem(ZOO, "bvlc_alexnet", known)
     own = {name: torch.empty(values.shape, device="meta") for name, values in TENSORS.items()}
     monkeypatch.setattr(importing, "_shapes", lambda network: own)
     monkeypatch.chdir(tmp_path)
@@ -49,7 +49,7 @@ def test_the_published_file(given):
     assert (
         lines[6].startswith("mean of mean.binaryproto over its pixels: B ") and lines[7] == "written to x.safetensors"
     )
-    record = read_record("x.safetensors")
+    record = open_weights("x.safetensors").record
     assert record == {
         "mean": pytest.approx(PICTURE.mean((1, 2)).tolist(), rel=1e-6),
         "std": [1, 1, 1],
@@ -65,7 +65,7 @@ def test_the_published_file(given):
         "left_out": [],
         "licence": "unrestricted use (BVLC)",
     }
-    read = read_weights("x.safetensors")
+    read = open_weights("x.safetensors").tensors
     assert read.keys() == TENSORS.keys() and all(np.array_equal(read[n], v) for n, v in TENSORS.items())
     assert imported("x.caffemodel", "mean.binaryproto", "x.safetensors") == lines  # again, over it
 
@@ -75,8 +75,8 @@ def test_another_file_that_fits_is_only_checked(given):
     assert "not the published bvlc_alexnet.caffemodel; all layers" in imported("x.caffemodel")[-3]
     assert sorted(path.name for path in given.iterdir()) == ["mean.binaryproto", "x.caffemodel"]
     imported("x.caffemodel", out="x.safetensors")
-    assert read_record("x.safetensors")["licence"].startswith("unknown; that of bvlc_alexnet.caffemodel:")
-    assert read_record("x.safetensors")["mean"] == [104.00699, 116.66877, 122.67891]  # the published picture's
+    assert open_weights("x.safetensors").record["licence"].startswith("unknown; that of bvlc_alexnet.caffemodel:")
+    assert open_weights("x.safetensors").record["mean"] == [104.00699, 116.66877, 122.67891]  # the published picture's
 
 
 def partial_file(given):
@@ -95,9 +95,9 @@ def test_a_partial_file_only_if_it_is_said(given):
         == ["left", "out", "fc/8.weight", "3x8", "'fc/8.*'", "names", "it;", "not", "in", "the", "file"]
         and "conv1 only" in lines[4]
     )
-    record = read_record("x.safetensors")
+    record = open_weights("x.safetensors").record
     assert (record["holds"], record["left_out"]) == ("conv1 only", ["fc/8.*"])
-    assert list(read_weights("x.safetensors")) == ["conv1.bias", "conv1.weight"]
+    assert list(open_weights("x.safetensors").tensors) == ["conv1.bias", "conv1.weight"]
 
 
 def test_layers_of_another_shape_and_unknown_ones(given):
@@ -158,11 +158,11 @@ def test_a_mean_of_another_size_says_how_it_could_be_meant(given):
     means = [float(value) for value in str(error.value).rpartition("mean=[")[2].rstrip("]").split(",")]
     assert means == pytest.approx(picture.mean((1, 2)), abs=1e-3)
     imported("x.caffemodel", means, "x.safetensors")
-    assert read_record("x.safetensors")["mean"] == means
+    assert open_weights("x.safetensors").record["mean"] == means
 
 
 def test_a_network_without_a_digest_cannot_be_told(given, monkeypatch):
-    monkeypatch.setitem(PUBLISHED, "bvlc_alexnet", dataclasses.replace(PUBLISHED["bvlc_alexnet"], sha256=None))
+    monkeypatch.setitem(ZOO, "bvlc_alexnet", dataclasses.replace(ZOO["bvlc_alexnet"], sha256=None))
     assert "cannot be told, for no digest of it is known" in imported("x.caffemodel")[-3]
 
 
@@ -194,7 +194,7 @@ def test_a_file_of_another_kind_is_named(given):
 
 
 def test_what_is_known_of_the_two():
-    text = "\n".join(line for known in PUBLISHED.values() for line in describe(known))
+    text = "\n".join(line for known in ZOO.values() for line in card(known))
     for part in (
         "bvlc_alexnet.caffemodel",
         "243862414 bytes",
@@ -205,26 +205,11 @@ def test_what_is_known_of_the_two():
     ):
         assert part in text
     with pytest.raises(ConfigError, match="net=bvlc_alexnet or net=vgg_cnn_m_2048, but got 'alexnet'"):
-        published("alexnet")
+        zoo_model("alexnet")
 
 
-@pytest.mark.parametrize("network", PUBLISHED)
+@pytest.mark.parametrize("network", ZOO)
 def test_published_means_are_the_real_mean_images(network, shared_weights):
-    known = PUBLISHED[network]
+    known = ZOO[network]
     means, _ = importing._mean(known, str(shared_weights / known.mean_file))
     assert means == pytest.approx(known.mean, abs=1e-3)
-
-
-def test_records_of_other_files(tmp_path):
-    assert read_record(tmp_path / "x.pth") is None
-    save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
-    assert read_record(tmp_path / "x.safetensors") is None
-    for text in ("{", "[1]"):
-        save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors", {"preprocessing": text})
-        with pytest.raises(WeightsError, match=r"x\.safetensors.*Import the weights anew"):
-            read_record(tmp_path / "x.safetensors")
-    (tmp_path / "x.safetensors").write_bytes(b"\0" * 20)
-    with pytest.raises(WeightsError, match=r"Cannot read the record"):
-        read_record(tmp_path / "x.safetensors")
-    with pytest.raises(WeightsError, match="Expected a weights file"):
-        read_record(tmp_path / "none.safetensors")

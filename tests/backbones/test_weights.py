@@ -1,9 +1,11 @@
 """Files of weights: every way they are nested and named, everything that must not fit, and everything damaged."""
 
 import ast
+import json
 import os
 import pickle
 import random
+from pathlib import Path
 
 import pytest
 import timm
@@ -12,7 +14,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from fer_transfer.backbones.weights import load_into, read_weights, save_weights, weights_digest
+from fer_transfer.backbones.weights import (
+    LINEAGE_KEY,
+    RECORD_KEY,
+    load_into,
+    open_weights,
+    save_weights,
+    tensors_digest,
+    weights_digest,
+)
 from fer_transfer.errors import WeightsError
 
 
@@ -50,7 +60,7 @@ def test_nesting_and_prefixes_are_undone(prefix, nest, zipped, tmp_path):
     saved = network(seed=1)
     torch.save(nest(renamed(saved.state_dict(), prefix)), tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
     target = network()
-    loaded = load_into(target, read_weights(tmp_path / "x.pth"))
+    loaded = load_into(target, open_weights(tmp_path / "x.pth").tensors)
     assert equal(target.state_dict(), saved.state_dict())
     assert set(loaded.taken) == set(saved.state_dict()) and loaded.skipped == []
 
@@ -58,14 +68,14 @@ def test_nesting_and_prefixes_are_undone(prefix, nest, zipped, tmp_path):
 def test_safetensors(tmp_path):
     saved, target = network(seed=1), network()
     save_file(renamed(saved.state_dict(), "module."), tmp_path / "x.safetensors")
-    load_into(target, read_weights(tmp_path / "x.safetensors"))
+    load_into(target, open_weights(tmp_path / "x.safetensors").tensors)
     assert equal(target.state_dict(), saved.state_dict())
 
 
 def test_round_trip(tmp_path):
     saved, target = network(seed=1).to(memory_format=torch.channels_last), network()
     digest = save_weights(tmp_path / "x.safetensors", saved, {"backbone": "net"})
-    load_into(target, read_weights(tmp_path / "x.safetensors"))
+    load_into(target, open_weights(tmp_path / "x.safetensors").tensors)
     assert equal(target.state_dict(), saved.state_dict())
     assert digest == weights_digest(tmp_path / "x.safetensors") and len(digest) == 64
     assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
@@ -77,7 +87,7 @@ def test_weights_that_share_memory_are_saved(tmp_path):
     tied = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     tied[1].weight = tied[0].weight
     save_weights(tmp_path / "x.safetensors", tied, {})
-    assert equal(read_weights(tmp_path / "x.safetensors"), tied.state_dict())
+    assert equal(open_weights(tmp_path / "x.safetensors").tensors, tied.state_dict())
 
 
 def lines_of(error):
@@ -193,7 +203,7 @@ def test_code_is_never_run(write, tmp_path):
     else:
         torch.save(content, path, _use_new_zipfile_serialization=write != "torch_legacy")
     with pytest.raises(WeightsError, match=r"evil\.pth"):
-        read_weights(path)
+        open_weights(path)
     assert not marker.exists()
     if write == "pickle":
         pickle.loads(path.read_bytes())
@@ -203,7 +213,7 @@ def test_code_is_never_run(write, tmp_path):
 def test_a_whole_pickled_network_is_refused_with_advice(tmp_path):
     torch.save(network(), tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"Expected tensors only in .*x\.pth.*state_dict"):
-        read_weights(tmp_path / "x.pth")
+        open_weights(tmp_path / "x.pth")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own, about pickle protocols in random bytes
@@ -220,21 +230,80 @@ def test_damaged_files_are_weights_errors(kind, tmp_path):
     for number, content in enumerate(damaged):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=path.name):
-            pytest.fail(f"read damaged file {number}: {read_weights(path).keys()}")
+            pytest.fail(f"read damaged file {number}: {open_weights(path).tensors.keys()}")
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], torch.zeros(3), {"optimizer": {"lr": 0.1}}])
 def test_files_without_tensors_by_name(content, tmp_path):
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"mapping of names to tensors in .*x\.pth"):
-        read_weights(tmp_path / "x.pth")
+        open_weights(tmp_path / "x.pth")
 
 
-@pytest.mark.parametrize("read", [read_weights, weights_digest])
+@pytest.mark.parametrize("read", [open_weights, weights_digest])
 def test_missing_file_and_folder(read, tmp_path):
     for path in (tmp_path / "nowhere.pth", tmp_path):
         with pytest.raises(WeightsError, match=r"Expected a weights file at .*weights=none"):
             read(path)
+
+
+def test_a_file_is_one_open_object(tmp_path):
+    path = tmp_path / "x.safetensors"
+    metadata = {
+        RECORD_KEY: json.dumps({"mean": [0.5]}),
+        LINEAGE_KEY: json.dumps({"stages": [{"name": "Gänse"}]}),
+        "key": "k",
+    }
+    digest = save_weights(path, network(seed=1), metadata)
+    file = open_weights(path)
+    assert (file.path, file.digest, file.record) == (path, digest, {"mean": [0.5]})
+    assert file.lineage == {"stages": [{"name": "Gänse"}]} and equal(file.tensors, network(seed=1).state_dict())
+    save_weights(path, network(), {})
+    assert (open_weights(path).record, open_weights(path).lineage) == (None, None)
+    torch.save(network().state_dict(), tmp_path / "x.pth")
+    assert (open_weights(tmp_path / "x.pth").record, open_weights(tmp_path / "x.pth").lineage) == (None, None)
+
+
+def test_a_file_is_read_once(tmp_path, monkeypatch):
+    """The digest is of the bytes that the tensors are from, whatever becomes of the file meanwhile."""
+    save_weights(tmp_path / "x.safetensors", network(seed=1), {})
+    before, read = weights_digest(tmp_path / "x.safetensors"), Path.read_bytes
+
+    def once(path):
+        data = read(path)
+        path.write_bytes(b"another file by now")
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", once)
+    file = open_weights(tmp_path / "x.safetensors")
+    assert file.digest == before and equal(file.tensors, network(seed=1).state_dict())
+
+
+@pytest.mark.parametrize("key", [RECORD_KEY, LINEAGE_KEY])
+@pytest.mark.parametrize("text", ["{", "[1]", '"a"', "null"])
+def test_a_record_or_lineage_that_is_none(key, text, tmp_path):
+    save_weights(tmp_path / "x.safetensors", network(), {key: text})
+    with pytest.raises(WeightsError, match=rf"the {key} in .*x\.safetensors.*Write the file anew"):
+        open_weights(tmp_path / "x.safetensors")
+
+
+def test_the_kind_may_be_said(tmp_path):
+    save_weights(tmp_path / "x.bin", network(seed=1), {})
+    assert equal(open_weights(tmp_path / "x.bin", ".safetensors").tensors, network(seed=1).state_dict())
+
+
+def test_digest_of_tensors_is_of_names_dtypes_shapes_and_bytes():
+    state = network(seed=1).state_dict()
+    same = {
+        name: tensor.clone().t().contiguous().t() if tensor.ndim == 2 else tensor.clone()
+        for name, tensor in state.items()
+    }
+    assert tensors_digest(dict(reversed(same.items()))) == tensors_digest(state)
+    one = torch.tensor([1.0, 2.0])
+    others = [{"a": one}, {"b": one}, {"a": one[None]}, {"a": one.view(torch.int32)}, {"a": one.double()}, {}]
+    others += [{"a": torch.tensor([1.0, 2.0000002])}, {"a": one[:1], "b": one[1:]}, {"a": one[:0], "b": one}]
+    others += [{"a": torch.tensor(True)}, {"a": torch.tensor(1, dtype=torch.uint8)}, {"a": one.bfloat16()}]
+    assert len({tensors_digest(tensors) for tensors in others}) == len(others)
 
 
 def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
@@ -249,7 +318,7 @@ def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_real_imagenet_weights(shared_weights):
-    tensors = read_weights(shared_weights / "mobilenetv2_100_imagenet.pth")
+    tensors = open_weights(shared_weights / "mobilenetv2_100_imagenet.pth").tensors
     loaded = load_into(timm.create_model("mobilenetv2_100", num_classes=7, pad_type="same"), tensors, ["classifier.*"])
     assert loaded.skipped == ["classifier.bias", "classifier.weight"] and len(loaded.taken) == 312
     whole = timm.create_model("mobilenetv2_100", pad_type="same")
@@ -258,7 +327,7 @@ def test_real_imagenet_weights(shared_weights):
 
 
 def test_real_training_checkpoint(shared_weights):
-    tensors = read_weights(shared_weights / "mobilenetV1X0.25_pretrain.tar")
+    tensors = open_weights(shared_weights / "mobilenetV1X0.25_pretrain.tar").tensors
     assert len(tensors) == 164 and all(name.startswith("module.") for name in tensors)
     assert tensors["module.fc.weight"].shape == (1000, 256)
     fc = nn.ModuleDict({"fc": nn.Linear(256, 1000)})

@@ -8,7 +8,7 @@ import caffe_files as write
 import numpy as np
 import pytest
 
-from fer_transfer.backbones.weights import read_record, read_weights
+from fer_transfer.backbones.weights import open_weights
 
 SHAPES = {"conv1": (96, 3, 11, 11), "conv2": (256, 48, 5, 5), "conv3": (384, 256, 3, 3)}
 FULL = "partial=[conv4.*,conv5.*,fc6.*,fc7.*,fc8.*]"
@@ -44,9 +44,9 @@ def test_imports_what_is_there(file: Path, tmp_path: Path) -> None:
     done = fer_weights(*arguments, FULL, "mean=[104,117,123]", "out=x.safetensors", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "conv1-3 only" in done.stdout and "written to x.safetensors" in done.stdout
-    record = read_record(tmp_path / "x.safetensors")
+    record = open_weights(tmp_path / "x.safetensors").record
     assert record is not None and record["holds"] == "conv1-3 only" and record["mean"] == [104, 117, 123]
-    assert read_weights(tmp_path / "x.safetensors")["conv2.weight"].shape == SHAPES["conv2"]
+    assert open_weights(tmp_path / "x.safetensors").tensors["conv2.weight"].shape == SHAPES["conv2"]
 
 
 def test_another_network_is_refused(file: Path, tmp_path: Path) -> None:
@@ -85,6 +85,6 @@ def test_the_real_part_of_alexnet(shared_weights: Path, tmp_path: Path) -> None:
     done = fer_weights("net=bvlc_alexnet", file, mean, *out, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "not the published bvlc_alexnet.caffemodel; conv1-5 only" in done.stdout
-    record = read_record(tmp_path / "x.safetensors")
+    record = open_weights(tmp_path / "x.safetensors").record
     assert record is not None and record["mean"] == pytest.approx([104.007, 116.669, 122.679], abs=1e-3)
-    assert len(read_weights(tmp_path / "x.safetensors")) == 10
+    assert len(open_weights(tmp_path / "x.safetensors").tensors) == 10

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms.functional import ten_crop
 
-from fer_transfer.backbones.backbone import Preprocessing
+from fer_transfer.backbones.preprocessing import Preprocessing
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.errors import ConfigError
 

@@ -32,3 +32,17 @@ def test_short_epochs_and_other_styles_say_nothing_more(tiny, monkeypatch, capsy
     monkeypatch.setattr(progress, "_WITHIN", seconds)
     run(tiny, style)
     assert not _LINE.search(capsys.readouterr().out)
+
+
+def test_the_rate_of_an_epoch_is_that_of_its_last_step(tiny):
+    options = ["plan=emotiw", "recipe.epochs=3", "recipe.scheduler.every=1", "runtime.progress=none"]
+    rows = read_metrics(train(compose("train", [*tiny, *options])).jobs[-1].folder.metrics)
+    assert [float(row["lr"]) for row in rows] == pytest.approx([0.02, 0.002, 0.0002])
+
+
+def test_the_rate_within_a_schedule_of_steps(tiny):
+    """Half a cosine over 2 epochs of 3 steps: the last ones stand at 2/6 and 5/6 of it."""
+    options = ["plan=emotiw", "scheduler=warmup_cosine", "recipe.scheduler.warmup=0", "runtime.progress=none"]
+    finished = train(compose("train", [*tiny, *options, "recipe.batch_size=16"]))
+    rates = [float(row["lr"]) for row in read_metrics(finished.jobs[-1].folder.metrics)]
+    assert rates == pytest.approx([0.02 * 0.75, 0.02 * 0.0669873], rel=1e-2)

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torchvision.transforms.functional import ten_crop
 
-from fer_transfer.backbones.backbone import BackboneRecipe, build_network
-from fer_transfer.backbones.weights import read_record
+from fer_transfer.backbones.backbone import BackboneRecipe, describe
+from fer_transfer.backbones.weights import open_weights
 from fer_transfer.cli.train import train
 from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError, FacesError, StoreError, WeightsError
@@ -273,7 +273,7 @@ def test_ten_crops_are_predicted_from_the_same_weights(tiny, faces_folder):
 
 def mean_of_ten_crops(state, pixels, resize, crop):
     """Softmax of torchvision's ten crops, averaged."""
-    network = build_network(BackboneRecipe("test_resnet")).eval()
+    network = describe(BackboneRecipe("test_resnet")).network().eval()
     network.load_state_dict(state)
     record = network.pretrained_cfg
     mean, std = (torch.tensor(record[key]).view(3, 1, 1) for key in ("mean", "std"))
@@ -287,7 +287,7 @@ def mean_of_ten_crops(state, pixels, resize, crop):
 def test_a_stages_weights_are_weights_that_another_command_can_start_from(tiny):
     first = run(tiny, "plan=fer28_emotiw")
     file = first.jobs[-1].folder.weights
-    assert read_record(file)["input_size"] == [3, 160, 160]
+    assert open_weights(file).record["input_size"] == [3, 160, 160]
     options = ["plan=emotiw", "recipe.optimizer.lr=1e-9", f"recipe.backbone.weights={file}"]
     second = run(tiny, *options)
     assert second.trained == 1

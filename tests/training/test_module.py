@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from fer_transfer.backbones.backbone import build_network, head_patterns, preprocessing_of
+from fer_transfer.backbones.backbone import describe
 from fer_transfer.config import build, compose
 from fer_transfer.data.datamodules import FaceBatch
 from fer_transfer.faces.faces import open_faces
@@ -24,10 +24,11 @@ def recipe_of(tiny, *overrides):
 
 def classifier(recipe, class_weights=None):
     torch.manual_seed(recipe.seed)
-    network = build_network(recipe.backbone)
+    backbone = describe(recipe.backbone)
+    network = backbone.network()
     freeze(network, recipe.frozen)
-    transform = build("augment", recipe.augment, preprocessing=preprocessing_of(recipe.backbone, network))
-    return ExpressionClassifier(network, transform, recipe, head_patterns(network), class_weights)
+    transform = build("augment", recipe.augment, preprocessing=backbone.preprocessing)
+    return ExpressionClassifier(network, transform, recipe, backbone.head, class_weights)
 
 
 def batch_of(count=12, soft=False):
@@ -183,6 +184,18 @@ class TestTraining:
         after = state(module)
         for name in (name for name, _ in module.network.named_parameters() if name.endswith("weight")):
             assert torch.equal(before[name], after[name]) == name.startswith(("conv1.", "layer1.")), name
+
+    def test_frozen_layers_keep_the_statistics_of_their_batch_normalisation(self, tiny, faces_folder):
+        """A layer that is not trained computes the same afterwards; one that is half trained is trained."""
+        recipe = recipe_of(tiny, "recipe.frozen=[conv1.*, bn1.*, layer1.*, layer2.0.bn1.bias]")
+        module = classifier(recipe)
+        before = state(module)
+        fit(module, faces_folder, recipe, epochs=2)  # the second epoch comes after a validation
+        after = state(module)
+        kept = {n for n in before if "running_" in n and torch.equal(before[n], after[n])}
+        frozen = {n for n in before if "running_" in n and n.startswith(("conv1.", "bn1.", "layer1."))}
+        assert len(frozen) > 4 and kept == frozen
+        assert "layer2.0.bn1.running_mean" in before
 
 
 def test_first_batch_of_an_epoch_reseeds(tiny):

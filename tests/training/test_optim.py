@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fer_transfer.backbones.backbone import BackboneRecipe, build_network, head_patterns
+from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError
 from fer_transfer.stages.plan import plan_from
@@ -123,8 +123,8 @@ def test_multipliers_split_backbone_and_head():
 
 
 def test_alexnets_parameters_make_four_groups():
-    network = build_network(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": 67}))
-    groups = parameter_groups(network, head_patterns(network), 0.001, 1)
+    backbone = describe(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": 67}))
+    groups = parameter_groups(backbone.network(), backbone.head, 0.001, 1)
     assert [len(g["params"]) for g in groups] == [7, 7, 1, 1]
     assert [g["lr"] for g in groups] == [0.001, 0.002] * 2
     assert [g.get("weight_decay") for g in groups] == [None, 0.0] * 2

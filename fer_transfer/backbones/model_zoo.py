@@ -1,4 +1,4 @@
-"""What is known of the files in which the paper's two networks were published. Nothing is fetched by this package."""
+"""The model zoo: what is known of the Caffe files of the paper's two networks. Nothing is fetched by this package."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from fer_transfer.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class PublishedWeights:
-    """A network's published ``.caffemodel`` and the input that it expects.
+class ZooModel:
+    """A network in Caffe's model zoos: its ``.caffemodel`` and the input that it expects.
 
     Attributes:
         network: our name of it.
@@ -47,10 +47,10 @@ class PublishedWeights:
         return self.input_side / 256
 
 
-PUBLISHED = {
+ZOO = {
     known.network: known
     for known in (
-        PublishedWeights(
+        ZooModel(
             network="bvlc_alexnet",
             file="bvlc_alexnet.caffemodel",
             address="http://dl.caffe.berkeleyvision.org/bvlc_alexnet.caffemodel",
@@ -67,7 +67,7 @@ PUBLISHED = {
             sources="Caffe's model zoo, models/bvlc_alexnet/readme.md (address, sha1, licence); "
             "Open Model Zoo, models/public/alexnet/model.yml (size, sha256)",
         ),
-        PublishedWeights(
+        ZooModel(
             network="vgg_cnn_m_2048",
             file="VGG_CNN_M_2048.caffemodel",
             address="http://www.robots.ox.ac.uk/~vgg/software/deep_eval/releases/bvlc/VGG_CNN_M_2048.caffemodel",
@@ -89,18 +89,18 @@ PUBLISHED = {
 }
 
 
-def published(network: str) -> PublishedWeights:
+def zoo_model(network: str) -> ZooModel:
     """What is known of a network's published file.
 
     Raises:
         ConfigError: if it is none of the paper's two.
     """
-    if network not in PUBLISHED:
-        raise ConfigError(f"Expected net={' or net='.join(PUBLISHED)}, but got {network!r}.")
-    return PUBLISHED[network]
+    if network not in ZOO:
+        raise ConfigError(f"Expected net={' or net='.join(ZOO)}, but got {network!r}.")
+    return ZOO[network]
 
 
-def describe(known: PublishedWeights) -> list[str]:
+def card(known: ZooModel) -> list[str]:
     """Lines for a person who wants to get the file: name, place, size, digests, licence, mean image, sources."""
     rows = {
         "file": known.file,
