@@ -269,12 +269,12 @@ class YuNet:
                 self._network.detect(np.zeros((320, 320, 3), np.uint8))
             except cv2.error:
                 raise ConfigError(
-                    f"Expected the YuNet model, but OpenCV {cv2.__version__} cannot read {self.model} as such. {PUBLISHED}"
+                    f"Expected the YuNet model, but OpenCV {cv2.__version__} cannot read {self.model} as such. {MODEL_SOURCE}"
                 ) from None
         return self._network
 
 
-PUBLISHED = (
+MODEL_SOURCE = (
     "Get face_detection_yunet_2023mar.onnx from github.com/opencv/opencv_zoo (models/face_detection_yunet) and give its "
     "path as the detector's option model."
 )
@@ -285,5 +285,5 @@ def _read_onnx(model: str) -> bytes:
         return Path(model).read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"Expected the YuNet model at {model!r}, but it cannot be read ({error.strerror}). {PUBLISHED}"
+            f"Expected the YuNet model at {model!r}, but it cannot be read ({error.strerror}). {MODEL_SOURCE}"
         ) from None
