@@ -1,4 +1,4 @@
-"""Learn the averages that synthetic faces are rendered from, and write ``fer_transfer/releases/face_shape.npz``.
+"""Learn the averages that synthetic faces are rendered from, and write ``fer_transfer/synthetic/face_shape.npz``.
 
 ::
 

@@ -4,8 +4,8 @@ Both answer with boxes and scores. A score only orders the boxes of one detector
 and another for YuNet. Whether a box holds a face at all is for the landmarks' fit score to say.
 """
 
-import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.model_file import ModelFile
 from fer_transfer.errors import ConfigError
 
 Frame = NDArray[np.uint8]
@@ -218,19 +219,14 @@ class YuNet:
                 "Expected 32 <= longest <= 8192, enlarge >= 1, 0 < score < 1 and 0 < overlap < 1 for YuNet, but got "
                 f"longest={longest}, enlarge={enlarge}, score={score}, overlap={overlap}. Change the detector's options."
             )
-        self.model, self.longest, self.enlarge, self.score, self.overlap = model, longest, enlarge, score, overlap
-        self.digest = hashlib.sha256(_read_onnx(model)).hexdigest()
-        self._network: Any = None
-        self._net()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_network": None}  # OpenCV's objects do not pickle
+        self.longest, self.enlarge, self.score, self.overlap = longest, enlarge, score, overlap
+        self.model = ModelFile(model, "the YuNet model", partial(_load_yunet, score, overlap), _ADVICE)
 
     def settings(self) -> dict[str, Any]:
         """Digest of the model, options, OpenCV's version."""
         chosen = {
             "name": "YuNet",
-            "model": self.digest[:12],
+            "model": self.model.digest[:12],
             "longest": self.longest,
             "enlarge": self.enlarge,
             "score": self.score,
@@ -248,7 +244,7 @@ class YuNet:
             frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         beyond = [max(0, 64 - side) for side in size]  # under 64 px the network answers with nonsense
         frame = cv2.copyMakeBorder(frame, 0, beyond[1], 0, beyond[0], cv2.BORDER_CONSTANT)
-        network = self._net()
+        network = self.model.network
         network.setInputSize((frame.shape[1], frame.shape[0]))
         _, rows = network.detect(frame)
         rows = np.zeros((0, 15), np.float32) if rows is None else rows
@@ -262,28 +258,15 @@ class YuNet:
         order = np.lexsort((*boxes.T, -scores))
         return Detections(boxes[order], scores[order])
 
-    def _net(self) -> Any:
-        if self._network is None:
-            try:
-                self._network = cv2.FaceDetectorYN.create(self.model, "", (320, 320), self.score, self.overlap)
-                self._network.detect(np.zeros((320, 320, 3), np.uint8))
-            except cv2.error:
-                raise ConfigError(
-                    f"Expected the YuNet model, but OpenCV {cv2.__version__} cannot read {self.model} as such. {PUBLISHED}"
-                ) from None
-        return self._network
 
-
-PUBLISHED = (
+_ADVICE = (
     "Get face_detection_yunet_2023mar.onnx from github.com/opencv/opencv_zoo (models/face_detection_yunet) and give its "
     "path as the detector's option model."
 )
 
 
-def _read_onnx(model: str) -> bytes:
-    try:
-        return Path(model).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"Expected the YuNet model at {model!r}, but it cannot be read ({error.strerror}). {PUBLISHED}"
-        ) from None
+def _load_yunet(score: float, overlap: float, data: bytes) -> Any:
+    content = np.frombuffer(data, np.uint8)
+    network = cv2.FaceDetectorYN.create("onnx", content, np.empty(0, np.uint8), (320, 320), score, overlap)
+    network.detect(np.zeros((320, 320, 3), np.uint8))  # only now are the network's outputs looked for
+    return network

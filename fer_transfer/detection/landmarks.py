@@ -5,8 +5,8 @@ mesh, six around each eye stand for IntraFace's, and the model's own face presen
 never imported: it would start threads that no process may fork after, and write to the terminal.
 """
 
-import hashlib
 import importlib.util
+import io
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.model_file import ModelFile
 from fer_transfer.errors import ConfigError
 
 Frame = NDArray[np.uint8]
@@ -128,19 +129,14 @@ class FaceMesh:
                 f"enlarge={enlarge}, passes={passes}, steady={steady}. Change the landmarker's options."
             )
         self.enlarge, self.passes, self.steady = enlarge, passes, steady
-        self.path = str(model or _bundled())
-        self.digest = hashlib.sha256(_read_model(self.path)).hexdigest()
-        self._network: Any = None
-        self._net()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_network": None}  # OpenCV's objects do not pickle
+        what = f"a face mesh model with {INPUT} px input and {POINTS} points"
+        self.model = ModelFile(str(model or _bundled()), what, _load_mesh, _ADVICE)
 
     def settings(self) -> dict[str, Any]:
         """Digest of the model, options, OpenCV's version."""
         chosen = {
             "name": "MediaPipe face mesh",
-            "model": self.digest[:12],
+            "model": self.model.digest[:12],
             "enlarge": self.enlarge,
             "passes": self.passes,
             "steady": self.steady,
@@ -165,18 +161,13 @@ class FaceMesh:
     def _run(self, frame: Frame, square: Matrix) -> tuple[Matrix, float]:
         """Points float64 [468, 2] in the frame and the score, from the place that ``square`` maps to the input."""
         crop = _look(frame, square)
-        network = self._net()
+        network = self.model.network
         network.setInput(cv2.dnn.blobFromImage(crop, 1 / 255, swapRB=True))
         logit, points = sorted(network.forward(network.getUnconnectedOutLayersNames()), key=np.size)
         inside = points.reshape(POINTS, 3)[:, :2] - np.array([SHIFT, 0.0])
         if not np.isfinite(inside).all():
             return np.zeros((POINTS, 2)) + square[:, 2], 0.0
         return inside @ square[:, :2].T + square[:, 2], float(1 / (1 + np.exp(-np.clip(logit.item(), -50, 50))))
-
-    def _net(self) -> Any:
-        if self._network is None:
-            self._network = _load_model(self.path)
-        return self._network
 
 
 def _movement(before: Matrix, after: Matrix) -> float:
@@ -248,34 +239,17 @@ def _bundled() -> Path:
     )
 
 
-def _read_model(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"Expected the face mesh model at {path!r}, but it cannot be read ({error.strerror}). Give the path of a "
-            "face_landmark.tflite as the landmarker's option model, or none for the one in MediaPipe's wheel."
-        ) from None
-
-
-def _load_model(path: str) -> Any:
-    data = _read_model(path)
-    try:
-        network = cv2.dnn.readNetFromTFLite(np.frombuffer(data, np.uint8)) if data[4:8] == b"TFL3" else None
-        sizes = [] if network is None else _output_sizes(network)
-    except cv2.error:
-        sizes = []
-    if sizes != [1, 3 * POINTS]:
-        raise ConfigError(
-            f"Expected a face mesh model with {INPUT} px input and {POINTS} points, but {path} ({len(data)} bytes) is none "
-            f"that OpenCV {cv2.__version__} can run{TASK if zipfile.is_zipfile(path) else ''}. Give the path of a "
-            "face_landmark.tflite as the landmarker's option model, or none for the one in MediaPipe's wheel."
-        )
-    return network
-
+_ADVICE = "Give the path of a face_landmark.tflite as the landmarker's option model, or none for the one in MediaPipe's wheel."
 
 #: Its 256 px model of 478 points does load, but OpenCV gives 2x2 values for each coordinate, all of them wrong.
-TASK = ": it looks like a MediaPipe .task bundle, whose model OpenCV loads but computes wrongly"
+_TASK = "it looks like a MediaPipe .task bundle, whose model OpenCV loads but computes wrongly"
+
+
+def _load_mesh(data: bytes) -> Any:
+    network = cv2.dnn.readNetFromTFLite(np.frombuffer(data, np.uint8)) if data[4:8] == b"TFL3" else None
+    if network is None or _output_sizes(network) != [1, 3 * POINTS]:
+        raise ValueError(_TASK if zipfile.is_zipfile(io.BytesIO(data)) else "")
+    return network
 
 
 def _output_sizes(network: Any) -> list[int]:

@@ -86,7 +86,7 @@ class Release(Protocol):
         """What must stand beside every number made from these faces ("synthetic", ...)."""
 
     def report(self) -> dict[str, Any]:
-        """Counts against the published ones and what else was met, as plain JSON; comes after ``faces``."""
+        """Counts against the stated ones and what else was met, as plain JSON; comes after ``faces``."""
 
     def summary(self) -> list[str]:
         """The report as lines for the terminal."""

@@ -1,11 +1,27 @@
-"""FER-2013 (Goodfellow et al. 2013) in every form it is met in.
+"""FER-2013, in every form it is met in.
 
-- ``fer2013.csv`` and ``icml_face_data.csv``: three splits with labels; FER+ votes can be joined.
-- Kaggle's ``train.csv`` and ``test.csv``: Training with labels, and an unlabelled ``test``.
-- Pictures in ``train/<class>/`` and ``test/<class>/``: splits by file name (``PublicTest_12.jpg``) where these tell;
-  otherwise ``test`` holds PublicTest and PrivateTest merged and keeps that name.
-
-Each as a file, in a folder, or in a .zip or .tar.* archive, which is read without unpacking it.
+========  ==============================================================================================================
+What      Grey faces of 48x48 pixels from web pictures, cut by a face detector and not aligned; 184 words for feelings,
+          joined with words for sex, age and origin, made the queries. The paper's large, low-resolution first stage
+Made by   Pierre-Luc Carrier and Aaron Courville; contest subset and seven classes by Mehdi Mirza and Ian Goodfellow
+Licence   The contest's rules on Kaggle, which one accepts there; no other licence of the pictures is known
+To get    Kaggle: challenges-in-representation-learning-facial-expression-recognition-challenge (registration); not
+          downloaded here. md5 of the whole csv: f8428a1edbd21e88f42c73edd2a14f95
+Size      35887: Training 28709, PublicTest 3589, PrivateTest 3589 (``STATED_COUNTS`` has them by class)
+Classes   0 Angry 4953, 1 Disgust 547, 2 Fear 5121, 3 Happy 8989, 4 Sad 6077, 5 Surprise 4002, 6 Neutral 6198: their
+          own order, and this package's
+Splits    The contest's: Training; PublicTest, scored while it ran; PrivateTest, scored at its end. The paper's FER28
+          trains on Training and selects on PublicTest; FER32 trains on both and selects on PrivateTest
+Forms     ``fer2013.csv`` (emotion,pixels,Usage) and ``icml_face_data.csv`` (blanks in the header): all splits, FER+ can
+          be joined. Kaggle's ``train.csv`` (Training) and ``test.csv`` (7178 without labels). Pictures in
+          ``train/<class>/`` and ``test/<class>/``: splits by file name (``PublicTest_12.jpg``) where these tell;
+          otherwise ``test`` is Public and Private merged and keeps that name. Each as a file, folder, .zip or .tar.*
+Faults    34034 pictures are distinct; 280 of PublicTest and 288 of PrivateTest also stand in Training
+          (``recipe.labelling.drop_leaked``); 57 bear two labels; 12 are of one colour; at least 177 show no face
+          (FER+). People are right by these labels in 65 +- 5 %. A score on the merged 7178 is none on PrivateTest
+Sources   Goodfellow et al. 2013, arXiv 1307.0414 (making, classes, people's accuracy); Ng et al. 2015 (FER28, FER32);
+          duplicates, constant pictures and counts by split: counted in the csv of that md5
+========  ==============================================================================================================
 """
 
 from collections import Counter
@@ -28,8 +44,8 @@ from fer_transfer.labels import EXPRESSIONS, expression_index
 from fer_transfer.releases.ferplus import read_votes
 from fer_transfer.releases.pixel_csv import SIDE, USAGES, PixelRows, read_pixel_rows
 
-#: Faces by class in FER-2013's order, counted in the csv with md5 f8428a1edbd21e88f42c73edd2a14f95.
-PUBLISHED = {
+#: What its owners state: faces by class in FER-2013's order, counted in the csv with md5 f8428a1edbd21e88f42c73edd2a14f95.
+STATED_COUNTS = {
     "Training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
     "PublicTest": (467, 56, 496, 895, 653, 415, 607),
     "PrivateTest": (491, 55, 528, 879, 594, 416, 626),
@@ -128,16 +144,16 @@ class FER2013Release:
             yield Face(face, content.ids[row], content.splits[row], content.labels[row], votes=votes)
 
     def caveats(self) -> list[str]:
-        """Synthetic; other counts than the published ones; splits merged."""
+        """Synthetic; other counts than the owners state; splits merged."""
         found = [SYNTHETIC] if self._synthetic else []
         if not self._synthetic and self.report()["differences"]:
-            found.append("class counts differ from the published FER-2013")
+            found.append("class counts differ from those stated for FER-2013")
         if MERGED in self._scanned.splits:
             found.append("test is PublicTest and PrivateTest merged: not comparable with PrivateTest")
         return found
 
     def report(self) -> dict[str, Any]:
-        """Form, counts by split and class, where these differ from the published ones, and stray pictures.
+        """Form, counts by split and class, where these differ from the stated ones, and stray pictures.
 
         ``moved`` is the number of pictures in a folder of another split than their file name tells, ``ignored`` of
         those in no split's and class's folder.
@@ -147,7 +163,7 @@ class FER2013Release:
         return {
             "form": content.form,
             "counts": counts,
-            "published": {split: dict(zip(EXPRESSIONS, published(split), strict=True)) for split in counts},
+            "stated": {split: dict(zip(EXPRESSIONS, stated_counts(split), strict=True)) for split in counts},
             "differences": [line for split in counts for line in _differences(split, counts[split])],
             "moved": content.moved,
             "ignored": content.ignored,
@@ -157,13 +173,13 @@ class FER2013Release:
         """Nothing belongs to these faces but themselves."""
 
     def summary(self) -> list[str]:
-        """One line for each split: its number of faces, as published or not."""
+        """One line for each split: its number of faces, as the owners state it or not."""
         report = self.report()
         lines = [f"FER-2013 from {self.path} ({report['form']})"]
         for split, counts in report["counts"].items():
             title = "test (Public and Private merged)" if split == MERGED else split
             differences = _differences(split, counts)
-            verdict = "as published" if not differences else "published: " + "; ".join(differences)
+            verdict = "as its owners state" if not differences else "its owners state " + "; ".join(differences)
             verdict = "synthetic" if self._synthetic else verdict
             by_class = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
             lines.append(f"{title}: {sum(counts.values())} faces ({by_class}); {verdict}")
@@ -179,22 +195,23 @@ class FER2013Release:
         return self._content
 
 
-def published(split: str) -> tuple[int, ...]:
-    """Published number of faces of each class in a split; those of the merged test are the sums.
+def stated_counts(split: str) -> tuple[int, ...]:
+    """Number of faces of each class in a split as the owners state it; those of the merged test are the sums.
 
-    >>> sum(published("Training")), sum(published("test"))
+    >>> sum(stated_counts("Training")), sum(stated_counts("test"))
     (28709, 7178)
     """
     if split == MERGED:
-        return tuple(map(sum, zip(PUBLISHED["PublicTest"], PUBLISHED["PrivateTest"], strict=True)))
-    return PUBLISHED[split]
+        return tuple(map(sum, zip(STATED_COUNTS["PublicTest"], STATED_COUNTS["PrivateTest"], strict=True)))
+    return STATED_COUNTS[split]
 
 
 def _differences(split: str, counts: dict[str, int]) -> list[str]:
     total = sum(counts.values())
+    stated = stated_counts(split)
     if "unlabelled" in counts:
-        return [] if total == sum(published(split)) else [f"{split} {sum(published(split))}, not {total}"]
-    expected = zip(EXPRESSIONS, published(split), strict=True)
+        return [] if total == sum(stated) else [f"{split} {sum(stated)}, not {total}"]
+    expected = zip(EXPRESSIONS, stated, strict=True)
     return [f"{split} {name} {count}, not {counts[name]}" for name, count in expected if counts[name] != count]
 
 

@@ -1,7 +1,19 @@
-"""FER+ (Barsoum et al. 2016): ten taggers' votes for every row of ``fer2013.csv``.
+"""FER+: ten taggers' votes for every row of ``fer2013.csv``.
 
-Votes join by row number and by nothing else: 173 image names are empty, 4 are used twice, and the number in a name
-is not the row.
+========  ==============================================================================================================
+What      New labels for FER-2013's pictures, as votes of ten crowd-sourced taggers a picture; no pictures
+Made by   Emad Barsoum, Cha Zhang, Cristian Canton Ferrer, Zhengyou Zhang (Microsoft Research)
+Licence   MIT
+To get    github.com/microsoft/FERPlus, ``fer2013new.csv``; the pictures are FER-2013's (``releases.fer2013``)
+Size      35887 rows, as FER-2013; they sum to 10 votes, or to 9 where a tagger is missing
+Classes   neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF (no face): their own order,
+          not FER-2013's (``FERPLUS_COLUMNS``)
+Splits    FER-2013's, repeated in the column Usage
+Forms     One csv; joined by row number and by nothing else (``release.ferplus``)
+Faults    173 image names are empty, 4 are used twice, and the number in a name is not the row. The votes call at least
+          177 pictures no face
+Sources   Barsoum et al. 2016, arXiv 1608.01041; names and rows: counted in ``fer2013new.csv``
+========  ==============================================================================================================
 """
 
 import csv

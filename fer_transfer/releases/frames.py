@@ -1,7 +1,18 @@
 """Any folder or archive of frames: each picture's face is found, aligned and cropped by a pipeline.
 
-A class folder (one of the seven) labels what lies in it, and a folder named after a split (Train, Val, Test) gives
-its split; neither is needed.
+========  ==============================================================================================================
+What      Whatever pictures you have; one face is taken from each
+Made by   You, or whoever gave them to you: say it in ``release.note``, which stands beside every number
+Licence   Theirs; prepared faces are copies of the pictures
+To get    From their owners
+Size      Any number of pictures of up to 50 megapixels; none is stated, so none is compared
+Classes   A folder named after one of the seven labels what lies in it; other pictures are unlabelled
+Splits    A folder named after one (Train, Val, Test) gives the split; other pictures get ``release.split``
+Forms     .png, .jpg, .bmp, .tif, .webp at any depth of a folder, .zip or .tar.*; ``release.aligned_size`` is the size
+          of pictures that are faces already
+Faults    Not known beforehand: what is lost, unreadable, doubled or holds several faces is counted and shown
+Sources   None
+========  ==============================================================================================================
 """
 
 import csv

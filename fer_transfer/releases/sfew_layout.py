@@ -1,4 +1,7 @@
-"""What the names below an SFEW folder tell: split, class, movie, and whether a picture is a frame or an aligned face."""
+"""What the names below an SFEW folder tell: split, class, movie, and whether a picture is a frame or an aligned face.
+
+The data set itself is described in ``releases.sfew``.
+"""
 
 import re
 from collections import Counter

@@ -1,8 +1,21 @@
 """Synthetic releases, rendered from parameters, in the true on-disk layouts: ``fer2013.csv`` and SFEW's folders.
 
-They let every command run without data that may not be handed on. A side file ``synthetic.json`` says that a release
-is synthetic and how it was made, and keeps for each face the expression that was drawn, also where the release's label
-is wrong or withheld, and the places of the eyes.
+========  ==============================================================================================================
+What      Drawn heads with seven expressions: grey 48x48 as FER-2013's, coloured frames of invented movies as SFEW's.
+          They let every command run without data that may not be handed on; a score on them says nothing of people
+Made by   This package, into ``release.path``, from a seed: the same options give the same pictures
+Licence   This package's (MIT). The head's shape is learned from averages over people (``experiments/face_shape``)
+To get    ``release=synthetic_fer2013`` and ``release=synthetic_emotiw``: drawn once, about 100 faces a second
+Size      4500 faces (Training 3600, PublicTest 450, PrivateTest 450); 884 frames of 192x240 (Train 480, Val 218, Test
+          186); ``release.counts`` changes both
+Classes   FER-2013's order; shares as in the real releases, so Disgust is rare
+Splits    The owners' names; no movie stands in two splits, Test is unlabelled
+Forms     ``fer2013.csv``; ``Train/<Class>/Movie_timecode_frame.png``, ``Val/<Class>/``, ``Test/``
+Faults    Wrong labels on purpose (``release.wrong_labels``: 0.1 and 0.05 of the faces). ``synthetic.json`` marks the
+          release and keeps the expression drawn and the places of the eyes of each face, also where the label is wrong
+          or withheld. Everything made from them says "synthetic"
+Sources   The class counts of ``releases.fer2013`` and ``releases.sfew``; action units: Ekman and Friesen 1978
+========  ==============================================================================================================
 """
 
 import json

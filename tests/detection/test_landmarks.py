@@ -141,7 +141,7 @@ def test_impossible_options_are_refused(options):
 
 
 def test_other_files_are_refused(mesh, tmp_path):
-    data = Path(mesh.path).read_bytes()
+    data = Path(mesh.model.path).read_bytes()
     (tmp_path / "cut.tflite").write_bytes(data[:500000])
     (tmp_path / "text.tflite").write_text("no model")
     (tmp_path / "empty.tflite").touch()

@@ -1,4 +1,4 @@
-"""FER-2013 in every form, against a plain reader; damage is named by row; the real file gives the published numbers."""
+"""FER-2013 in every form, against a plain reader; damage is named by row; the real file gives the stated numbers."""
 
 import io
 import tarfile
@@ -67,7 +67,7 @@ def test_both_headers_and_line_ends(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content.encode())
         release, faces = read(tmp_path / name)
         assert_whole(faces)
-    assert release.caveats() == ["class counts differ from the published FER-2013"]
+    assert release.caveats() == ["class counts differ from those stated for FER-2013"]
     assert release.report()["counts"]["PublicTest"]["Happy"] == 1
     assert "Training Angry 3995, not 6" in release.report()["differences"]
 
@@ -240,7 +240,7 @@ def test_synthetic_is_said_and_not_compared(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "fer2013.csv"):
         release, _ = read(path)
         assert release.caveats() == ["synthetic"]
-        assert "as published" not in "\n".join(release.summary())
+        assert "as its owners state" not in "\n".join(release.summary())
     with tarfile.open(tmp_path / "packed.tar", "w") as file:
         file.add(tmp_path / "fer2013.csv", "fer2013.csv")
         file.add(tmp_path / "synthetic.json", "synthetic.json")

@@ -191,9 +191,9 @@ def test_equal_names_still_give_distinct_ids(tmp_path):
     assert {"Train/Happy/same.png", "Train/Sad/same.png"} <= set(ids)
 
 
-def test_counts_are_compared_with_the_published(tmp_path):
+def test_counts_are_compared_with_the_stated(tmp_path):
     release, _ = _read(_make(tmp_path, "class folders"), note="stand-in: noise")
-    assert release.caveats() == ["stand-in: noise", "class counts differ from the published SFEW 2.0"]
+    assert release.caveats() == ["stand-in: noise", "class counts differ from those stated for SFEW 2.0"]
     assert release.report()["differences"][-1] == "Test: 7 not 372"
     assert release.report()["differences"][0].startswith("Train: Angry 1 not 178, Disgust 1 not 66")
 
