@@ -21,11 +21,6 @@ ORDER = (
     "cli",
 )  # fmt: skip
 
-#: Imports against the order that are still to go: (package, what it imports).
-EXCEPTIONS = {
-    ("stages", "reports"),  # stages.record takes RECORD_VERSION from reports.results, which reads stages.record
-}
-
 NAMELESS = {"utils", "util", "helpers", "helper", "misc", "common"}
 
 
@@ -63,12 +58,7 @@ def test_every_module_has_a_place():
 
 
 def test_packages_import_only_what_stands_before_them():
-    wrong = {pair: modules for pair, modules in against_the_order().items() if pair not in EXCEPTIONS}
-    assert not wrong, f"imports against the order: {wrong}"
-
-
-def test_exceptions_are_still_needed():
-    assert set(against_the_order()) >= EXCEPTIONS, "delete what is mended"
+    assert not against_the_order()
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ each seed, and the exact McNemar test of the first.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from fer_transfer.evaluation.statistics import compare, mean_and_spread
 from fer_transfer.faces.faces import open_faces
-from fer_transfer.reports.results import PLANS, Row, load_groups
+from fer_transfer.reports.results import Row, load_groups
 
 VAL = "emotiw/Val"
 
@@ -24,11 +23,10 @@ def rows_by_crop(store: Path, folders: list[Path]) -> dict[str, dict[str, list[R
     digests = {open_faces(folder).digest: folder.name for folder in folders}
     found: dict[str, dict[str, list[Row]]] = {folder.name: {} for folder in folders}
     for group in load_groups(store):
-        for row in group.rows:
-            crop = digests.get(json.loads(row.record.read_text())["faces"]["emotiw"]["digest"])
-            if crop:
+        if crop := digests.get(group.faces.get("emotiw", "")):
+            for row in group.rows:
                 found[crop].setdefault(row.plan, []).append(row)
-    return {crop: {p: sorted(rows, key=lambda r: r.seed) for p, rows in of.items()} for crop, of in found.items()}
+    return found
 
 
 def accuracy(row: Row) -> float:
@@ -63,7 +61,7 @@ def main() -> None:
     head = ["plan", *crops, *(f"{crop} less {first}, points by seed" for crop in others)]
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
-    for plan in PLANS:
+    for plan in dict.fromkeys(plan for of in crops.values() for plan in of):
         cells = [cell(crops[crop].get(plan)) for crop in crops]
         cells += [difference(crops[first].get(plan), crops[crop].get(plan)) for crop in others]
         print(f"| {plan} | " + " | ".join(cells) + " |")

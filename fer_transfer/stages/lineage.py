@@ -42,7 +42,7 @@ class StageLineage:
     """One stage.
 
     Attributes:
-        name: of the stage in its plan.
+        name: of the stage in the plan that trained it.
         key: in the store.
         start: the key of the stage before it, or the identity of the initial weights.
         recipe: plain data, with the seed, without paths and without what cannot change the weights.
@@ -108,10 +108,12 @@ class Lineage:
         return tuple(dict.fromkeys([*of_faces, *notes, *([self.pretraining] if self.pretraining else [])]))
 
     def seedless(self, own: int) -> str:
-        """Identity, seeds apart, of the last ``own`` stages and of what the first of them started from."""
+        """Identity, seeds apart, of the last ``own`` stages and of what the first of them started from.
+
+        Names do not count: a stage that two plans share has the name of whichever trained it.
+        """
         stages = [
             {
-                "name": stage.name,
                 "recipe": {key: value for key, value in stage.recipe.items() if key != "seed"},
                 "faces": [[used.digest, used.trained_on, used.selected_on] for used in stage.faces],
             }

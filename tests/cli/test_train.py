@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_transfer.cli.report import main as report_main
 from fer_transfer.cli.train import main
 from fer_transfer.stages.record import read_record
 
@@ -134,7 +135,7 @@ def test_what_would_run_can_be_read_without_torch(elsewhere):
 
 def test_three_lines_add_a_backbone(elsewhere, in_process, faces_folder):
     """Those of the README, in a folder of the user's own."""
-    [block] = [part for part in readme().split("```") if part.startswith("yaml")]
+    [block] = [part for part in readme().split("```") if part.startswith("yaml\n# @package")]
     folder = elsewhere / "own" / "backbone"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(block.removeprefix("yaml\n").replace("convnext_atto", "test_convnext"))
@@ -143,6 +144,29 @@ def test_three_lines_add_a_backbone(elsewhere, in_process, faces_folder):
     assert code == 0, err
     [record] = records(elsewhere / "store")
     assert record.settings["backbone.name"] == "test_convnext"
+
+
+def test_a_study_of_ones_own_is_two_files(elsewhere, in_process, faces_folder, monkeypatch, capfd):
+    """Those of the README: three stages, claims of one's own."""
+    blocks = [part.removeprefix("yaml\n") for part in readme().split("```") if part.startswith("yaml\n")]
+    for name, begins in (("study/there_and_back", "name: there"), ("plan/emotiw_fer28_emotiw", "# plan/")):
+        [block] = [block for block in blocks if block.startswith(begins)]
+        path = elsewhere / "own" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block)
+    faces = [f"runtime.faces.{name}={faces_folder / name}" for name in ("fer2013", "emotiw")]
+    tiny = ["backbone=timm", "recipe.backbone.name=test_resnet", "recipe.augment.resize=36", "recipe.augment.crop=32"]
+    own = ["--config-dir", "own", "study=there_and_back"]
+    code, out, err = in_process("-m", *own, *tiny, *TINY, *faces)
+    assert code == 0, err
+    [cascade] = [record for record in records(elsewhere / "store") if record.plan == "emotiw_fer28_emotiw"]
+    assert [stage["name"] for stage in cascade.stages] == ["first", "fer", "emotiw"]
+    assert [stage["key"] for stage in cascade.stages] == [stage.key for stage in cascade.lineage.stages]
+    assert out.count("to train") == 3 and out.count("in the store") == 1  # emotiw alone is the cascade's first stage
+    monkeypatch.setattr(sys, "argv", ["fer-report", *own])
+    report_main()
+    out = capfd.readouterr().out
+    assert "A way round by FER helps" in out and "There and back" in out and "Ng et al" not in out
 
 
 def readme():
