@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fer_transfer.backbones.fitting import span
-from fer_transfer.backbones.networks import build_network, built_for, head_patterns, record_of
+from fer_transfer.backbones.fitting import extent
+from fer_transfer.backbones.networks import build_network, built_for, head_patterns, matches, record_of
 from fer_transfer.backbones.notes import recorded_kwargs, weights_notes
 from fer_transfer.backbones.preprocessing import Preprocessing, preprocessing_of
 from fer_transfer.backbones.weights import WeightsFile, load_into, open_weights, tensors_digest, without_prefix
@@ -101,7 +100,7 @@ def describe(recipe: BackboneRecipe) -> Backbone:
     with torch.random.fork_rng(devices=[]):
         network = build_network(recipe.name, kwargs, len(EXPRESSIONS), pretrained=hub)
     head, timms = head_patterns(network), record_of(network)
-    tensors = file.tensors if file else {n: t for n, t in network.state_dict().items() if hub and not _matches(n, head)}
+    tensors = file.tensors if file else {n: t for n, t in network.state_dict().items() if hub and not matches(n, head)}
     identity = _identity(recipe, file, timms, tensors)
     own_input, record = recipe.preprocessing or {}, file.record if file else None
     preprocessing = preprocessing_of(timms, own_input, record, built_for(network), source=_source(recipe))
@@ -139,10 +138,6 @@ def _skipped(recipe: BackboneRecipe, head: Sequence[str]) -> list[str]:
     return [*head, *recipe.skip_weights] if recipe.weights == "hub" else recipe.skip_weights
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
 def _caveat(
     recipe: BackboneRecipe,
     file: WeightsFile | None,
@@ -155,11 +150,10 @@ def _caveat(
         return str(inherited)
     own, skipped = network.state_dict(), _skipped(recipe, head)
     given = without_prefix(tensors, own, _source(recipe))
-    taken = [n for n, t in own.items() if n in given and given[n].shape == t.shape and not _matches(n, skipped)]
+    taken = [n for n, t in own.items() if n in given and given[n].shape == t.shape and not matches(n, skipped)]
     if not taken:
         return "no pre-training"
     fresh = {name for name, _ in network.named_parameters()} - set(taken)
-    if all(_matches(name, head) for name in fresh):
+    if all(matches(name, head) for name in fresh):
         return None
-    layers = span(taken)
-    return f"pre-training: {layers if len(layers) < 60 else f'{len(taken)} of {len(own)} tensors'} only"
+    return f"pre-training: {extent(taken, list(own))}"

@@ -140,6 +140,18 @@ def weights_table(own: Mapping[str, Tensor], given: Mapping[str, Tensor], skip: 
     return lines
 
 
+def extent(taken: Sequence[str], own: Sequence[str]) -> str:
+    """How much of a network's tensors were taken.
+
+    >>> extent(["conv1.weight"], ["conv1.weight", "conv1.num_batches_tracked"]), extent(["a1.b"], ["a1.b", "c.b"])
+    ('all layers', 'a1 only')
+    """
+    if not [name for name in own if name not in taken and not name.endswith("num_batches_tracked")]:
+        return "all layers"
+    layers = span(taken)
+    return f"{layers if len(layers) < 60 else f'{len(taken)} of {len(own)} tensors'} only"
+
+
 def span(names: Sequence[str]) -> str:
     """Layers in short.
 

@@ -2,18 +2,31 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from fer_transfer.backbones.caffe import caffe_tensors, read_caffemodel, read_mean
-from fer_transfer.backbones.fitting import check_finite, check_fit, span, weights_table
-from fer_transfer.backbones.model_zoo import ZooModel, zoo_model
-from fer_transfer.backbones.weights import RECORD_KEY, save_tensors, weights_digest
-from fer_transfer.errors import ConfigError, WeightsError
+from fer_transfer.backbones.batch_norm import folded
+from fer_transfer.backbones.fitting import check_finite, check_fit, extent, weights_table
+from fer_transfer.backbones.model_zoo import ZOO
+from fer_transfer.backbones.networks import build_network, built_for, head_patterns, matches, record_of
+from fer_transfer.backbones.notes import record_text, recorded_kwargs
+from fer_transfer.backbones.preprocessing import preprocessing_of
+from fer_transfer.backbones.weights import (
+    LINEAGE_KEY,
+    RECORD_KEY,
+    WeightsFile,
+    open_weights,
+    save_tensors,
+    without_prefix,
+)
+from fer_transfer.backbones.zoo_import import prove_file, zoo_input, zoo_mean, zoo_shapes, zoo_source
+from fer_transfer.errors import ConfigError
+
+#: Files that are none of Caffe's, whichever network they are for.
+_NOT_CAFFES = (".safetensors", ".pth", ".pt")
 
 
 @dataclass(frozen=True)
@@ -21,13 +34,16 @@ class Import:
     """What ``fer-weights`` is asked to do with a file.
 
     Attributes:
-        network: ``bvlc_alexnet`` or ``vgg_cnn_m_2048``.
-        file: a ``.caffemodel``.
-        mean: the mean image (``.binaryproto``), or three channel means in BGR order in 0..255; None takes those of the
-            published mean image.
+        network: a timm name, or ``bvlc_alexnet`` or ``vgg_cnn_m_2048``.
+        file: a ``.safetensors``, a PyTorch checkpoint, or a ``.caffemodel``.
+        mean: channel means in the network's own units; of the two Caffe networks the mean image (``.binaryproto``) or three
+            means in BGR order in 0..255. None: timm's of the name, or the published mean image's.
         out: a ``.safetensors`` file to write; None checks only.
         partial: name patterns of what the file does not have, or has and should not be taken: ``fc6.*``.
-        prove: compare every layer with what OpenCV computes from the file: True, or its ``deploy.prototxt``.
+        prove: compare every layer of a Caffe network with what OpenCV computes from the file: True, or its
+            ``deploy.prototxt``.
+        input: the other words of the record (``Preprocessing.record``), over the file's own and timm's.
+        kwargs: constructor arguments that the weights need, over the file's own.
     """
 
     network: str
@@ -36,10 +52,12 @@ class Import:
     out: str | None = None
     partial: Sequence[str] = ()
     prove: bool | str = False
+    input: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def import_weights(asked: Import, say: Callable[[str], object] = print) -> None:
-    """Check a Caffe file against a network of the paper, prove the network on it, write it as safetensors with its record.
+    """Check a file against its network, prove a Caffe network on it, write it as safetensors with its record.
 
     Args:
         asked: which file, and what of it.
@@ -50,123 +68,87 @@ def import_weights(asked: Import, say: Callable[[str], object] = print) -> None:
         WeightsError: if a file is unreadable or does not fit and ``partial`` does not say so, or the proof fails. Nothing
             is written then.
     """
-    known, file, out = zoo_model(asked.network), asked.file, asked.out
+    out = asked.out
     if out is not None and not (out.endswith(".safetensors") and Path(out).parent.is_dir()):
         raise ConfigError(f"Expected out=NAME.safetensors in a folder that exists, but got {out!r}.")
-    means, from_what = _mean(known, asked.mean)
-    tensors, own = _fitting(asked, say)
-    source = _source(known, file) | {
-        "holds": "all layers" if len(tensors) == len(own) else f"{span(list(tensors))} only",
-        "left_out": list(asked.partial),
-    }
-    say(f"{file}: {source.pop('verdict')}; {source['holds']}")
-    say(f"licence: {source['licence']}")
-    say(f"mean {from_what}: B {means[0]:.3f}, G {means[1]:.3f}, R {means[2]:.3f}")
-    if asked.prove:
-        _prove(asked, tensors, say)
+    caffes = asked.network in ZOO and Path(asked.file).suffix not in _NOT_CAFFES
+    tensors, metadata = (_from_caffe if caffes else _from_any)(asked, say)
     if out is not None:
-        record = json.dumps(_record(known, means) | source)
-        save_tensors(Path(out), tensors, {RECORD_KEY: record})
+        save_tensors(Path(out), tensors, {key: json.dumps(value) for key, value in metadata.items()})
         say(f"written to {out}")
 
 
-def _fitting(asked: Import, say: Callable[[str], object]) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
-    """The file's tensors that are taken, and the network's own; says what is taken, left out and missing."""
-    model = read_caffemodel(asked.file)
-    given, own, partial = caffe_tensors(model), _shapes(asked.network), asked.partial
-    for line in (*weights_table(own, given, partial), *model.notes):
+def _from_caffe(asked: Import, say: Callable[[str], object]) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """A Caffe file of a network of the zoo."""
+    if given := [*asked.input, *(["kwargs"] if asked.kwargs else [])]:
+        raise ConfigError(
+            f"Expected no {', '.join(given)} with a Caffe file of {asked.network}: all but its mean is known."
+        )
+    known = ZOO[asked.network]
+    means, from_what = zoo_mean(known, asked.mean)
+    file, own = open_weights(asked.file, ".caffemodel"), zoo_shapes(asked.network)
+    for line in (*weights_table(own, file.tensors, asked.partial), *file.notes):
         say(line)
-    taken = check_fit(own, given, partial, asked.file, "partial").taken
+    tensors = _fitting(asked, own, file.tensors)
+    verdict, licence = zoo_source(known, file.digest)
+    record = zoo_input(known, means).record() | _source(asked, file, tensors, own) | {"licence": licence}
+    say(f"{asked.file}: {verdict}; {record['holds']}")
+    say(f"licence: {licence}")
+    say(f"mean {from_what}: B {means[0]:.3f}, G {means[1]:.3f}, R {means[2]:.3f}")
+    if asked.prove:
+        prove_file(asked.network, asked.file, asked.prove, tensors, say)
+    return tensors, {RECORD_KEY: record}
+
+
+def _from_any(asked: Import, say: Callable[[str], object]) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """A file of any network of timm's; what it says of itself already is kept, but for what the user says."""
+    if asked.prove or isinstance(asked.mean, str):
+        what = f"prove={asked.prove}" if asked.prove else f"mean={asked.mean}"
+        raise ConfigError(f"Expected {what} with a Caffe file of {' or '.join(ZOO)} only, but got {asked.file}.")
+    file = open_weights(asked.file)
+    kwargs = {**recorded_kwargs(file), **asked.kwargs}
+    network = build_network(asked.network, kwargs)
+    given = without_prefix(file.tensors, network.state_dict(), asked.file)
+    head = head_patterns(network)  # of any task: what it is trained on next is another one
+    own = {
+        name: given[name] if name in given and matches(name, head) else t for name, t in network.state_dict().items()
+    }
+    for line in weights_table(own, given, asked.partial):
+        if not line.startswith("taken"):
+            say(line)
+    tensors = _fitting(asked, own, given)
+    words = asked.input if asked.mean is None else {"mean": asked.mean, **asked.input}
+    preprocessing = preprocessing_of(
+        record_of(network), words, file.record, built_for(network), "settings of the input", asked.file
+    )
+    record = preprocessing.record() | ({"kwargs": kwargs} if kwargs else {}) | _source(asked, file, tensors, own)
+    say(f"{asked.file} for {asked.network}: {record['holds']}")
+    say(f"input: {record_text(preprocessing.record())}")
+    say(f"built with: {record_text(kwargs) or 'no arguments'}")
+    if layers := folded(tensors):
+        record["batch_norm"] = "folded"
+        say(f"batch normalisation is folded away in {len(layers)} layers: train with recipe.batch_norm=unfold")
+    if caveat := (file.record or {}).get("caveat"):
+        record["caveat"] = caveat  # of a stage's file
+    return tensors, {RECORD_KEY: record} | ({LINEAGE_KEY: file.lineage} if file.lineage else {})
+
+
+def _fitting(asked: Import, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The file's tensors that are taken."""
+    taken = check_fit(own, given, asked.partial, asked.file, "partial").taken
     tensors = {name: given[name] for name in taken}
     check_finite(tensors, asked.file)
-    return tensors, own
+    return tensors
 
 
-def _prove(asked: Import, tensors: Mapping[str, Tensor], say: Callable[[str], object]) -> None:
-    """Every layer beside OpenCV's; says the table before it refuses."""
-    import cv2
-    import timm
-
-    from fer_transfer.backbones.proof import check_proof, proof_table, prove
-
-    if not isinstance(asked.prove, bool | str):
-        raise ConfigError(f"Expected prove=true or prove=deploy.prototxt, but got {asked.prove!r}.")
-    deploy = asked.prove if isinstance(asked.prove, str) else None
-    differences = prove(timm.create_model(asked.network), tensors, asked.file, deploy)
-    for line in proof_table(differences):
-        say(line)
-    text = deploy or f"the layers of {asked.network}"
-    check_proof(differences, asked.file, text)
-    compared = {d.layer for d in differences}
-    if others := [name for name in tensors if name.partition(".")[0] not in compared]:
-        say(f"not compared: {span(others)}, which a layer that was not taken stands before")
-    say(f"{len(differences)} layers compute what OpenCV {cv2.__version__} computes from {asked.file} with {text}")
-
-
-def _source(known: ZooModel, file: str) -> dict[str, Any]:
-    """What the file is, as far as its digest tells."""
-    digest = weights_digest(file)
-    is_published = None if known.sha256 is None else digest == known.sha256
+def _source(
+    asked: Import, file: WeightsFile, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    """Where the weights are from and how much of a network they are."""
     return {
-        "network": known.network,
-        "file": Path(file).name,
-        "sha256": digest,
-        "licence": known.licence if is_published else f"unknown; that of {known.file}: {known.licence}",
-        "verdict": _verdict(known, is_published),
+        "network": asked.network,
+        "file": file.path.name,
+        "sha256": file.digest,
+        "holds": extent(list(tensors), list(own)),
+        "left_out": list(asked.partial),
     }
-
-
-def _record(known: ZooModel, means: Sequence[float]) -> dict[str, Any]:
-    """The input that the weights expect, in the words of ``Preprocessing``: grey levels 0..255, in BGR order."""
-    side = known.input_side
-    return {
-        "mean": list(means),
-        "std": [1.0, 1.0, 1.0],
-        "scale": 1.0,
-        "input_size": [3, side, side],
-        "crop_pct": known.crop_pct,
-        "interpolation": "bilinear",  # Caffe's own, OpenCV's default
-        "channel_order": "BGR",
-    }
-
-
-def _shapes(network: str) -> Mapping[str, Tensor]:
-    """The network's tensors with its 1000 classes, without memory."""
-    import timm
-
-    from fer_transfer.backbones import alexnet, vgg_cnn_m  # noqa: F401  register their names with timm
-
-    with torch.device("meta"):
-        made: Mapping[str, Tensor] = timm.create_model(network).state_dict()
-    return made
-
-
-def _mean(known: ZooModel, mean: object) -> tuple[tuple[float, ...], str]:
-    """Channel means, BGR, and where they are from.
-
-    A mean image is reduced to its channels' means over the pixels, as Caffe's own ``classify.py`` does: the mean of a
-    photograph hardly depends on the place, and a crop has no place of its own.
-    """
-    if mean is None:
-        return known.mean, f"of the published {known.mean_file} over its pixels"
-    if not isinstance(mean, str):
-        given = mean if isinstance(mean, Sequence) else ()
-        values = tuple(float(value) for value in given if isinstance(value, (int, float)) and 0 <= value <= 255)
-        if not len(values) == len(given) == 3:
-            raise ConfigError(f"Expected mean=FILE.binaryproto or mean=[B,G,R] in 0..255, but got {mean}.")
-        return values, "as given"
-    picture = read_mean(mean)
-    if picture.shape[1:] != (known.mean_side, known.mean_side):
-        raise WeightsError(
-            f"Expected the mean image of {known.network}, 3x{known.mean_side}x{known.mean_side} ({known.mean_file}), in "
-            f"{mean}, but got {'x'.join(map(str, picture.shape))}. Give that file, or, if another mean is meant, its "
-            f"channel means: mean=[{','.join(f'{value:.3f}' for value in picture.mean((1, 2)))}]"
-        )
-    values = tuple(float(value) for value in picture.mean((1, 2), dtype="float64"))
-    return values, f"of {Path(mean).name} over its pixels"
-
-
-def _verdict(known: ZooModel, is_published: bool | None) -> str:
-    if is_published is None:
-        return f"whether it is the published {known.file} cannot be told, for no digest of it is known"
-    return f"the published {known.file}, by its digest" if is_published else f"not the published {known.file}"

@@ -96,7 +96,10 @@ def zoo_model(network: str) -> ZooModel:
         ConfigError: if it is none of the paper's two.
     """
     if network not in ZOO:
-        raise ConfigError(f"Expected net={' or net='.join(ZOO)}, but got {network!r}.")
+        raise ConfigError(
+            f"Expected net={' or net='.join(ZOO)}, but got {network!r}. Of another network bring a file: "
+            f"net={network} file=FILE."
+        )
     return ZOO[network]
 
 

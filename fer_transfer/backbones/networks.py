@@ -1,7 +1,8 @@
 """Networks by timm's name: built with checked arguments, filled from timm's hub, and what they say of themselves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
@@ -90,6 +91,11 @@ def head_patterns(network: nn.Module) -> tuple[str, ...]:
     if not names:
         raise ConfigError(f"{type(network).__name__} does not say which layer is its classifier (pretrained_cfg).")
     return tuple(f"{name}.*" for name in names)
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns (fnmatch) names a parameter."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def built_for(network: nn.Module) -> int | None:

@@ -43,15 +43,15 @@ def weights_notes(
     if layers := folded(file.tensors):
         lines.append(
             f"{file.path.name}: batch normalisation is folded away (mean 0, variance 1 in {len(layers)} layers, first "
-            f"{layers[0]}). It is meant to be trained with recipe.batch_norm=unfold."
+            f"{layers[0]}). Train it with recipe.batch_norm=unfold."
         )
     return tuple(lines)
 
 
 def _assumed(name: str, file: WeightsFile, own: Mapping[str, Any], preprocessing: Preprocessing) -> Iterator[str]:
     """What timm's record of the name is trusted for, and how to write the file's own."""
-    words = [f"{key} {_short(value)}" for key, value in preprocessing.record().items() if key not in own]
-    yield f"{file.path.name} carries no record of its input. Taken from timm's record of {name}: {', '.join(words)}."
+    words = {key: value for key, value in preprocessing.record().items() if key not in own}
+    yield f"{file.path.name} carries no record of its input. Taken from timm's record of {name}: {record_text(words)}."
     out = f"{file.path.stem}{'_recorded' if file.path.suffix == '.safetensors' else ''}.safetensors"
     command = f"fer-weights net={name} file={shlex.quote(str(file.path))} out={shlex.quote(out)}"
     if name not in ZOO or file.path.suffix != ".caffemodel":
@@ -63,16 +63,21 @@ def _arguments(file: WeightsFile, kwargs: Mapping[str, Any]) -> Iterator[str]:
     """Arguments that the file asks for: those that are taken, and those that the recipe contradicts."""
     asked = recorded_kwargs(file)
     if taken := {key: value for key, value in asked.items() if key not in kwargs}:
-        yield f"{file.path.name} asks for a network built with {_pairs(taken)}: it is."
+        yield f"{file.path.name} asks for a network built with {record_text(taken)}: it is."
     if other := {key: value for key, value in asked.items() if key in kwargs and kwargs[key] != value}:
         yield (
-            f"{file.path.name} asks for a network built with {_pairs(other)}, but recipe.backbone.kwargs say "
-            f"{_pairs({key: kwargs[key] for key in other})}: the recipe's are used."
+            f"{file.path.name} asks for a network built with {record_text(other)}, but recipe.backbone.kwargs say "
+            f"{record_text({key: kwargs[key] for key in other})}: the recipe's are used."
         )
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in values.items())
+def record_text(values: Mapping[str, Any]) -> str:
+    """A record in a line.
+
+    >>> record_text({"mean": [0.485, 0.456], "scale": 255.0, "pad_type": "same"})
+    'mean [0.485,0.456], scale 255, pad_type same'
+    """
+    return ", ".join(f"{key} {_short(value)}" for key, value in values.items())
 
 
 def _short(value: object) -> str:

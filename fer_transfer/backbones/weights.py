@@ -100,7 +100,7 @@ def _bytes(path: Path) -> bytes:
 def _content(data: bytes, kind: str, path: Path) -> tuple[dict[str, Tensor], Mapping[str, str], tuple[str, ...]]:
     """Tensors, what stands beside them in a safetensors file, and what was changed on the way."""
     if kind == ".safetensors":
-        tensors = load_safetensors(data)
+        tensors = dict(sorted(load_safetensors(data).items()))  # it gives them in any order
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # eight bytes of length, then JSON
         return tensors, header.get("__metadata__") or {}, ()
     if kind == ".caffemodel":
@@ -234,17 +234,17 @@ def without_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], sou
 
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> str:
     """Write a network's state as safetensors under its own names, aside and renamed; returns the file's digest."""
-    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in network.state_dict().items()}
-    return save_tensors(path, tensors, metadata)
+    return save_tensors(path, network.state_dict(), metadata)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Write tensors as safetensors, aside and renamed; returns the file's digest."""
+    apart = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}  # safetensors takes no shared memory
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         aside.touch()
         mode = aside.stat().st_mode  # as any file of this user's; safetensors makes its own, readable by nobody else
-        save_file(dict(tensors), aside, dict(metadata))
+        save_file(apart, aside, dict(metadata))
         aside.chmod(mode)
         aside.replace(path)
     finally:

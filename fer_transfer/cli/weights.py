@@ -1,8 +1,9 @@
-"""``fer-weights``: where the paper's networks' weights are published; check a Caffe file; write it as safetensors.
+"""``fer-weights``: where the paper's networks' weights are published; check a file; write it with the record of its input.
 
 ::
 
     fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel mean=imagenet_mean.binaryproto out=alexnet.safetensors
+    fer-weights net=mobilenetv2_100 file=x.pth out=x.safetensors 'mean=[0.5,0.5,0.5]' 'kwargs={pad_type: same}'
 """
 
 from omegaconf import DictConfig
@@ -18,20 +19,32 @@ def task(config: DictConfig) -> None:
 
     settings = plain(config)
     if settings["file"] is None:
-        if given := [key for key in ("mean", "out", "partial", "prove") if settings[key]]:
-            raise ConfigError(f"Expected file=NAME.caffemodel with {', '.join(given)}, but got none.")
+        if given := [key for key, value in settings.items() if value and key != "net"]:
+            raise ConfigError(f"Expected file=FILE with {', '.join(given)}, but got none.")
         networks = [zoo_model(settings["net"])] if settings["net"] else list(ZOO.values())
         print("\n".join(line for known in networks for line in card(known)))
         return
     if settings["net"] is None:
-        raise ConfigError(f"Expected net={' or net='.join(ZOO)} with file={settings['file']}, but got none.")
-    zoo_model(settings["net"])
+        names = f"net={' or net='.join(ZOO)}"
+        raise ConfigError(f"Expected {names}, or another name of timm's, with file={settings['file']}, but got none.")
     # Imported here so that --help and mistakes in the configuration do not wait for torch.
     from fer_transfer.backbones.importing import Import, import_weights
 
-    out = None if settings["out"] is None else str(settings["out"])
-    file, mean, partial = str(settings["file"]), settings["mean"], settings["partial"] or ()
-    import_weights(Import(settings["net"], file, mean, out, partial, settings["prove"] or False))
+    if not isinstance(kwargs := settings["kwargs"] or {}, dict):
+        raise ConfigError(f"Expected kwargs={{NAME: VALUE}}, but got {kwargs!r}.")
+    words = {key: settings[key] for key in ("std", "scale", "crop_pct", "interpolation", "channel_order")}
+    words["input_size"] = None if settings["size"] is None else [settings["size"]]
+    asked = Import(
+        settings["net"],
+        str(settings["file"]),
+        settings["mean"],
+        None if settings["out"] is None else str(settings["out"]),
+        settings["partial"] or (),
+        settings["prove"] or False,
+        {key: value for key, value in words.items() if value is not None},
+        kwargs,
+    )
+    import_weights(asked)
 
 
 def main() -> None:

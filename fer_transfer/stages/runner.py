@@ -84,7 +84,7 @@ class Runner:
             self._say(f"  {job.stage.name} {job.key} {state if job in missing else 'in the store'}")
         if missing:
             for note in dict.fromkeys(note for job in missing for note in job.backbone.notes):
-                self._say(f"  note: {note}")
+                self._say(f"  {note}")
 
     @contextmanager
     def _locked(self, job: Job) -> Iterator[None]:

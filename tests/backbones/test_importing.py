@@ -2,18 +2,23 @@
 
 import dataclasses
 import hashlib
+import json
+from pathlib import Path
 
 import caffe_files as write
 import numpy as np
 import pytest
 import torch
 from caffe_files import V1, V2
+from folded_networks import fold, trained_like
 from safetensors.torch import save_file
 
 from fer_transfer.backbones import importing
+from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.backbones.importing import Import, import_weights
 from fer_transfer.backbones.model_zoo import ZOO, card, zoo_model
-from fer_transfer.backbones.weights import open_weights
+from fer_transfer.backbones.weights import LINEAGE_KEY, RECORD_KEY, open_weights, save_tensors, weights_digest
+from fer_transfer.backbones.zoo_import import zoo_mean
 from fer_transfer.errors import ConfigError, WeightsError
 
 DATA, TENSORS = write.tiny(V1)
@@ -28,7 +33,7 @@ def given(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(ZOO, "bvlc_alexnet", known)
     own = {name: torch.empty(values.shape, device="meta") for name, values in TENSORS.items()}
-    monkeypatch.setattr(importing, "_shapes", lambda network: own)
+    monkeypatch.setattr(importing, "zoo_shapes", lambda network: own)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.caffemodel").write_bytes(DATA)
     (tmp_path / "mean.binaryproto").write_bytes(MEAN)
@@ -142,6 +147,7 @@ def test_double_precision_is_told(given):
         ({"mean": [1, 2, 256]}, ConfigError, r"mean=\[B,G,R\]"),
         ({"mean": ["a", "b", "c"]}, ConfigError, r"mean=\[B,G,R\]"),
         ({"mean": 104}, ConfigError, r"mean=\[B,G,R\]"),
+        ({"input": {"scale": 255}, "kwargs": {"img_size": 67}}, ConfigError, "no scale, kwargs with a Caffe file"),
     ],
 )
 def test_options_that_cannot_be(options, error, message, given):
@@ -211,5 +217,119 @@ def test_what_is_known_of_the_two():
 @pytest.mark.parametrize("network", ZOO)
 def test_published_means_are_the_real_mean_images(network, shared_weights):
     known = ZOO[network]
-    means, _ = importing._mean(known, str(shared_weights / known.mean_file))
+    means, _ = zoo_mean(known, str(shared_weights / known.mean_file))
     assert means == pytest.approx(known.mean, abs=1e-3)
+
+
+def brought(*arguments, **options):
+    lines = []
+    import_weights(Import("test_resnet", *arguments, **options), say=lines.append)
+    return lines
+
+
+@pytest.fixture
+def checkpoint(tmp_path, monkeypatch):
+    """A training checkpoint of another trainer in the working directory, batch normalisation folded away."""
+    monkeypatch.chdir(tmp_path)
+    state = fold(trained_like("test_resnet")).state_dict()
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}, "epoch": 3}, "x.pth")
+    return state
+
+
+def test_any_networks_file_is_written_with_its_record(checkpoint):
+    own = {"std": [0.25] * 3, "input_size": [96], "channel_order": "BGR"}
+    lines = brought("x.pth", [0.5, 0.4, 0.3], "x.safetensors", input=own, kwargs={"act_layer": "relu6"})
+    assert lines == [
+        "x.pth for test_resnet: all layers",
+        "input: mean [0.5,0.4,0.3], std [0.25,0.25,0.25], scale 255, crop_pct 0.95, interpolation bilinear, "
+        "channel_order BGR, input_size [3,96,96]",
+        "built with: act_layer relu6",
+        "batch normalisation is folded away in 15 layers: train with recipe.batch_norm=unfold",
+        "written to x.safetensors",
+    ]
+    file = open_weights("x.safetensors")
+    assert file.tensors.keys() == checkpoint.keys() and all(
+        torch.equal(file.tensors[n], t) for n, t in checkpoint.items()
+    )
+    assert file.record == {
+        "mean": [0.5, 0.4, 0.3],
+        "std": [0.25] * 3,
+        "scale": 255.0,
+        "input_size": [3, 96, 96],
+        "crop_pct": 0.95,
+        "interpolation": "bilinear",
+        "channel_order": "BGR",
+        "kwargs": {"act_layer": "relu6"},
+        "batch_norm": "folded",
+        "network": "test_resnet",
+        "file": "x.pth",
+        "sha256": weights_digest("x.pth"),
+        "holds": "all layers",
+        "left_out": [],
+    }
+
+
+def test_what_a_file_says_of_itself_is_kept(checkpoint):
+    """Also what its weights were made from: writing a record anew washes nothing clean."""
+    record = {"mean": [0.1] * 3, "std": [0.2] * 3, "input_size": [3, 64, 64], "kwargs": {"act_layer": "relu6"}}
+    metadata = {
+        RECORD_KEY: json.dumps(record | {"caveat": "no pre-training"}),
+        LINEAGE_KEY: json.dumps({"stages": ["a"]}),
+    }
+    save_tensors(Path("stage.safetensors"), checkpoint, metadata)
+    brought("stage.safetensors", None, "x.safetensors", input={"std": [0.3] * 3}, kwargs={"output_stride": 16})
+    file = open_weights("x.safetensors")
+    assert (file.record["mean"], file.record["std"], file.record["input_size"]) == ([0.1] * 3, [0.3] * 3, [3, 64, 64])
+    assert file.record["kwargs"] == {"act_layer": "relu6", "output_stride": 16}
+    assert file.lineage == {"stages": ["a"]} and file.record["caveat"] == "no pre-training"
+
+
+def test_only_what_is_not_taken_is_listed(checkpoint):
+    for name in [name for name in checkpoint if name.startswith("layer4.")]:
+        del checkpoint[name]
+    torch.save(checkpoint | {"extra.weight": torch.zeros(2)}, "x.pth")
+    with pytest.raises(WeightsError, match=r"15 missing, 1 unknown(.|\n)*partial=.\['extra.\*','layer4.\*'\]"):
+        brought("x.pth", out="x.safetensors")
+    assert not Path("x.safetensors").exists()
+    lines = brought("x.pth", out="x.safetensors", partial=["extra.*", "layer4.*"])
+    assert all(line.startswith("left out") for line in lines[:-5]) and len(lines[:-5]) == 19
+    assert lines[-5] == "x.pth for test_resnet: 74 of 92 tensors only"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"mean": "mean.binaryproto"}, ConfigError, "mean=mean.binaryproto with a Caffe file"),
+        ({"prove": True}, ConfigError, "prove=True with a Caffe file"),
+        ({"mean": [0.5]}, ConfigError, "settings of the input with some of mean"),
+        ({"input": {"channel_order": "GBR"}}, ConfigError, "none of RGB, BGR"),
+        ({"input": {"input_size": [0]}}, ConfigError, "settings of the input"),
+        ({"kwargs": {"act_layer": "zelu"}}, ConfigError, "Cannot build backbone 'test_resnet' with .*zelu"),
+        ({"partial": ["fc9.*"]}, WeightsError, r"\['fc9.\*'\] match no name"),
+        ({"out": "x.pth"}, ConfigError, "out=NAME.safetensors"),
+    ],
+)
+def test_settings_that_do_not_go_with_any_network(options, error, message, checkpoint):
+    with pytest.raises(error, match=message):
+        brought("x.pth", **{"out": "x.safetensors"} | options)
+    assert not Path("x.safetensors").exists()
+
+
+def test_other_files_of_the_papers_networks_are_as_any(tmp_path, monkeypatch):
+    """Their weights in PyTorch's format, as others have converted them; the record is in the network's own units."""
+    monkeypatch.chdir(tmp_path)
+    network = describe(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": 67})).network()
+    torch.save(network.state_dict(), "x.pth")
+    asked = Import("bvlc_alexnet", "x.pth", [104, 117, 123], "x.safetensors", input={"std": [1, 1, 1], "scale": 1})
+    import_weights(dataclasses.replace(asked, kwargs={"img_size": 67}), say=str)
+    got = describe(BackboneRecipe("bvlc_alexnet", "x.safetensors"))
+    assert (got.preprocessing.mean, got.preprocessing.size) == ((104, 117, 123), 67)
+    assert got.preprocessing.channel_order == "BGR" and got.caveat is None and got.network() is not None
+
+
+def test_tensors_that_share_memory_or_lie_otherwise_are_written(checkpoint):
+    checkpoint["bn1.running_mean"] = checkpoint["layer1.0.bn1.running_mean"]
+    checkpoint["conv1.0.weight"] = checkpoint["conv1.0.weight"].contiguous(memory_format=torch.channels_last)
+    torch.save(checkpoint, "x.pth")
+    brought("x.pth", out="x.safetensors")
+    assert torch.equal(open_weights("x.safetensors").tensors["conv1.0.weight"], checkpoint["conv1.0.weight"])

@@ -7,7 +7,11 @@ from pathlib import Path
 import caffe_files as write
 import numpy as np
 import pytest
+import timm
+import torch
 
+from fer_transfer.backbones.backbone import BackboneRecipe, describe
+from fer_transfer.backbones.preprocessing import Preprocessing
 from fer_transfer.backbones.weights import open_weights
 
 SHAPES = {"conv1": (96, 3, 11, 11), "conv2": (256, 48, 5, 5), "conv3": (384, 256, 3, 3)}
@@ -59,7 +63,7 @@ def test_mistakes_are_one_message(file: Path, tmp_path: Path) -> None:
     for overrides, expected in (
         (["net=alexnet"], "Expected net=bvlc_alexnet or net=vgg_cnn_m_2048, but got 'alexnet'"),
         (["file=x.caffemodel"], "Expected net=bvlc_alexnet"),
-        (["out=x.safetensors"], "Expected file=NAME.caffemodel with out"),
+        (["out=x.safetensors"], "Expected file=FILE with out"),
         (["net=bvlc_alexnet", "file=none.caffemodel"], "Expected a .caffemodel in none.caffemodel, but got: No such"),
         (["net=bvlc_alexnet", "file=1"], "Expected a .caffemodel in 1, but got: No such"),
     ):
@@ -75,7 +79,32 @@ def test_help_and_descriptions_need_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
     shown = fer_weights("--help", cwd=tmp_path)
+    assert len(shown.stdout.splitlines()) <= 40 and max(map(len, shown.stdout.splitlines())) <= 130
     assert shown.returncode == 0 and "partial: []" in shown.stdout and "nothing is ever fetched" in shown.stdout
+
+
+def test_any_networks_file_is_written_with_what_it_needs(tmp_path: Path) -> None:
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "x.pth")
+    given = ["mean=[0.1,0.2,0.3]", "std=[0.4,0.5,0.6]", "scale=1", "size=96", "crop_pct=0.9", "interpolation=bicubic"]
+    given += ["channel_order=BGR", "kwargs={act_layer: relu6, output_stride: 16}"]
+    done = fer_weights("net=test_resnet", "file=x.pth", "out=x.safetensors", *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "built with: act_layer relu6, output_stride 16" in done.stdout and "recipe.batch_norm=unfold" in done.stdout
+    backbone = describe(BackboneRecipe("test_resnet", str(tmp_path / "x.safetensors"), ["fc.*"]))
+    expected = Preprocessing((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 1.0, 96, 0.9, "bicubic", "BGR")
+    assert backbone.preprocessing == expected and backbone.kwargs == {"act_layer": "relu6", "output_stride": 16}
+
+
+def test_mistakes_with_any_network_are_one_message(tmp_path: Path) -> None:
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "x.pth")
+    for overrides, expected in (
+        (["net=test_resnets", "file=x.pth"], "Cannot build backbone 'test_resnets'"),
+        (["net=test_resnet", "file=x.pth", "kwargs=same"], "Expected kwargs={NAME: VALUE}"),
+        (["net=test_resnet", "size=96"], "Expected file=FILE with out, size"),
+    ):
+        done = fer_weights(*overrides, "out=x.safetensors", cwd=tmp_path)
+        assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert not (tmp_path / "x.safetensors").exists()
 
 
 def test_the_real_part_of_alexnet(shared_weights: Path, tmp_path: Path) -> None:

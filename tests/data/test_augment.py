@@ -146,3 +146,9 @@ def test_ten_crops_are_those_of_torchvision():
     for i, k in enumerate(order):
         torch.testing.assert_close(ours[i], theirs[k], atol=1e-4, rtol=0)
     torch.testing.assert_close(ours[8], transform((pixels,), random=False)[:, 0])
+
+
+@pytest.mark.parametrize(("order", "text"), [("RGB", "32 of 36 px, bilinear"), ("BGR", "32 of 36 px, bilinear, BGR")])
+def test_the_description_says_another_order_of_channels(order, text):
+    preprocessing = Preprocessing((0.5,) * 3, (0.5,) * 3, channel_order=order)
+    assert BatchTransform(36, 32, True, "bilinear", preprocessing).description == text

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from torchvision.transforms.functional import ten_crop
 
 from fer_transfer.backbones.backbone import BackboneRecipe, describe
-from fer_transfer.backbones.weights import open_weights
+from fer_transfer.backbones.importing import Import, import_weights
+from fer_transfer.backbones.weights import RECORD_KEY, open_weights, save_weights
 from fer_transfer.cli.train import train
 from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError, FacesError, StoreError, WeightsError
@@ -315,3 +316,60 @@ def test_what_was_not_pre_trained_and_notes_stand_in_the_record(tiny, tmp_path):
         record = next(record for record in records(finished) if record.seed == str(seed))
         caveats = [text for text in record.lineage.caveats if "synthetic" not in text]
         assert caveats == ["shortened: x", *expected]
+
+
+def write_with_record(network, file, folder, **input):
+    """By fer-weights; returns the settings that start from it."""
+    out, mean = folder / "recorded.safetensors", [0.5, 0.4, 0.3]
+    kwargs = input.pop("kwargs")
+    import_weights(Import(network, str(file), mean, str(out), input={"std": [0.3] * 3} | input, kwargs=kwargs), say=str)
+    return [f"recipe.backbone.weights={out}"]
+
+
+def check_that_nothing_is_typed(run_with, file, network, folder, skip, pad):
+    """Training from a written file equals training from the raw one with everything typed; so does its stages' file."""
+    typed = [f"recipe.backbone.weights={file}", f"+recipe.backbone.kwargs.{pad[0]}={pad[1]}"]
+    typed += ["recipe.backbone.preprocessing={mean: [0.5, 0.4, 0.3], std: [0.3, 0.3, 0.3], channel_order: BGR}"]
+    recorded = write_with_record(network, file, folder, channel_order="BGR", kwargs=dict([pad]))
+    by_hand, from_record = run_with(*typed, skip), run_with(*recorded, skip)
+    assert by_hand.jobs[-1].key != from_record.jobs[-1].key and equal(weights(by_hand), weights(from_record))
+    left = open_weights(from_record.jobs[-1].folder.weights).record
+    assert (left["mean"], left["kwargs"], left["channel_order"]) == ([0.5, 0.4, 0.3], dict([pad]), "BGR")
+    assert from_record.jobs[-1].folder.result()["input"].endswith(", BGR")
+    onward = run_with(
+        f"recipe.backbone.weights={from_record.jobs[-1].folder.weights}", "recipe.backbone.skip_weights=[]"
+    )
+    assert onward.trained == 1 and dict(onward.jobs[-1].backbone.kwargs) == dict([pad])
+    assert onward.jobs[-1].backbone.preprocessing == from_record.jobs[-1].backbone.preprocessing
+
+
+def test_what_weights_need_travels_with_them(tiny, tmp_path, capsys):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "x.pth")
+
+    def run_with(*overrides):
+        return run(tiny, "plan=emotiw", "recipe.epochs=1", "runtime.progress=lines", *overrides)
+
+    skip, relu = "recipe.backbone.skip_weights=['fc.*']", ("act_layer", "relu6")
+    check_that_nothing_is_typed(run_with, tmp_path / "x.pth", "test_resnet", tmp_path, skip, relu)
+    said = capsys.readouterr().out.splitlines()
+    assert len([line for line in said if line.startswith("  x.pth carries no record of its input")]) == 1
+    assert len([line for line in said if line.startswith("  recorded.safetensors asks for")]) == 1
+
+
+def test_the_real_mobilenet_needs_no_typed_mean_or_padding(tiny, tmp_path, shared_weights):
+    def run_with(*overrides):
+        options = ["plan=emotiw", "recipe.epochs=1", "backbone=mobilenetv2_100", "recipe.batch_norm=unfold"]
+        return run(tiny, *options, "recipe.backbone.name=mobilenetv2_100", *overrides)
+
+    file, skip = shared_weights / "mobilenetv2_100_imagenet.pth", "recipe.backbone.skip_weights=['classifier.*']"
+    check_that_nothing_is_typed(run_with, file, "mobilenetv2_100", tmp_path, skip, ("pad_type", "same"))
+
+
+def test_stages_of_before_hand_their_caveat_on(tiny, tmp_path):
+    """They kept it in the record of their input."""
+    record = {"mean": [0.5] * 3, "std": [0.5] * 3, "input_size": [3, 64, 64], "caveat": "pre-training: conv1 only"}
+    network = timm.create_model("test_resnet", num_classes=7)
+    save_weights(tmp_path / "x.safetensors", network, {RECORD_KEY: json.dumps(record)})
+    finished = run(tiny, "plan=emotiw", "recipe.epochs=1", f"recipe.backbone.weights={tmp_path / 'x.safetensors'}")
+    [row] = records(finished)
+    assert "pre-training: conv1 only" in row.lineage.caveats

@@ -1,0 +1,68 @@
+"""JSON files that carry a digest of themselves: what is read is what was written, or is named as damaged."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: Under this name the digest stands in the file.
+_SEAL = "sha256"
+
+
+class DocumentError(ValueError):
+    """A document is not what was written; the message says what was expected and found, not where."""
+
+
+def seal_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of plain data, less the digest that it may carry, whatever the order of its keys; hexadecimal."""
+    own = {key: value for key, value in content.items() if key != _SEAL}
+    return hashlib.sha256(json.dumps(own, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def write_document(path: Path, content: Mapping[str, Any]) -> None:
+    """Write plain data as JSON with its digest, aside and renamed; makes the folder.
+
+    Raises:
+        OSError: if it cannot be written; nothing is left behind then.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    plain = json.loads(json.dumps(content))  # as it will be read: tuples are lists, keys are text
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(plain | {_SEAL: seal_of(plain)}, indent=1), encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read what ``write_document`` wrote.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        DocumentError: if it is no such document, was changed, or cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "one.json"
+    ...     write_document(path, {"a": 1})
+    ...     before = read_document(path)
+    ...     _ = path.write_text(path.read_text().replace("1,", "2,"))
+    ...     read_document(path)
+    Traceback (most recent call last):
+    fer_transfer.files.document.DocumentError: expected content of digest 015abd7f5cc5, but its own is 7e8059f49558
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise DocumentError(f"expected JSON, but got {type(error).__name__}: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get(_SEAL), str):
+        raise DocumentError(f"expected a mapping with its digest under {_SEAL!r}, but got {type(content).__name__}")
+    if content[_SEAL] != (own := seal_of(content)):
+        raise DocumentError(f"expected content of digest {content[_SEAL][:12]}, but its own is {own[:12]}")
+    del content[_SEAL]
+    return content
