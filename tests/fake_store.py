@@ -1,7 +1,6 @@
 """Writes stores as fer-train leaves them, from random predictions of a stated accuracy."""
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.files.document import write_document
 from fer_transfer.labels import UNLABELLED
 from fer_transfer.stages.lineage import FacesUsed, Lineage, StageLineage
 from fer_transfer.stages.record import Record, ScoredFaces, ScoredSplit
@@ -72,8 +72,8 @@ def add_row(
             continue
         file = f"{name}/{split.replace('/', '_')}.csv"
         stream = int(name, 16) % 2**32 + number
-        make_predictions(split, accuracy, stream, split != "emotiw/Test").write(store / file)
-        files.append(ScoredSplit(digests[release], of, file))
+        sha256 = make_predictions(split, accuracy, stream, split != "emotiw/Test").write(store / file)
+        files.append(ScoredSplit(digests[release], of, file, sha256))
     scored = {digests[release]: release for release in digests}
     record = Record(
         submission=None,
@@ -94,7 +94,7 @@ def add_row(
         notes=(),
         environment={"device": "cpu (two threads)"},
     )
-    path = store / "submissions" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(replace(record, **changed).to_json()), encoding="utf-8")
+    record = replace(record, **changed)
+    path = store / "submissions" / f"{record.identity}.json"
+    write_document(path, record.to_json())
     return path

@@ -32,7 +32,9 @@ def train(config: DictConfig) -> "FinishedPlan":
     plan = plan_from(config)
     options = plain(config.logger)
     logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
-    runner = Runner(typed(Runtime, plain(config.runtime), "The runtime"), study, logger, config.note)
+    runner = Runner(
+        typed(Runtime, plain(config.runtime), "The runtime"), study, logger, config.note, bool(config.repair)
+    )
     finished = runner.run_plan(plan)
     write_record(runner.store, finished, config.submission, config.note)
     return finished

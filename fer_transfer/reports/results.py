@@ -10,8 +10,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.stages.record import Record, read_record
@@ -177,7 +175,7 @@ class _Loaded:
 
 def _load(path: Path, store: Path) -> _Loaded:
     record = read_record(path)
-    read = {(of.faces, of.split): _load_predictions(store / of.file) for of in record.predictions}
+    read = {(of.faces, of.split): Predictions.read(store / of.file, of.sha256) for of in record.predictions}
     return _Loaded(path, record, read)
 
 
@@ -256,18 +254,3 @@ def _named_apart(rows: Sequence[Row]) -> list[Row]:
                 f"{first.path} and {row.path}. Delete the outdated one."
             )
     return apart
-
-
-def _load_predictions(path: Path) -> Predictions:
-    try:
-        predictions = Predictions.read(path)
-    except (ValueError, IndexError) as error:  # a cut line, a word for a number; ReleaseError is a ValueError
-        raise StoreError(f"Expected predictions in {path}, but got: {error}. Run fer-train again.") from None
-    sums = predictions.probabilities.sum(axis=1)
-    wrong = np.flatnonzero(~(np.isfinite(sums) & (np.abs(sums - 1) < 1e-3)))
-    if wrong.size:
-        raise StoreError(
-            f"Expected probabilities that sum to 1 in {path}, but got {sums[wrong[:3]].tolist()} for "
-            f"{', '.join(predictions.ids[wrong[:3]].tolist())} ({wrong.size} faces). Run fer-train again."
-        )
-    return predictions

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from fer_transfer.backbones.backbone import Backbone, describe
@@ -57,7 +57,9 @@ class Job:
         if self.parent is not None:
             return self.parent.lineage
         if self.backbone.lineage is not None:
-            return lineage_from_json(self.backbone.lineage, self.backbone.recipe.weights)
+            inherited = lineage_from_json(self.backbone.lineage, self.backbone.recipe.weights)
+            said = [text for text in (inherited.pretraining, self.backbone.caveat) if text]  # the latter: if it was taken in part
+            return replace(inherited, pretraining="; ".join(said) or None)
         return Lineage(self.backbone.weights_text, self.backbone.caveat)
 
 
@@ -87,7 +89,7 @@ def jobs_of(
         check_protected(stage.name, used, study)
         parent = jobs[stage.init_from] if stage.init_from else None
         start = parent.key if parent else backbones[name].identity
-        recipe = recipe_of_weights(stage.recipe)
+        recipe = recipe_of_weights(stage.recipe, backbones[name].record())
         own = StageLineage(stage.name, stage_key(recipe, start, used), start, recipe, used, note)
         jobs[stage.name] = Job(stage, backbones[name], parent, own, store.stage(own.key))
     return tuple(jobs.values())

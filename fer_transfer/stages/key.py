@@ -23,14 +23,19 @@ def deciding_versions() -> dict[str, str]:
     return {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in _DECIDING}
 
 
-def recipe_of_weights(recipe: Recipe) -> dict[str, Any]:
+def recipe_of_weights(recipe: Recipe, network: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe as plain data, less what cannot change the weights, and less what the lineage says by digest.
 
     The path of the initial weights (their identity stands beside), the words under which the command knew its faces (their
     digests stand beside), how predictions are made.
+
+    Args:
+        recipe: of the stage.
+        network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
     content = asdict(recipe)
     content["backbone"].pop("weights")
+    content["backbone"]["network"] = dict(network)
     content.pop("evaluation")
     content["data"] = {key: value for key, value in content["data"].items() if key not in ("train", "selection")}
     return content

@@ -8,9 +8,12 @@ import torch
 
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.faces import Faces
+from fer_transfer.files.digest import file_digest
+from fer_transfer.files.document import DocumentError, read_document
 from fer_transfer.stages.build import finished_module
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
+from fer_transfer.stages.store import write_to_store
 from fer_transfer.training.module import ExpressionClassifier
 
 
@@ -33,8 +36,26 @@ def scored_splits(job: Job, faces: Mapping[str, Faces]) -> list[Scored]:
     ]
 
 
+def written_digest(scored: Scored, job: Job) -> str | None:
+    """SHA-256 of the predictions of a split as they were written; None where they are missing, changed, or of something else.
+
+    Beside each CSV stands a document that says what it holds: a file exchanged for another stage's is noticed.
+    """
+    try:
+        told = read_document(scored.path.with_suffix(".json"))
+        found = file_digest([scored.path])
+    except (OSError, DocumentError):
+        return None
+    return found if told == _told(scored, job, found) else None
+
+
+def _told(scored: Scored, job: Job, sha256: str) -> dict[str, str]:
+    evaluation = job.stage.recipe.evaluation
+    return {"key": job.key, "faces": scored.faces.digest, "split": scored.split, "by": evaluation, "csv": sha256}
+
+
 def predict(job: Job, faces: Mapping[str, Faces], runtime: Runtime, module: ExpressionClassifier | None = None) -> None:
-    """Write the predictions that are not there yet.
+    """Write the predictions that are not there as they were written.
 
     Args:
         job: a stage whose weights are in the store, or about to be.
@@ -42,13 +63,14 @@ def predict(job: Job, faces: Mapping[str, Faces], runtime: Runtime, module: Expr
         runtime: where to compute.
         module: with the stage's weights, where it is there already.
     """
-    missing = [scored for scored in scored_splits(job, faces) if not scored.path.exists()]
+    missing = [scored for scored in scored_splits(job, faces) if written_digest(scored, job) is None]
     if not missing:
         return
     device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
     module = (module or finished_module(job, runtime)).to(device).eval()
-    for of, split, path in missing:
-        _of_split(module, of, split, device).write(path)
+    for scored in missing:
+        sha256 = _of_split(module, scored.faces, scored.split, device).write(scored.path)
+        write_to_store(scored.path.with_suffix(".json"), _told(scored, job, sha256))
 
 
 @torch.inference_mode()

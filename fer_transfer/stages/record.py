@@ -12,6 +12,7 @@ from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.files.digest import digest
+from fer_transfer.files.document import DocumentError, read_document
 from fer_transfer.stages.lineage import Lineage, lineage_from_json
 
 RECORD_VERSION = 2
@@ -36,11 +37,12 @@ class ScoredFaces:
 
 @dataclass(frozen=True)
 class ScoredSplit:
-    """Predictions of one split: digest of the faces, split, and the file, relative to the store, as a POSIX path."""
+    """Predictions of one split: digest of the faces, split, the file, relative to the store, as a POSIX path, and its digest."""
 
     faces: str
     split: str
     file: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,13 @@ def read_record(path: Path) -> Record:
         StoreError: if it is damaged, or was written by another version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"Expected a JSON record in {path}, but got: {error}. {_AGAIN}") from None
-    version = content.get("version") if isinstance(content, dict) else type(content).__name__
+        content = read_document(path)
+    except (OSError, DocumentError) as error:
+        old = _old_version(path)
+        if old is None:
+            raise StoreError(f"Expected a record in {path}, but it is damaged: {error}. {_AGAIN}") from None
+        content = {"version": old}
+    version = content.get("version")
     if version != RECORD_VERSION:
         raise StoreError(
             f"Expected a record of version {RECORD_VERSION} in {path}, but got {version!r}. A store of another version of "
@@ -124,11 +129,23 @@ def read_record(path: Path) -> Record:
             "to leave its row out of reports."
         )
     try:
-        return _record(content, path)
+        record = _record(content, path)
+        if record.identity != path.stem:
+            raise ValueError(f"it is the record of {record.identity}")
+        return record
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
             f"Expected a record in {path}, but it is damaged ({type(error).__name__}: {error}). {_AGAIN}"
         ) from None
+
+
+def _old_version(path: Path) -> int | None:
+    """Of a record from before records carried a digest."""
+    try:
+        version = json.loads(path.read_text(encoding="utf-8"))["version"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return version if isinstance(version, int) and version < RECORD_VERSION else None
 
 
 def _record(content: Mapping[str, Any], path: Path) -> Record:
@@ -164,7 +181,7 @@ def _scored(content: Mapping[str, Any], faces: Mapping[str, Any]) -> ScoredSplit
         raise ValueError(f"predictions outside the store: {file}")
     if content["faces"] not in faces:
         raise ValueError(f"predictions of faces that it does not describe: {content['faces']}")
-    return ScoredSplit(_text(content, "faces"), _text(content, "split"), str(file))
+    return ScoredSplit(_text(content, "faces"), _text(content, "split"), str(file), _text(content, "sha256"))
 
 
 def _text(content: Mapping[str, Any], key: str) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.files.digest import digest
-from fer_transfer.stages.predict import scored_splits
+from fer_transfer.stages.predict import scored_splits, written_digest
 from fer_transfer.stages.record import Record, ScoredFaces, ScoredSplit, read_record
 from fer_transfer.stages.runner import FinishedPlan
-from fer_transfer.stages.store import Store, write_json
+from fer_transfer.stages.store import Store, write_to_store
 from fer_transfer.training.recipe import Recipe
 
 
@@ -22,7 +22,7 @@ def write_record(store: Store, finished: FinishedPlan, submission: str | None, n
             record = record.joined(read_record(path))
         except StoreError as error:
             print(f"warning: {error} It is written anew.", flush=True)
-    write_json(path, record.to_json())
+    write_to_store(path, record.to_json())
     return record
 
 
@@ -52,8 +52,10 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
         ),
         faces={of.digest: ScoredFaces(of.name, tuple(of.caveats), of.preparation) for of in finished.faces.values()},
         predictions=tuple(
-            ScoredSplit(scored.faces.digest, scored.split, scored.path.relative_to(store.root).as_posix())
-            for scored in scored_splits(last, finished.faces)
+            ScoredSplit(
+                of.faces.digest, of.split, of.path.relative_to(store.root).as_posix(), written_digest(of, last) or ""
+            )
+            for of in scored_splits(last, finished.faces)
         ),
         notes=(note,) if note else (),
         environment=results[-1].get("environment", {}),

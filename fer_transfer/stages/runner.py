@@ -21,7 +21,7 @@ from fer_transfer.stages.jobs import Job, jobs_of
 from fer_transfer.stages.plan import Plan, Stage
 from fer_transfer.stages.predict import predict
 from fer_transfer.stages.runtime import Runtime, environment
-from fer_transfer.stages.store import Store, write_json
+from fer_transfer.stages.store import DamagedStageError, Store, write_to_store
 from fer_transfer.study import Study
 from fer_transfer.training.module import ExpressionClassifier
 
@@ -46,13 +46,19 @@ class Runner:
         study: names and protects splits.
         logger: makes one more logger for a stage, besides the CSV that is always written.
         note: a caveat that stays with every stage trained.
+        repair: set damaged stages aside and train them again.
     """
 
     def __init__(
-        self, runtime: Runtime, study: Study, logger: LoggerFactory | None = None, note: str | None = None
+        self,
+        runtime: Runtime,
+        study: Study,
+        logger: LoggerFactory | None = None,
+        note: str | None = None,
+        repair: bool = False,
     ) -> None:
         runtime.apply()
-        self.runtime, self.study, self.logger, self.note = runtime, study, logger, note
+        self.runtime, self.study, self.logger, self.note, self.repair = runtime, study, logger, note, repair
         self.store = Store(runtime.store)
 
     def run_plan(self, plan: Plan) -> FinishedPlan:
@@ -64,7 +70,7 @@ class Runner:
         """
         faces = open_inputs(plan, self.runtime, self.study, self._say)
         jobs = jobs_of(plan, faces, self.store, self.study, self.note)
-        missing = [job for job in jobs if not job.folder.is_finished()]
+        missing = [job for job in jobs if not self._is_finished(job)]
         self._say_what_comes(plan, jobs, missing)
         for job in missing:
             check(job, faces, self.runtime)
@@ -72,6 +78,18 @@ class Runner:
             self._ensure(plan, job, faces)
         predict(jobs[-1], faces, self.runtime)
         return FinishedPlan(plan, jobs, len(missing), faces)
+
+    def _is_finished(self, job: Job) -> bool:
+        try:
+            return job.folder.is_finished()
+        except DamagedStageError as error:
+            if not self.repair:
+                raise
+            aside = job.folder.set_aside()
+            self._say(
+                f"  repair: {job.stage.name} {job.key} is trained again; the damaged one is kept in {aside} ({error})"
+            )
+            return False
 
     def _say(self, text: str) -> None:
         if self.runtime.progress != "none":
@@ -118,16 +136,16 @@ class Runner:
     def _train(self, plan: Plan, job: Job, faces: Mapping[str, Faces]) -> None:
         started = time.perf_counter()
         recipe, folder = job.stage.recipe, job.folder
-        write_json(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
+        write_to_store(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
         # At the start of every stage: with one seed at program start, a cached first stage would change the second.
         pl.seed_everything(recipe.seed, verbose=False)
         data = data_of(job, faces)
         module, taken = module_to_train(job, data, self.runtime)
         logger = self.logger(plan.name, job.stage, job.key) if self.logger else None
         fit(module, data, folder, job.stage.name, self.runtime, logger)
-        sha256 = save_weights(folder.weights, module.network, self._metadata(job))
+        save_weights(folder.weights, module.network, self._metadata(job))
         predict(job, faces, self.runtime, module)
-        self._commit(job, module, sha256, taken, time.perf_counter() - started)
+        self._commit(job, module, taken, time.perf_counter() - started)
 
     def _metadata(self, job: Job) -> dict[str, str]:
         """What travels with the weights; whoever starts from the file inherits it."""
@@ -139,19 +157,14 @@ class Runner:
             "key": job.key,
         }
 
-    def _commit(
-        self, job: Job, module: ExpressionClassifier, sha256: str, taken: dict[str, object], seconds: float
-    ) -> None:
+    def _commit(self, job: Job, module: ExpressionClassifier, taken: dict[str, object], seconds: float) -> None:
         result = {
             "key": job.key,
             "stage": job.stage.name,
             "lineage": job.lineage.to_json(),
-            "weights_sha256": sha256,
             "initial_weights": taken,
             "input": module.transform.description,
             "seconds": round(seconds, 1),
             "environment": environment(self.runtime.accelerator),
         }
-        write_json(job.folder.path / "result.json", result)
-        for leftover in ("last.ckpt", "best.ckpt", "last.ckpt.damaged"):
-            (job.folder.path / leftover).unlink(missing_ok=True)
+        job.folder.finish(result)

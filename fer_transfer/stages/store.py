@@ -6,14 +6,14 @@
         recipe.json            everything the stage was trained with, and what it started from
         metrics.csv            one row an epoch, written while it trains
         weights.safetensors    the network's own names; loads with safetensors and timm alone
-        predictions/           one CSV per release and split
+        predictions/           one CSV per release and split, each with a JSON that says of what it is, and its digest
         result.json            written last, by rename: the stage is finished when it is there
         last.ckpt              only while it trains: to resume
     store/<key>.lock           held by the job that trains it
     store/submissions/         one JSON per finished plan, network and evaluation (``stages.record``)
 """
 
-import json
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,25 +22,25 @@ from typing import Any
 
 from filelock import FileLock
 
-from fer_transfer.backbones.weights import weights_digest
 from fer_transfer.errors import StoreError
+from fer_transfer.files.checked import checked_digest
+from fer_transfer.files.document import DocumentError, read_document, write_document
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON aside and rename it into place.
+class DamagedStageError(StoreError):
+    """A finished stage whose files are not those that it wrote."""
+
+
+def write_to_store(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a document (``files.document``) into the store.
 
     Raises:
         StoreError: if it cannot be written, the disk being full for instance.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        aside.replace(path)
+        write_document(path, content)
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error}. Free space or choose another runtime.store.") from None
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -68,44 +68,63 @@ class StageFolder:
         """The result if the stage is finished.
 
         Raises:
-            StoreError: if it is finished but damaged, or another stage's.
+            DamagedStageError: if it is finished but damaged, or another stage's.
         """
         path = self.path / "result.json"
         try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            key = str(result["key"])
+            result = read_document(path)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise StoreError(
-                f"Expected the result of a stage in {path}, but got {type(error).__name__}: {error}. {self._again}"
-            ) from None
-        if key != self.path.name:
-            raise StoreError(
-                f"Expected the result of stage {self.path.name} in {path}, but it is of {key!r}. {self._again}"
+        except DocumentError as error:
+            raise self._damaged(f"In {path}: {error}.") from None
+        if result.get("key") != self.path.name:
+            raise self._damaged(
+                f"Expected the result of stage {self.path.name} in {path}, but it is of {result.get('key')!r}."
             )
-        return dict(result)
+        return result
 
     def is_finished(self) -> bool:
-        """Whether the stage is finished and its weights are the ones it wrote; reads them.
+        """Whether the stage is finished and its files are the ones it wrote; reads those that changed since they were read.
 
         Raises:
-            StoreError: if it is finished but damaged.
+            DamagedStageError: if it is finished but damaged.
         """
         result = self.result()
         if result is None:
             return False
-        expected = str(result.get("weights_sha256"))
-        if not self.weights.exists() or weights_digest(self.weights) != expected:
-            raise StoreError(
-                f"Expected in {self.weights} the weights that result.json names ({expected[:12]}), but they are missing or "
-                f"changed. {self._again}"
-            )
+        for name, expected in result["files"].items():
+            path = self.path / name
+            try:
+                found = checked_digest(path)
+            except OSError as error:
+                raise self._damaged(f"Expected {path}, but got: {error.strerror}.") from None
+            if found != expected:
+                raise self._damaged(f"Expected in {path} the bytes of digest {expected[:12]}, but got {found[:12]}.")
         return True
 
-    @property
-    def _again(self) -> str:
-        return f"Remove {self.path} to train the stage again."
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Commit: write ``result.json``, with the digests of the files that belong to it, and drop what was for resuming.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        files = (self.weights, self.path / "recipe.json", self.metrics)
+        write_to_store(self.path / "result.json", {**result, "files": {f.name: checked_digest(f) for f in files}})
+        for leftover in ("last.ckpt", "best.ckpt", "last.ckpt.damaged"):
+            (self.path / leftover).unlink(missing_ok=True)
+
+    def set_aside(self) -> Path:
+        """Take a damaged stage out of the store's way, so that it is trained again; returns where it is kept."""
+        numbers = (f".{n}" if n else "" for n in itertools.count())
+        aside = next(p for n in numbers if not (p := self.path.with_name(f"{self.path.name}.damaged{n}")).exists())
+        self.path.rename(aside)
+        return aside
+
+    def _damaged(self, what: str) -> DamagedStageError:
+        return DamagedStageError(
+            f"{what} The stage in {self.path} is damaged. repair=true added to the command trains it again; what is there is "
+            "kept beside it."
+        )
 
     def predictions(self, release: str, split: str, faces_digest: str, evaluation: str = "centre") -> Path:
         """Where the predictions of a split are; faces of another digest, and another evaluation, have another file."""

@@ -5,6 +5,7 @@ from fake_store import SYNTHETIC, add_row
 
 from fer_transfer.config import compose, plain
 from fer_transfer.errors import StoreError
+from fer_transfer.files.document import read_document, write_document
 from fer_transfer.reports.results import load_groups
 from fer_transfer.study import published_rows, study_from
 
@@ -34,8 +35,8 @@ def test_one_plan_with_two_settings_of_its_own_is_two_rows_not_two_seeds(tmp_pat
 
 
 def test_two_records_of_one_row_are_refused(tmp_path):
-    first = add_row(tmp_path, "emotiw", 0.4)
-    first.with_name("copy.json").write_text(first.read_text())
+    add_row(tmp_path, "emotiw", 0.4)
+    add_row(tmp_path, "emotiw", 0.4, notes=("trained again",))
     with pytest.raises(StoreError, match="Expected one record of emotiw with seed 0"):
         load_groups(tmp_path)
 
@@ -51,7 +52,15 @@ def damage_json(record):
 
 
 def other_version(record):
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"version": 1}))
+    write_document(record, read_document(record) | {"version": 3})
+
+
+def of_before_records_had_a_digest(record):
+    record.write_text(json.dumps(read_document(record) | {"version": 1}))
+
+
+def another_rows(record):
+    record.write_text(add_row(record.parents[1], "fer28", 0.4).read_text())
 
 
 def not_a_mapping(record):
@@ -59,10 +68,19 @@ def not_a_mapping(record):
 
 
 def no_seed(record):
-    record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "seeds"}))
+    write_document(record, {k: v for k, v in read_document(record).items() if k != "seeds"})
 
 
-@pytest.mark.parametrize("damage", [damage_json, other_version, not_a_mapping, no_seed])
+def one_number_changed(record):
+    record.write_text(record.read_text().replace('"epochs": 4', '"epochs": 5', 1))
+
+
+DAMAGES = [
+    damage_json, other_version, of_before_records_had_a_digest, not_a_mapping, no_seed, one_number_changed, another_rows,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_record_is_named(tmp_path, damage):
     record = add_row(tmp_path, "emotiw", 0.4)
     damage(record)
@@ -71,7 +89,9 @@ def test_a_damaged_record_is_named(tmp_path, damage):
     assert str(record) in str(error.value)
 
 
-@pytest.mark.parametrize("replace", [None, "", "id,label\n", "cut", "nan"])
+@pytest.mark.parametrize(
+    "replace", [None, "", "id,label\n", "cut", "nan", "last row", "only the header", "repeated", "label"]
+)
 def test_damaged_or_missing_predictions_are_named(tmp_path, replace):
     record = add_row(tmp_path, "emotiw", 0.4)
     path = tmp_path / json.loads(record.read_text())["predictions"][0]["file"]
@@ -80,6 +100,14 @@ def test_damaged_or_missing_predictions_are_named(tmp_path, replace):
         path.unlink()
     elif replace == "cut":
         path.write_text(text[:-20])
+    elif replace == "last row":
+        path.write_text("\n".join(text.splitlines()[:-1]) + "\n")
+    elif replace == "only the header":
+        path.write_text(text.splitlines()[0] + "\n")
+    elif replace == "repeated":
+        path.write_text(text + "\n".join(text.splitlines()[1:]) + "\n")
+    elif replace == "label":
+        path.write_text(text.replace("Happy", "Angry", 3))
     elif replace == "nan":
         path.write_text(text.replace("0.4", "nan", 1))
     else:

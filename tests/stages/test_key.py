@@ -58,8 +58,8 @@ def recipe(*overrides):
     return plan_from(compose("train", ["plan=emotiw", *overrides])).last.recipe
 
 
-def key(content, start="p", digest="d", train=("Train",)):
-    return stage_key(recipe_of_weights(content), start, (FacesUsed(digest, "emotiw", train, ("Val",), ()),))
+def key(content, start="p", digest="d", train=("Train",), network=None):
+    return stage_key(recipe_of_weights(content, network or {}), start, (FacesUsed(digest, "emotiw", train, ("Val",), ()),))
 
 
 def test_path_of_the_weights_does_not_count_but_their_digest_does():
@@ -78,6 +78,10 @@ def test_recipe_parent_and_faces_count():
         assert key(recipe(override)) != base
 
 
+def test_what_the_network_is_fed_counts_wherever_it_was_said():
+    assert key(recipe(), network={"mean": [0.5]}) != key(recipe(), network={"mean": [0.4]})
+
+
 def test_runtime_does_not_count():
     assert key(recipe("runtime.device=cpu", "runtime.threads=1", "runtime.store=elsewhere")) == key(recipe())
 
@@ -93,7 +97,7 @@ def test_the_word_for_the_faces_does_not_count():
 
 def test_the_order_of_the_faces_of_a_union_counts():
     one, two = (FacesUsed(name, name, ("Train",), (), ()) for name in "ab")
-    content = recipe_of_weights(recipe())
+    content = recipe_of_weights(recipe(), {})
     assert stage_key(content, "p", (one, two)) != stage_key(content, "p", (two, one))
 
 

@@ -11,6 +11,7 @@ from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.faces.faces import open_faces
 from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.files.document import read_document, write_document
 from fer_transfer.reports.results import load_groups
 from fer_transfer.stages.lineage import lineage_from_json
 from fer_transfer.stages.record import read_record
@@ -149,12 +150,61 @@ def test_the_lineage_travels_whole(tiny):
             lineage_from_json(damage, "here")
 
 
-@pytest.mark.parametrize("damage", ["{}", "[]", "null", "{", '{"key": "other"}'])
-def test_a_damaged_result_is_named(tiny, damage):
-    path = run(tiny, "plan=emotiw").jobs[0].folder.path / "result.json"
+@pytest.mark.parametrize("damage", ["{}", "[]", "null", "{", '{"key": "other"}', "[" * 100_000])
+def test_a_damaged_result_is_named_and_mended(tiny, damage):
+    first = run(tiny, "plan=emotiw").jobs[0]
+    path = first.folder.path / "result.json"
+    before = path.read_text()
     path.write_text(damage)
-    with pytest.raises(StoreError, match=r"result\.json.*Remove|is of 'other'"):
+    with pytest.raises(StoreError, match=r"result\.json.*repair=true"):
         run(tiny, "plan=emotiw")
+    assert run(tiny, "plan=emotiw", "repair=true").trained == 1
+    assert path.read_text() != before and first.folder.path.with_name(f"{first.key}.damaged").is_dir()
+    assert run(tiny, "plan=emotiw").trained == 0
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "metrics.csv", "weights.safetensors", "result.json"])
+def test_every_file_of_a_stage_is_checked(tiny, name):
+    first, other = (run(tiny, "plan=emotiw", f"recipe.seed={seed}").jobs[0].folder.path for seed in (0, 1))
+    whole = (first / name).read_bytes()
+    for damage in (
+        whole[:-1],
+        b"",
+        whole[:40] + bytes([whole[40] ^ 1]) + whole[41:],
+        (other / name).read_bytes(),
+        None,
+    ):
+        if damage is None:
+            (first / name).unlink()
+            if name == "result.json":
+                continue  # the stage is not finished then
+        else:
+            (first / name).write_bytes(damage)
+        with pytest.raises(StoreError, match=name.replace(".", r"\.")):
+            run(tiny, "plan=emotiw")
+    (first / name).write_bytes(whole)
+    assert run(tiny, "plan=emotiw").trained == 0
+
+
+def test_damaged_predictions_are_written_again(tiny, tmp_path):
+    jobs = [run(tiny, "plan=emotiw", f"recipe.seed={seed}").jobs[0] for seed in (0, 1)]
+    files = [sorted((job.folder.path / "predictions").glob("*.csv")) for job in jobs]
+    whole = [path.read_bytes() for path in files[0]]
+    for path, other in zip(*files, strict=True):
+        for damage in (b"", path.read_bytes()[:-30], other.read_bytes(), None):
+            if damage is None:
+                path.unlink()
+            else:
+                path.write_bytes(damage)
+            with pytest.raises(StoreError, match=path.name):
+                load_groups(tmp_path / "store")
+            assert run(tiny, "plan=emotiw").trained == 0
+            load_groups(tmp_path / "store")
+    shutil.rmtree(files[0][0].parent)
+    shutil.copytree(files[1][0].parent, files[0][0].parent)  # another stage's, each with its digest
+    assert run(tiny, "plan=emotiw").trained == 0
+    load_groups(tmp_path / "store")
+    assert [path.read_bytes() for path in files[0]] == whole
 
 
 @pytest.mark.parametrize(
@@ -168,7 +218,7 @@ def test_a_damaged_result_is_named(tiny, damage):
 def test_a_damaged_record_is_one_error(tiny, tmp_path, changed):
     run(tiny, "plan=emotiw")
     [path] = (tmp_path / "store" / "submissions").iterdir()
-    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    write_document(path, read_document(path) | changed)
     with pytest.raises(StoreError, match=str(path)):
         load_groups(tmp_path / "store")
     assert run(tiny, "plan=emotiw").trained == 0

@@ -181,7 +181,7 @@ def test_waiting_job_does_not_train_what_another_has_trained(tiny, tmp_path, cap
 def test_changed_weights_in_the_store_are_noticed(tiny):
     folder = run(tiny, "plan=emotiw").jobs[0].folder
     folder.weights.write_bytes(folder.weights.read_bytes()[:-4] + b"oops")
-    with pytest.raises(StoreError, match="missing or changed"):
+    with pytest.raises(StoreError, match="repair=true"):
         run(tiny, "plan=emotiw")
 
 
