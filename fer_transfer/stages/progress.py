@@ -47,7 +47,7 @@ class EpochLog(Callback):
         """Keep the rows of epochs before the one that is trained next."""
         self._first = trainer.current_epoch
         rows = read_metrics(self.path) if self.path.exists() else []
-        with self.path.open("w", newline="") as file:
+        with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
             writer.writerows(row for row in rows if int(row["epoch"]) < self._first)
@@ -92,7 +92,7 @@ class EpochLog(Callback):
             "seconds": f"{time.perf_counter() - self._epoch_started:.2f}",
             "faces_per_second": f"{self.faces / (self._trained - self._epoch_started):.1f}",
         }
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)
         if not math.isfinite(values["train_loss"]):
             raise ConfigError(
@@ -114,5 +114,5 @@ class EpochLog(Callback):
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """Rows of a ``metrics.csv``, one an epoch."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

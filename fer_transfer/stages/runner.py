@@ -108,11 +108,9 @@ class Runner:
     def _open_faces(self, plan: Plan) -> dict[str, Faces]:
         """Faces that the plan needs, and those that are there to be predicted."""
         needed = {name for s in plan.stages for part in ("train", "selection") for name in s.recipe.data[part]}
-        unknown = sorted(needed - set(self.runtime.faces))
-        if unknown:
-            raise ConfigError(f"Expected a folder of prepared faces for {unknown} in runtime.faces.")
-        present = {n for n, folder in self.runtime.faces.items() if (Path(folder) / "manifest.json").exists()}
-        return {name: open_faces(self.runtime.faces[name]) for name in sorted(needed | present)}
+        folders = {name: self.runtime.folder_of(name) for name in sorted(needed | set(self.runtime.faces))}
+        present = {name for name, folder in folders.items() if (folder / "manifest.json").exists()}
+        return {name: open_faces(folders[name]) for name in sorted(needed | present)}
 
     def _jobs(self, plan: Plan, faces: Mapping[str, Faces]) -> tuple[Job, ...]:
         jobs: dict[str, Job] = {}

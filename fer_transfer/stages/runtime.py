@@ -12,6 +12,7 @@ import timm
 import torch
 
 import fer_transfer
+from fer_transfer.config import nearest
 from fer_transfer.errors import ConfigError
 
 
@@ -51,6 +52,23 @@ class Runtime:
     def accelerator(self) -> str:
         """Lightning's word for the device."""
         return "gpu" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+    def folder_of(self, release: str) -> Path:
+        """The folder of a release's prepared faces: ``faces.<release>``, or where fer-prepare writes them by itself.
+
+        Raises:
+            ConfigError: if none is given and none is there, with what to write.
+        """
+        if release in self.faces:
+            return Path(self.faces[release])
+        default = Path("faces") / release  # out= in conf/prepare.yaml
+        if not (default / "manifest.json").exists():
+            raise ConfigError(
+                f"Expected a folder of prepared faces for {release!r}, but runtime.faces has "
+                f"{', '.join(self.faces) or 'none'} and there is none in {default}.{nearest(release, self.faces)} "
+                f"Make it with fer-prepare, or say where it is: +runtime.faces.{release}={default}"
+            )
+        return default
 
     def apply(self) -> None:
         """Set what is global to the process."""
@@ -96,7 +114,7 @@ def environment(accelerator: str) -> dict[str, Any]:
 
 def _cpu_name() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
