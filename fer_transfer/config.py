@@ -1,19 +1,33 @@
 """Where ``conf/`` is, how it is composed, and how a composed configuration is checked against what it configures."""
 
+import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from fer_transfer.errors import ConfigError
+from fer_transfer.errors import ConfigError, FerTransferError
 
 T = TypeVar("T")
 
 _PACKAGE = Path(__file__).resolve().parent
+
+#: What a ``_target_`` may name unless the user allows more: what this package means to be configured, and optimisers.
+#: Not all of fer_transfer and timm: among their functions are some that write or load any file they are given.
+_TARGETS = (
+    *(f"fer_transfer.{room}.*" for room in ("data", "detection", "releases", "synthetic", "tracking", "training")),
+    "torch.optim.*",
+    "timm.optim.*",
+)
+_allowed: ContextVar[tuple[str, ...]] = ContextVar("allowed", default=())
 
 
 def conf_dir() -> Path:
@@ -25,14 +39,21 @@ def conf_dir() -> Path:
 def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Compose a root configuration as the commands do, for notebooks and tests.
 
+    Raises:
+        ConfigError: if it has a setting that there is not.
+
     >>> compose("train", ["plan=fer28_emotiw", "recipe.epochs=3"]).recipe.epochs
     3
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
+    from fer_transfer.settings import check_settings
+
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra_compose(config_name, list(overrides), return_hydra_config=False)
+        config = hydra_compose(config_name, list(overrides), return_hydra_config=False)
+    check_settings(config, config_name)
+    return config
 
 
 def plain(node: Any) -> Any:
@@ -54,17 +75,78 @@ def plain(node: Any) -> Any:
         ) from None
 
 
-def locate(target: str) -> Any:
-    """The object that a ``_target_`` names.
+def path_given(settings: Mapping[str, Any], key: str) -> Path:
+    """The path under a key of plain settings.
 
     Raises:
-        ConfigError: if it does not exist.
+        ConfigError: if it is empty or null.
     """
+    if settings.get(key) in (None, ""):
+        raise ConfigError(f"Expected a path for {key}, but got {settings.get(key)!r}. Give {key}=PATH.")
+    return Path(str(settings[key])).expanduser()
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A question to add to a message about a word that is not known; nothing where none is like it.
+
+    >>> nearest("plna", ["plan", "recipe"])
+    " Did you mean 'plan'?"
+    """
+    found = difflib.get_close_matches(word, list(known), 1)
+    return f" Did you mean {found[0]!r}?" if found else ""
+
+
+@contextmanager
+def allowing(patterns: Iterable[str]) -> Iterator[None]:
+    """Let a ``_target_`` also name what these patterns (fnmatch) match. For what the user says, never for what a file says.
+
+    Raises:
+        ConfigError: if they are not a list of strings.
+    """
+    if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ConfigError(
+            f"Expected a list of patterns for allow, such as allow=['mypackage.*'], but got {patterns!r}."
+        )
+    token = _allowed.set(tuple(patterns))
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def check_allowed(target: Any, path: str = "_target_") -> None:
+    """Refuse a ``_target_`` that may not be imported, before it is.
+
+    Raises:
+        ConfigError: if it is no dotted name, or matches no pattern.
+    """
+    if not isinstance(target, str):
+        raise ConfigError(f"Expected {path} to name a class or function (package.module.name), but got {target!r}.")
+    patterns = (*_TARGETS, *_allowed.get())
+    if not any(fnmatchcase(target, pattern) for pattern in patterns):
+        raise ConfigError(
+            f"Expected {path} to name something in {', '.join(patterns)}, but got {target!r}. If you trust it, add "
+            f"\"allow=['{target.partition('.')[0]}.*']\" to the command."
+        )
+
+
+def locate(target: Any) -> Any:
+    """The class or function that a ``_target_`` names.
+
+    Raises:
+        ConfigError: if it does not exist, is something else, or neither the name nor the place of its definition is allowed.
+    """
+    check_allowed(target)
     module, _, name = target.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"Expected _target_ to name something importable, but got {target!r}: {error}.") from None
+    if not (inspect.isclass(found) or inspect.isfunction(found)):
+        raise ConfigError(f"Expected _target_ to name a class or function, but {target!r} is a {type(found).__name__}.")
+    # A module also holds what it imported itself: only what is defined in an allowed place is meant.
+    check_allowed(f"{found.__module__}.{found.__qualname__}", f"_target_ {target!r}, by its definition,")
+    return found
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -85,21 +167,30 @@ def check_target(path: str, node: Mapping[str, Any], supplied: Sequence[str] = (
         supplied: parameters that the code passes itself.
 
     Raises:
-        ConfigError: naming keys that are no parameters, or required parameters that are missing.
+        ConfigError: naming keys that are no parameters, required parameters that are missing, or a switch that is neither
+            true nor false.
     """
+    if special := [key for key in node if str(key).startswith("_") and key != "_target_"]:
+        raise ConfigError(
+            f"{path} has {', '.join(special)}: of Hydra's own keys only _target_ is known here. Take it out."
+        )
+    check_allowed(node["_target_"], f"{path}._target_")
     parameters = inspect.signature(locate(node["_target_"])).parameters
-    keys = {key for key in node if key not in ("_target_", "_partial_")}
+    keys = {key for key in node if key != "_target_"}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     unknown = sorted(keys - set(parameters)) if not open_ended else []
     required = {
         n for n, p in parameters.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     }
-    missing = sorted(required - keys - set(supplied)) if not node.get("_partial_") else []
+    missing = sorted(required - keys - set(supplied))
     if unknown or missing:
         raise ConfigError(
             f"{path} does not fit {node['_target_']}: unknown {unknown or 'none'}, missing {missing or 'none'}. "
-            f"Its parameters are {', '.join(parameters)}."
+            f"Its parameters are {', '.join(parameters)}.{nearest(unknown[0], parameters) if unknown else ''}"
         )
+    for key in keys & set(parameters):  # any word but an empty one would do as true
+        if parameters[key].annotation is bool and not isinstance(node[key], bool):
+            raise ConfigError(f"Expected {path}.{key} to be true or false, but got {node[key]!r}.")
 
 
 def bind(path: str, node: Mapping[str, Any], supplied: Sequence[str] = ()) -> Callable[..., Any]:
@@ -121,12 +212,23 @@ def bind(path: str, node: Mapping[str, Any], supplied: Sequence[str] = ()) -> Ca
 def build(path: str, node: Any, **supplied: Any) -> Any:
     """Make what a plain ``_target_`` mapping describes, as ``bind`` does; other data is returned as it is.
 
-    >>> build("x", {"_target_": "fractions.Fraction", "numerator": 3, "denominator": 6})
+    Raises:
+        ConfigError: as ``bind``, or if what is made refuses a value (TypeError, ValueError).
+
+    >>> with allowing(["fractions.*"]):
+    ...     build("x", {"_target_": "fractions.Fraction", "numerator": 3, "denominator": 6})
     Fraction(1, 2)
     """
     if not isinstance(node, Mapping) or "_target_" not in node:
         return node
-    return bind(path, node, tuple(supplied))(**supplied)
+    make = bind(path, node, tuple(supplied))
+    try:
+        return make(**supplied)
+    except FerTransferError:
+        raise
+    except (TypeError, ValueError) as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in node.items() if key != "_target_")
+        raise ConfigError(f"{path}: {node['_target_']} refuses {given}: {error}.") from error
 
 
 def typed(schema: type[T], content: Mapping[str, Any], what: str) -> T:
@@ -135,13 +237,16 @@ def typed(schema: type[T], content: Mapping[str, Any], what: str) -> T:
     Raises:
         ConfigError: naming a key that the dataclass does not have, a value of a wrong type, or one it refuses itself.
     """
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
     try:
         made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), dict(content)))
     except (OmegaConfBaseException, ConfigError) as error:
         key = getattr(error, "full_key", None)
         first = (f"{key}: " if key else "") + str(error).splitlines()[0]
-        raise ConfigError(f"{what} is wrong: {first} (fer-train --cfg job shows it).") from None
+        near = ""
+        if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
+            near = nearest(str(error.key), (field.name for field in fields(error.object_type)))
+        raise ConfigError(f"{what} is wrong: {first} (fer-train --cfg job shows it).{near}") from None
     assert isinstance(made, schema)
     return made

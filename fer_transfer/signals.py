@@ -1,8 +1,8 @@
 """SIGINT, SIGTERM and SIGHUP: work stops where it can be taken up again, and the exit code says why.
 
-A command runs ``with listening():``. A signal then raises ``Stopped`` where the work is, except within ``deferred()``, where it is
-kept until the work asks for it with ``check()``: between two steps of training a checkpoint can be written first. A second
-signal does not wait.
+A command runs ``with listening():``. A signal then raises ``Stopped`` where the work is, except within ``deferred()``, where it
+is kept until the work asks for it: between two steps of training a checkpoint can be written first. A second signal does not
+wait.
 """
 
 import signal

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from fer_transfer import config as module
 from fer_transfer.backbones.preprocessing import Preprocessing
-from fer_transfer.config import build, check_target, compose, conf_dir, locate, plain, targets
+from fer_transfer.config import allowing, build, check_target, compose, conf_dir, locate, plain, targets
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.plan import plan_from
@@ -40,7 +40,7 @@ def committed() -> Iterator[tuple[str, str]]:
             yield name, ""
         elif not group.startswith("hydra"):  # in every root
             root = next(root for root, groups in ROOTS.items() if group in groups.split())
-            yield root, f"{'+' if group == 'data' else ''}{group}={name}"
+            yield root, f"{'data@plan.stages.emotiw.data' if group == 'data' else group}={name}"
 
 
 def check(root: str, override: str) -> None:
@@ -81,7 +81,7 @@ def test_all_are_walked():
         ("augment/none", "mirror:", "miror:", "augment=none", "unknown .'miror'.*missing .'mirror'"),
         ("optimizer/adamw", "weight_decay", "decay", "optimizer=adamw", "unknown .'decay'"),
         ("scheduler/step_decay", "every: 10", "", "scheduler=step_decay", "missing .'every'"),
-        ("data/fer28", "selection:", "select:", "+data=fer28", "unknown .'select'"),
+        ("data/fer28", "selection:", "select:", "data@plan.stages.emotiw.data=fer28", "unknown .'select'"),
         ("logger/wandb", "offline: true", "ofline: true", "logger=wandb", "unknown .'ofline'"),
         ("release/fer2013", "ferplus:", "fer_plus:", "release=fer2013", "unknown .'fer_plus'"),
         ("release/emotiw", "aligned:", "alined:", "release=emotiw", "unknown .'alined'"),
@@ -163,13 +163,72 @@ def test_plain_names_what_is_missing():
     assert plain({"a": 1}) == {"a": 1} and plain(OmegaConf.create({"a": [1, "${b}"], "b": 2})) == {"a": [1, 2], "b": 2}
 
 
-@pytest.mark.parametrize("target", ["nowhere.Thing", "fractions.Fractoin", "Fraction", "", "fractions."])
+@pytest.mark.parametrize("target", ["torch.optim.nowhere.Thing", "torch.optim.Sgd", "torch.optim."])
 def test_targets_that_are_not_there(target):
     with pytest.raises(ConfigError, match="importable"):
         locate(target)
 
 
-def sample(first: int, second: int = 2, *, third: int) -> tuple[int, int, int]:
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "builtins.eval",
+        "Fraction",
+        "",
+        "torch.load",
+        "timm.models.load_checkpoint",  # unpickles any file when told to
+        "fer_transfer.reports.files.write_text",  # writes any file
+        "fer_transfer.config.importlib.import_module",
+        "fer_transfer.stages.store.os.system",
+        "fer_transferred.data.Thing",
+        1_000,
+        None,
+        ["torch.optim.SGD"],
+    ],
+)
+def test_targets_that_are_not_allowed(target):
+    with pytest.raises(ConfigError, match=r"Expected _target_ to name"):
+        locate(target)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("fer_transfer.tracking.Path", "by its definition, to name something in .*but got 'pathlib.*Path'"),
+        ("fer_transfer.training.recipe.typed", "by its definition, .*but got 'fer_transfer.config.typed'"),
+        ("fer_transfer.releases.frames.csv", "is a module"),
+        ("fer_transfer.training.recipe._CHOICES", "is a dict"),
+        ("torch.optim.sgd.torch.load", "importable"),
+        ("fer_transfer.releases.frames.csv.writer", "importable"),
+    ],
+)
+def test_what_an_allowed_module_has_imported_itself_is_not_meant(target, message):
+    with pytest.raises(ConfigError, match=message):
+        locate(target)
+
+
+def test_a_target_that_is_not_allowed_is_not_imported(tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"allow=\['evil\.\*'\]"):
+        decay = {"_target_": "fer_transfer.training.optim.step_decay", "every": {"_target_": "evil.Thing"}, "factor": 1}
+        build("x", decay, epoch=1, epochs=1)
+    with pytest.raises(SystemExit, match="imported"), allowing(["evil.*"]):
+        locate("evil.Thing")
+    with pytest.raises(ConfigError, match="evil"):  # no longer
+        locate("evil.Thing")
+
+
+@pytest.mark.parametrize("patterns", ["evil.*", [5], [None]])
+def test_allow_is_a_list_of_patterns(patterns):
+    with pytest.raises(ConfigError, match="list of patterns"), allowing(patterns):
+        pass
+
+
+def sample(first: int, second: int = 2, *, third: int, switch: bool = False) -> tuple[int, int, int]:
+    if first == 13:
+        raise ValueError("unlucky")
     return first, second, third
 
 
@@ -177,30 +236,57 @@ def open_ended(first: int, **rest: int) -> dict[str, int]:
     return {"first": first, **rest}
 
 
+SAMPLE, OPEN = (f"{__name__}.{function.__name__}" for function in (sample, open_ended))
+
+
+@pytest.fixture
+def allowed():
+    with allowing([f"{__name__}.*"]):
+        yield
+
+
 @pytest.mark.parametrize(
     ("node", "message"),
     [
         ({"first": 1}, r"at does not fit .*sample: unknown none, missing \['third'\].*first, second, third"),
         ({"third": 1, "fourth": 2, "first": 1}, r"unknown \['fourth'\], missing none"),
+        ({"third": 1, "frist": 2, "first": 1}, r"unknown \['frist'\].* Did you mean 'first'\?"),
         ({"a": 1, "b": 2}, r"unknown \['a', 'b'\], missing \['first', 'third'\]"),
+        ({"first": 1, "third": 1, "_partial_": True}, "at has _partial_: .* only _target_ is known"),
+        ({"first": 1, "third": 1, "switch": "flase"}, "at.switch to be true or false, but got 'flase'"),
     ],
 )
-def test_arguments_that_do_not_fit(node, message, monkeypatch):
-    monkeypatch.setattr(module, "locate", {"sample": sample}.get)
+def test_arguments_that_do_not_fit(node, message, allowed):
     with pytest.raises(ConfigError, match=message):
-        check_target("at", {"_target_": "sample", **node})
+        check_target("at", {"_target_": SAMPLE, **node})
 
 
-def test_build_is_the_call_written_out(monkeypatch):
-    monkeypatch.setattr(module, "locate", {"sample": sample, "open": open_ended}.get)
-    inner = {"_target_": "open", "first": 1, "second": 5}
-    assert build("x", {"_target_": "sample", "first": inner, "second": {"kept": 1}}, third=9) == (
+def test_build_is_the_call_written_out(allowed):
+    inner = {"_target_": OPEN, "first": 1, "second": 5}
+    assert build("x", {"_target_": SAMPLE, "first": inner, "second": {"kept": 1}}, third=9) == (
         {"first": 1, "second": 5},
         {"kept": 1},
         9,
     )
-    with pytest.raises(ConfigError, match=r"x\.first does not fit open: unknown none, missing .'first'"):
-        build("x", {"_target_": "sample", "first": {"_target_": "open"}, "third": 1})
+    with pytest.raises(ConfigError, match=r"x\.first does not fit .*open_ended: unknown none, missing .'first'"):
+        build("x", {"_target_": SAMPLE, "first": {"_target_": OPEN}, "third": 1})
+    with pytest.raises(ConfigError, match=r"x: .*sample refuses first=13: unlucky"):
+        build("x", {"_target_": SAMPLE, "first": 13}, third=1)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+plna=fer28", "no setting plna. Did you mean 'plan'"),
+        ("+runtime.devise=cpu", "no setting runtime.devise. Did you mean 'device'"),
+        ("+recipe.backbone.nam=x", "no setting recipe.backbone.nam. Did you mean 'name'"),
+        ("+plan.stage.emotiw.epochs=1", "no setting plan.stage. Did you mean 'stages'"),
+        ("+data=fer28", "no setting data"),  # a group with a place in plans only
+    ],
+)
+def test_composing_in_a_notebook_refuses_what_the_commands_refuse(override, message):
+    with pytest.raises(ConfigError, match=message):
+        compose("train", [override])
 
 
 def test_targets_inside_targets_are_found():

@@ -1,14 +1,19 @@
 """What the four commands share: Hydra's entry point, and errors shown as one message without a traceback."""
 
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fer_transfer.config import conf_dir
+from fer_transfer.cli.loader import checked_by
+from fer_transfer.config import allowing, conf_dir
 from fer_transfer.errors import FerTransferError
+from fer_transfer.signals import Stopped, listening
 
 
 def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
@@ -17,16 +22,38 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
 
     def job(config: DictConfig) -> None:
         try:
-            task(config)
+            # A socket that is closed is an error of its owner's, not the end of the process.
+            with _nobody_reads("error"), allowing(config.get("allow", ())):
+                task(config)
         except FerTransferError as error:
             if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
                 raise  # a parallel launcher carries it back; this list stays in the worker
             failures.append(str(error))
             print(f"error: {error}", file=sys.stderr, flush=True)
-        except KeyboardInterrupt:
-            print("stopped; what is finished is kept, repeat the command to go on", file=sys.stderr, flush=True)
-            sys.exit(130)  # as a shell says it of SIGINT
+        except BrokenPipeError:
+            print(flush=True)  # ends the process where it is standard output that nobody reads any more
+            raise
 
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+    with _nobody_reads("end"), checked_by(config_name), listening():
+        try:
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+        except Stopped as stop:  # no further job of a multirun is started
+            print(f"stopped by {stop}; what is done is kept, repeat the command to go on", file=sys.stderr, flush=True)
+            sys.exit(stop.exit_code)
+        finally:
+            sys.stdout.flush()
     if failures:
         sys.exit(1)
+
+
+@contextmanager
+def _nobody_reads(answer: str) -> Iterator[None]:
+    """What writing to a closed pipe (``fer-train -h | head``) does: ``end`` the process quietly, or an ``error``."""
+    if not hasattr(signal, "SIGPIPE") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL if answer == "end" else signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)

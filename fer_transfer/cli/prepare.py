@@ -12,13 +12,18 @@ from fer_transfer.cli.app import run
 
 def task(config: DictConfig) -> None:
     """Prepare the release that the configuration names into the folder ``out``."""
-    # Imported here so that --help and mistakes in the configuration do not wait for numpy and OpenCV.
-    from fer_transfer.config import build, plain
-    from fer_transfer.faces.prepare import prepare
+    from fer_transfer.config import build, path_given, plain
+    from fer_transfer.errors import ConfigError
 
     settings = plain(config)
+    out, replace = path_given(settings, "out"), settings["replace"]
+    if not isinstance(replace, bool):
+        raise ConfigError(f"Expected replace to be true or false, but got {replace!r}.")
+    # Imported here so that --help and mistakes in the configuration do not wait for numpy and OpenCV.
+    from fer_transfer.faces.prepare import prepare
+
     release = build("release", settings["release"])
-    prepare(release, settings["out"], workers=settings["workers"], beside=settings["beside"])
+    prepare(release, out, workers=settings["workers"], beside=settings["beside"], replace=replace)
 
 
 def main() -> None:

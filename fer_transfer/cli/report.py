@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -21,7 +20,7 @@ def report(config: DictConfig) -> None:
     """
     from rich.console import Console
 
-    from fer_transfer.config import plain
+    from fer_transfer.config import path_given, plain
     from fer_transfer.errors import ConfigError
     from fer_transfer.reports.emotiw_zip import check_team
     from fer_transfer.reports.files import write_report, write_text, write_zips
@@ -32,16 +31,18 @@ def report(config: DictConfig) -> None:
 
     if not (isinstance(config.level, float) and 0 < config.level < 1):
         raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
+    if not isinstance(config.published, bool):
+        raise ConfigError(f"Expected published to be true or false, but got {config.published!r}.")
     if config.submission_zip is not None:
         check_team(str(config.submission_zip))
-    out = Path(config.out)
     study = study_from(plain(config.study))
-    groups, published = load_groups(Path(config.store)), published_rows(study)
-    tables = main_tables(groups, published, study, config.level, bool(config.published))
+    out, store = (path_given(plain(config), key) for key in ("out", "store"))
+    groups, published = load_groups(store), published_rows(study)
+    tables = main_tables(groups, published, study, config.level, config.published)
     confusions = confusion_tables(groups, study, config.level)
 
     zips = write_zips(out, groups, study, str(config.submission_zip)) if config.submission_zip is not None else []
-    write_report(out, groups, published, study, config.level, bool(config.published))
+    write_report(out, groups, published, study, config.level, config.published)
     write_text(
         out / "table.md",
         "# Results\n\n" + to_markdown(tables) + "\n## Confusion matrices\n\n" + to_markdown(confusions, 3),

@@ -19,17 +19,16 @@ def train(config: DictConfig) -> "FinishedPlan":
     Returns:
         The plan's jobs, in order, and how many were trained.
     """
+    # Imported here: fer-train --help and tab completion need none of it, nor do mistakes in the plan need what is below it.
     from fer_transfer.config import bind, plain, typed
+    from fer_transfer.stages.plan import plan_from
     from fer_transfer.study import study_from
 
-    study = study_from(plain(config.study))
-    # Imported here: fer-train --help and tab completion need none of it.
-    from fer_transfer.stages.plan import plan_from
+    study, plan = study_from(plain(config.study)), plan_from(config)
     from fer_transfer.stages.recording import write_record
     from fer_transfer.stages.runner import Runner
     from fer_transfer.stages.runtime import Runtime
 
-    plan = plan_from(config)
     options = plain(config.logger)
     logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
     runner = Runner(

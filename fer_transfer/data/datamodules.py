@@ -66,10 +66,14 @@ class FaceDataset(Dataset[FaceBatch]):
 
 
 class EpochSampler(Sampler[int]):
-    """A permutation that depends on the seed and the epoch alone."""
+    """A permutation that depends on the seed and the epoch alone.
+
+    Attributes:
+        skip: faces that the next epoch begins behind, for they were seen before an interruption.
+    """
 
     def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
+        self.count, self.seed, self.epoch, self.skip = count, seed, 0, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at the start of each epoch."""
@@ -79,7 +83,9 @@ class EpochSampler(Sampler[int]):
         return self.count
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng((self.seed, self.epoch)).permutation(self.count).tolist())
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        seen, self.skip = self.skip, 0
+        return iter(order[seen:].tolist())
 
 
 class FacesDataModule(pl.LightningDataModule):
@@ -121,6 +127,7 @@ class FacesDataModule(pl.LightningDataModule):
         check_votes([faces[name] for name in train], labelling)
         self.train_set = self._collect(train, faces, labelling, training=True)
         self.selection_set = self._collect(selection, faces, labelling, training=False)
+        self._sampler = EpochSampler(len(self.train_set), seed)
         # Reports score the release's labels; a selection by others is another number and must be called so.
         with_votes = any(faces[name].votes is not None for name in selection)
         self.selected_by = LABELS[labelling.labels] if with_votes else ""
@@ -148,8 +155,11 @@ class FacesDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Shuffled; the last incomplete batch is dropped (a batch of one breaks batch normalisation)."""
-        sampler = EpochSampler(len(self.train_set), self.seed)
-        return self._loader(self.train_set, sampler=sampler, drop_last=len(self.train_set) > self.batch_size)
+        return self._loader(self.train_set, sampler=self._sampler, drop_last=len(self.train_set) > self.batch_size)
+
+    def skip_once(self, batches: int) -> None:
+        """Let the next epoch begin behind so many batches, which an interrupted one has done."""
+        self._sampler.skip = batches * self.batch_size
 
     def val_dataloader(self) -> DataLoader[FaceBatch]:
         """The selection splits, in order."""

@@ -129,7 +129,7 @@ def open_faces(folder: str | os.PathLike[str]) -> Faces:
     """
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FacesError(
             f"Expected prepared faces in {folder}, but there is no manifest.json. "

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ def prepare(
     console: Console | None = None,
     workers: int | str = "auto",
     beside: str | os.PathLike[str] | None = None,
+    replace: bool = False,
 ) -> Faces:
     """Prepare a release, unless the folder already holds the faces of the same files and settings.
 
@@ -41,26 +42,32 @@ def prepare(
 
     Args:
         release: what to read.
-        folder: the folder to make; faces that are there are replaced once the new ones are complete.
+        folder: the folder to make; faces that are there are replaced once the new ones are complete, if they were made
+            with the same settings from a release that has changed since, or are damaged.
         workers: processes that read frames, or ``auto``: one for each core. The faces are the same for any number.
         beside: prepared faces to show these beside (``beside.jpg``), where they are there.
+        replace: also replace faces that were made with other settings.
         console: where progress goes, standard error by default: bars in a terminal, otherwise a line at the start and
             one at the end. The summary goes to standard output.
 
     Raises:
         ReleaseError: if the release is damaged; nothing was written.
-        FacesError: if the folder cannot be written, or holds something else.
+        FacesError: if the folder cannot be written, or holds something else or faces that were made with other settings.
     """
     console = console or Console(stderr=True)
-    folder, reading = Path(folder).expanduser().absolute(), _processes(workers)
+    given, reading = Path(folder).expanduser(), _processes(workers)
+    folder = given.absolute()
     small = _beside(beside, folder)
     settings = json.loads(
         json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
     )
     _check_target(folder, release)
-    if (faces := _current(folder, release.name, settings)) is not None:
+    faces = _there(folder)
+    if faces is not None and (faces.name, faces.manifest["settings"]) == (release.name, settings):
         console.print(f"{folder} already holds these faces; nothing to do", soft_wrap=True)
         return _summarise(faces, small)
+    if faces is not None and not replace:
+        _check_same(faces, release.name, settings, given)
     with _bar(console, f"reading {release.name}", "MB/s", 1e6) as advance:
         count = release.scan(advance)
     with (
@@ -141,15 +148,45 @@ def _check_target(folder: Path, release: Release) -> None:
         )
 
 
-def _current(folder: Path, name: str, settings: dict[str, Any]) -> Faces | None:
-    """The faces that are there, if they were made of the same files with the same settings."""
+def _there(folder: Path) -> Faces | None:
+    """The faces that are there, unless they are damaged or of another version: such are made again."""
     if not (folder / "manifest.json").exists():
         return None
     try:
-        faces = open_faces(folder)
+        return open_faces(folder)
     except FacesError:
-        return None  # damaged, or of another version: made again
-    return faces if faces.name == name and faces.manifest["settings"] == settings else None
+        return None
+
+
+def _check_same(faces: Faces, name: str, settings: dict[str, Any], folder: Path) -> None:
+    """Refuse to replace faces that were made with other settings; a release that changed on disk is no other setting."""
+    there, asked = _chosen(faces.name, faces.manifest["settings"]), _chosen(name, settings)
+    differ = [key for key in {**asked, **there} if there.get(key) != asked.get(key)]
+    if not differ:
+        return
+    shown = "; ".join(f"{key} {there.get(key)!r} there, {asked.get(key)!r} asked" for key in differ[:3])
+    other = f"{folder}_{asked['crop'].split()[-1] if 'crop' in differ and 'crop' in asked else 2}"
+    raise FacesError(
+        f"Expected faces of {name} with these settings, or none, in {folder}, but those there differ in {len(differ)}: {shown}. "
+        f"Keep both: out={other}, which fer-train then takes by ++runtime.faces.{name}={other}. Or give replace=true."
+    )
+
+
+def _chosen(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What was chosen, by dotted name, and of the sources their names alone.
+
+    >>> _chosen("a", {"fit": 0.3, "detector": {"step": 1.1}, "sources": [{"name": "x", "bytes": 9}]})
+    {'name': 'a', 'fit': 0.3, 'detector.step': 1.1, 'sources': ['x']}
+    """
+    flat: dict[str, Any] = {"name": name}
+    for key, value in settings.items():
+        if key == "sources":
+            flat[key] = [source["name"] for source in value]
+        elif isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": content for inner, content in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _summarise(faces: Faces, small: Faces | None) -> Faces:

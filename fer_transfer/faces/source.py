@@ -103,7 +103,7 @@ def is_synthetic(path: Path) -> bool:
     """
     mark = (path if path.is_dir() else path.parent) / SYNTHETIC_MARK
     try:
-        json.loads(mark.read_text())
+        json.loads(mark.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
     except (OSError, ValueError) as error:

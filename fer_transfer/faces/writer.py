@@ -144,7 +144,7 @@ class FacesWriter:
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
             "digest": file_digest(files),
         }
-        (self.aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        (self.aside / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         self._publish()
 
     def _duplicates(self, index: NDArray[Any]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ class FramesRelease:
 
     def write_extras(self, folder: Path) -> None:
         """Write ``frames.csv``, what was found in each picture, and the pictures that show it (``detection.sheet``)."""
-        with (folder / "frames.csv").open("w", newline="") as file:
+        with (folder / "frames.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(_COLUMNS)
             table.writerows(_row(picture, face) for picture, face in self._faces)

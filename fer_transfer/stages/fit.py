@@ -5,8 +5,9 @@ safetensors before this is called, the second the stage's own ``last.ckpt``.
 """
 
 import logging
-import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,6 +17,8 @@ from pytorch_lightning.loggers import Logger
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
+from fer_transfer.signals import check, deferred
+from fer_transfer.stages.checkpoint import Resumable, read_checkpoint
 from fer_transfer.stages.progress import EpochLog
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
@@ -49,6 +52,7 @@ def fit(
     callbacks.append(ModelCheckpoint(folder.path, "last", enable_version_counter=False))
     if style == "bar":
         callbacks.append(RichProgressBar(leave=False))
+    callbacks.append(Resumable(folder.checkpoint, folder.path.name, data, runtime.checkpoint_minutes))
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Batches are made by one indexing call each: worker processes would only cost.
@@ -57,6 +61,7 @@ def fit(
         warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # frozen batch normalisation
         warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # values are logged by epoch
         warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # it is: stages.checkpoint
         trainer = pl.Trainer(
             accelerator=runtime.accelerator,
             devices=1,
@@ -70,13 +75,24 @@ def fit(
             gradient_clip_val=recipe.gradient_clip,
             default_root_dir=folder.path,
         )
-        trainer.fit(module, data, ckpt_path=_checkpoint(folder, name))
+        with deferred(), _by_signal():
+            trainer.fit(module, data, ckpt_path=read_checkpoint(folder.checkpoint, folder.path.name, name))
     if logger is not None:
         logger.finalize("success")
     if recipe.keep == "best":
         best = torch.load(folder.path / "best.ckpt", map_location="cpu", weights_only=True)
         module.load_state_dict(best["state_dict"])
     _refuse_diverged(module, name)
+
+
+@contextmanager
+def _by_signal() -> Iterator[None]:
+    """Lightning listens too, and ends the process with 0 after SIGTERM."""
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt):
+        check()
+        raise
 
 
 def _refuse_diverged(module: ExpressionClassifier, name: str) -> None:
@@ -93,31 +109,3 @@ def _best_checkpoint(folder: Path) -> ModelCheckpoint:
     return ModelCheckpoint(
         folder, "best", "selection_accuracy", mode="max", save_weights_only=True, enable_version_counter=False
     )
-
-
-def _checkpoint(folder: StageFolder, name: str) -> str | None:
-    """The checkpoint to resume from; a damaged one is set aside, which is said, and the stage starts again.
-
-    Only what the file's own bytes cause is damage: a failing disk or a full memory says nothing about the file.
-
-    Raises:
-        OSError, MemoryError: as they come.
-    """
-    if not folder.checkpoint.exists():
-        return None
-    try:
-        torch.load(folder.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # at damaged bytes torch raises anything
-        aside = folder.checkpoint.with_suffix(".ckpt.damaged")
-        folder.checkpoint.replace(aside)
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        print(
-            f"warning: the checkpoint of stage {name!r} cannot be read ({first}); it is kept as {aside}, and the stage "
-            "starts again",
-            file=sys.stderr,
-            flush=True,
-        )
-        return None
-    return str(folder.checkpoint)

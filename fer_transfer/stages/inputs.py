@@ -27,9 +27,7 @@ def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str],
         FacesError: if one that is needed is missing or damaged.
     """
     needed = {name for stage in plan.stages for part in ("train", "selection") for name in stage.recipe.data[part]}
-    if unknown := sorted(needed - set(runtime.faces)):
-        raise ConfigError(f"Expected a folder of prepared faces for {unknown} in runtime.faces.")
-    opened = {name: open_faces(runtime.faces[name]) for name in sorted(needed)}
+    opened = {name: open_faces(runtime.folder_of(name)) for name in sorted(needed)}
     for name in sorted(set(runtime.faces) - needed):
         if (Path(runtime.faces[name]) / "manifest.json").exists():
             try:

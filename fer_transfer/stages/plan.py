@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fer_transfer.config import conf_dir, plain
+from fer_transfer.config import conf_dir, nearest, plain
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.digest import digest
-from fer_transfer.training.recipe import Recipe, recipe_from
+
+if TYPE_CHECKING:
+    from fer_transfer.training.recipe import Recipe
 
 _GROUPS = ("optimizer", "scheduler", "augment", "backbone")
 
@@ -19,7 +23,7 @@ class Stage:
     """One fit: its recipe, and the stage whose weights it starts from (None: the backbone's initial weights)."""
 
     name: str
-    recipe: Recipe
+    recipe: "Recipe"
     init_from: str | None
 
 
@@ -53,24 +57,25 @@ def plan_from(config: DictConfig) -> Plan:
     Raises:
         ConfigError: on an unknown parent, a cycle, several ends, or a recipe that does not check.
     """
-    stages = config.plan.stages or {}
-    parents = {str(name): node.get("init_from") for name, node in stages.items()}
-    order = _order(config.plan.name, parents)
+    name, stages = _read(config.plan)
     by_name = plain(config.stages) or {}
-    if unknown := sorted(set(by_name) - set(parents) - _known_stages()):
+    _check_names({"stages": by_name, "plan.stages": stages})
+    known = _known_stages() | set(stages)
+    if unknown := sorted(set(by_name) - known):
         raise ConfigError(
-            f"Expected stages.<name> to name stages of some plan ({', '.join(sorted(_known_stages()))}), but got "
-            f"{', '.join(unknown)}."
+            f"Expected stages.<name> to name stages of some plan ({', '.join(sorted(known))}), but got "
+            f"{', '.join(unknown)}.{nearest(unknown[0], known)}"
         )
-    made = []
-    for name in order:
-        common = _merged(config.recipe, by_name.get(name) or {})
-        made.append(Stage(name, recipe_from(_merged(common, stages[name]), name), parents[name]))
-    return Plan(config.plan.name, tuple(made), digest([_seedless(plain(config.recipe)), _by_stage(by_name)]))
+    parents = {stage: node.get("init_from") for stage, node in stages.items()}
+    recipe = plain(config.recipe)
+    contents = {
+        stage: _merged(_merged(recipe, by_name.get(stage) or {}), stages[stage]) for stage in _order(name, parents)
+    }
+    # Imported here: it brings torch, which takes seconds, and what is said above need not wait.
+    from fer_transfer.training.recipe import recipe_from
 
-
-def _by_stage(differences: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _seedless(own) for name, own in differences.items() if own}
+    made = tuple(Stage(s, recipe_from(content, s), parents[s]) for s, content in contents.items())
+    return Plan(name, made, digest([_seedless(recipe), {s: _seedless(own) for s, own in by_name.items() if own}]))
 
 
 def _seedless(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,15 +86,46 @@ def _seedless(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return content
 
 
+def _read(plan: DictConfig) -> tuple[str, dict[str, Any]]:
+    """Name and stages of a plan, as plain data."""
+    name, stages = plan.get("name"), plain(plan.get("stages")) or {}
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"Expected plan.name to be a name, but got {name!r}. Rows and tables call the plan by it.")
+    return name, {str(stage): {} if node is None else node for stage, node in stages.items()}
+
+
+def _check_names(mappings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Whatever stands under the name of a stage is a mapping, and what makes a plan stands in the plan."""
+    for path, stages in mappings.items():
+        for name, node in stages.items():
+            if not isinstance(node, Mapping) and node is not None:
+                raise ConfigError(
+                    f"Expected {path}.{name} to hold settings of a stage, such as {path}.{name}.epochs, but got {node!r}."
+                )
+            if path == "stages" and (own := [key for key in ("data", "init_from") if key in (node or ())]):
+                raise ConfigError(
+                    f"Expected {own[0]} of stage {name!r} in the plan, plan.stages.{name}.{own[0]}, but got "
+                    f"stages.{name}.{own[0]}, which every plan replaces."
+                )
+
+
 def _known_stages() -> set[str]:
-    """Names of the stages of all plans in ``conf/plan``."""
-    plans = [OmegaConf.load(path) for path in (conf_dir() / "plan").glob("*.yaml")]
-    return {str(name) for plan in plans for name in plan.stages}
+    """Names of the stages of all plans where Hydra searches: ``conf/``, and folders of the user's own."""
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+    folders = {conf_dir(), *(Path(source.path) for source in sources if source.schema == "file")}
+    names: set[str] = set()
+    for path in sorted(file for folder in folders for file in (folder / "plan").glob("*.yaml")):
+        try:
+            plan = OmegaConf.load(path)
+            names |= {str(name) for name in OmegaConf.select(plan, "stages") or ()}
+        except Exception as error:  # of YAML's or OmegaConf's kinds
+            raise ConfigError(f"Expected a plan in {path}, but got: {' '.join(str(error).split())}.") from None
+    return names
 
 
-def _merged(recipe: Any, differences: Any) -> dict[str, Any]:
+def _merged(recipe: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
     """Differences over a recipe; another ``_target_`` replaces its group instead of mixing with it."""
-    common, own = dict(plain(recipe)), dict(plain(differences))
+    common, own = dict(recipe), dict(differences)
     own.pop("init_from", None)
     for group in _GROUPS:
         theirs, ours = own.get(group), common.get(group)
@@ -113,7 +149,7 @@ def _order(plan: str, parents: Mapping[str, Any]) -> list[str]:
     if not parents:
         raise ConfigError(f"Expected plan {plan!r} to have at least one stage, but got none.")
     for name, parent in parents.items():
-        if parent is not None and parent not in parents:
+        if parent is not None and parent not in list(parents):
             raise ConfigError(
                 f"Stage {name!r} of plan {plan!r} starts from {parent!r}, but the plan has {', '.join(parents)}."
             )

@@ -45,6 +45,7 @@ class EpochLog(Callback):
 
     def __init__(self, path: Path, stage: str, faces: int, lines: bool, selected_by: str = "") -> None:
         self.path, self.stage, self.faces, self.lines = path, stage, faces, lines
+        self._sums = torch.zeros(3, dtype=torch.float64)  # of loss, accuracy and faces
         self.selection = f"selection ({selected_by})" if selected_by else "selection"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -55,12 +56,22 @@ class EpochLog(Callback):
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
             writer.writerows(row for row in rows if int(row["epoch"]) < self._first)
-        self._started = time.perf_counter()
+        self._started = self._epoch_started = self._said = time.perf_counter()
+        self._losses: list[torch.Tensor] = []
+        self._seen = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock; not called where an interrupted epoch goes on."""
         self._epoch_started = self._said = time.perf_counter()
-        self._losses: list[torch.Tensor] = []
+        self._losses, self._seen, self._sums = [], 0, torch.zeros(3, dtype=torch.float64)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Sums over the epoch so far, which Lightning does not keep when it is interrupted within one."""
+        return {"sums": self._sums.cpu()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them up again."""
+        self._sums = state_dict["sums"]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -71,7 +82,11 @@ class EpochLog(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Print where the epoch is, once a minute, and the mean loss since the line before."""
+        """Add to the epoch's means; print where it is, once a minute, and the mean loss since the line before."""
+        faces = len(batch.target)
+        values = torch.stack([outputs["loss"].detach(), outputs["accuracy"], torch.ones_like(outputs["accuracy"])])
+        self._sums = self._sums.to(values.device) + values.double() * faces
+        self._seen += faces
         if not self.lines or trainer.progress_bar_callback is not None:
             return
         self._losses.append(outputs["loss"].detach())  # not read here: that would wait for a GPU
@@ -81,10 +96,10 @@ class EpochLog(Callback):
         loss, done = torch.stack(self._losses).mean().item(), (batch_idx + 1) / batches
         self._said, self._losses = now, []
         epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
-        elapsed = now - self._epoch_started
+        rate = self._seen / (now - self._epoch_started)
         print(
             f"  {self.stage} {epoch} at {done:.0%}  loss {loss:.3f}  "
-            f"{done * self.faces / elapsed:.0f} faces/s  {elapsed / done * (1 - done):.0f} s left of this epoch",
+            f"{rate:.0f} faces/s  {(1 - done) * self.faces / rate:.0f} s left of this epoch",
             flush=True,
         )
 
@@ -94,13 +109,15 @@ class EpochLog(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write and print."""
+        loss, accuracy, count = self._sums.tolist()
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values |= {"train_loss": loss / count, "train_accuracy": accuracy / count}
         row: dict[str, Any] = {name: f"{values[name]:.6g}" for name in _COLUMNS if name in values}
         row |= {
             "epoch": trainer.current_epoch,
             "lr": f"{self._rate:.3g}",
             "seconds": f"{time.perf_counter() - self._epoch_started:.2f}",
-            "faces_per_second": f"{self.faces / (self._trained - self._epoch_started):.1f}",
+            "faces_per_second": f"{self._seen / (self._trained - self._epoch_started):.1f}",
         }
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)

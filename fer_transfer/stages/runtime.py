@@ -12,6 +12,7 @@ import timm
 import torch
 
 import fer_transfer
+from fer_transfer.config import nearest
 from fer_transfer.errors import ConfigError
 
 
@@ -26,6 +27,7 @@ class Runtime:
         threads: CPU threads, or null for all.
         channels_last: keep pictures in channels_last memory format, the faster one on CPUs and tensor cores.
         tune_malloc: let the C library keep freed memory instead of giving each big buffer back (Linux).
+        checkpoint_minutes: of work within an epoch that an interruption without a signal may cost.
         progress: ``lines`` (one an epoch), ``bar`` (and a bar below), ``none``, or ``auto``: a bar on a terminal.
     """
 
@@ -35,6 +37,7 @@ class Runtime:
     threads: int | None = None
     channels_last: bool = True
     tune_malloc: bool = True
+    checkpoint_minutes: float = 10.0
     progress: str = "auto"
 
     def __post_init__(self) -> None:
@@ -42,6 +45,8 @@ class Runtime:
             raise ConfigError(f"Expected runtime.progress to be auto, bar, lines or none, but got {self.progress!r}.")
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"Expected runtime.threads to be at least 1 or null, but got {self.threads}.")
+        if not self.checkpoint_minutes >= 0:
+            raise ConfigError(f"Expected runtime.checkpoint_minutes >= 0, but got {self.checkpoint_minutes}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"Expected runtime.device to be auto, cpu or cuda, but got {self.device!r}.")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -51,6 +56,23 @@ class Runtime:
     def accelerator(self) -> str:
         """Lightning's word for the device."""
         return "gpu" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+    def folder_of(self, release: str) -> Path:
+        """The folder of a release's prepared faces: ``faces.<release>``, or where fer-prepare writes them by itself.
+
+        Raises:
+            ConfigError: if none is given and none is there, with what to write.
+        """
+        if release in self.faces:
+            return Path(self.faces[release])
+        default = Path("faces") / release  # out= in conf/prepare.yaml
+        if not (default / "manifest.json").exists():
+            raise ConfigError(
+                f"Expected a folder of prepared faces for {release!r}, but runtime.faces has "
+                f"{', '.join(self.faces) or 'none'} and there is none in {default}.{nearest(release, self.faces)} "
+                f"Make it with fer-prepare, or say where it is: +runtime.faces.{release}={default}"
+            )
+        return default
 
     def apply(self) -> None:
         """Set what is global to the process."""
@@ -96,7 +118,7 @@ def environment(accelerator: str) -> dict[str, Any]:
 
 def _cpu_name() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

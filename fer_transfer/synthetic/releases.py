@@ -75,7 +75,7 @@ def write_fer2013(
 
     def fill(aside: Path) -> Json:
         faces: Json = {}
-        with (aside / "fer2013.csv").open("w", newline="") as file:
+        with (aside / "fer2013.csv").open("w", newline="", encoding="utf-8") as file:
             file.write("emotion,pixels,Usage\n")
             for split, i, drawn, given, rng in _draws(counts, _FER_SHARES, seed, wrong_labels):
                 pixels, eyes = draw_photograph(rng, drawn, 48)
@@ -211,7 +211,7 @@ def _is_there(folder: Path, options: Json) -> bool:
     if not folder.exists():
         return False
     try:
-        found = json.loads((folder / SYNTHETIC_MARK).read_text())["options"]
+        found = json.loads((folder / SYNTHETIC_MARK).read_text(encoding="utf-8"))["options"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReleaseError(
             f"Expected a synthetic release in {folder} or nothing there, but its {SYNTHETIC_MARK} cannot be read "
@@ -302,7 +302,9 @@ def _publish(folder: Path, options: Json, fill: Callable[[Path], Json]) -> None:
                 "rendered, not photographed; eyes are the means of six mesh points each, (x, y) in pixels of the picture, "
                 "the picture's left one first"
             )
-            (aside / SYNTHETIC_MARK).write_text(json.dumps({"note": note, "options": options, "faces": faces}))
+            (aside / SYNTHETIC_MARK).write_text(
+                json.dumps({"note": note, "options": options, "faces": faces}), encoding="utf-8"
+            )
             aside.chmod(0o755)
             _rename(aside, folder, options)
         finally:

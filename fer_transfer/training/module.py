@@ -70,23 +70,24 @@ class ExpressionClassifier(pl.LightningModule):
         if batch_idx == 0:
             torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
-    def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:
-        """Cross-entropy of a randomly cropped and mirrored batch."""
+    def training_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Cross-entropy (``loss``) of a randomly cropped and mirrored batch, and ``accuracy``."""
         logits = self.network(self.transform(batch.pixels, random=True))
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
         loss = F.cross_entropy(logits.float(), batch.target, weight, label_smoothing=self.recipe.label_smoothing)
-        self._log("train", logits, batch.target, loss)
-        return loss
+        return {"loss": loss, "accuracy": self._log("train", logits, batch.target, loss)}
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Loss and accuracy on the selection splits."""
         logits = self(batch.pixels)
         self._log("selection", logits, batch.target, F.cross_entropy(logits.float(), batch.target))
 
-    def _log(self, name: str, logits: Tensor, target: Tensor, loss: Tensor) -> None:
+    def _log(self, name: str, logits: Tensor, target: Tensor, loss: Tensor) -> Tensor:
         hard = target.argmax(dim=1) if target.ndim == 2 else target
-        values = {f"{name}_loss": loss, f"{name}_accuracy": (logits.argmax(dim=1) == hard).float().mean()}
+        accuracy = (logits.argmax(dim=1) == hard).float().mean()
+        values = {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(target))
+        return accuracy
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The recipe's optimiser over backbone and head groups; its schedule advances with every step."""

@@ -107,8 +107,21 @@ def recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
     for key, (accepts, expected) in _RANGES.items():
         if not accepts(getattr(recipe, key)):
             raise ConfigError(f"Expected {key} of stage {stage!r} to be {expected}, but got {getattr(recipe, key)}.")
+    for part in ("train", "selection"):
+        _check_splits(recipe.data.get(part), f"data.{part} of stage {stage!r}")
     for key, supplied in _SUPPLIED.items():
         check_target(f"{stage}.{key}", getattr(recipe, key), supplied)
-    if "lr" not in recipe.optimizer:
-        raise ConfigError(f"Expected the learning rate optimizer.lr of stage {stage!r}, but got {recipe.optimizer}.")
+    if type(recipe.optimizer.get("lr")) not in (int, float):
+        raise ConfigError(f"Expected a number for optimizer.lr of stage {stage!r}, but got {recipe.optimizer}.")
     return recipe
+
+
+def _check_splits(splits: Any, where: str) -> None:
+    """What is trained and selected on is lists of splits by release."""
+    lists = splits.values() if isinstance(splits, Mapping) else [None]
+    if not all(
+        isinstance(of_release, list) and all(isinstance(split, str) for split in of_release) for of_release in lists
+    ):
+        raise ConfigError(
+            f"Expected {where} to be lists of splits by release, such as {{emotiw: [Train]}}, but got {splits!r}."
+        )

@@ -1,6 +1,7 @@
 """``fer-train`` as it is called: from the command line, on tiny faces with a tiny network."""
 
 import csv
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from fer_transfer.cli.report import main as report_main
-from fer_transfer.cli.train import main
 from fer_transfer.stages.record import read_record
 
 TINY = ["runtime.progress=lines", "runtime.threads=1", "recipe.epochs=1"]
@@ -30,27 +30,9 @@ def left(folder):
 
 
 @pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    """An empty working directory."""
-    (tmp_path / "cwd").mkdir()
-    monkeypatch.chdir(tmp_path / "cwd")
-    return tmp_path / "cwd"
-
-
-@pytest.fixture
-def in_process(elsewhere, monkeypatch, capfd):
-    """Call the command's entry point without starting Python again: (exit code, stdout, stderr)."""
-
-    def call(*overrides):
-        monkeypatch.setattr(sys, "argv", ["fer-train", *overrides])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capfd.readouterr()
-
-    return call
+def in_process(command):
+    """Call fer-train's entry point: (exit code, stdout, stderr)."""
+    return functools.partial(command, "train")
 
 
 def test_a_submission_is_one_command(tiny, tmp_path, elsewhere, in_process):

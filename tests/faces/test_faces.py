@@ -99,7 +99,7 @@ def test_nothing_is_prepared_twice(source: Path, tmp_path: Path) -> None:
     console = quiet()
     assert prepare(again, tmp_path / "tiny", console).digest == digest and again.scans == 0
     assert "nothing to do" in console.file.getvalue()  # type: ignore[attr-defined]
-    prepare(other, tmp_path / "tiny", quiet())
+    prepare(other, tmp_path / "tiny", quiet(), replace=True)
     assert other.scans == 1
     (source / "b.png").write_bytes(b"b")
     changed = TinyRelease(source, choice=1)
@@ -110,13 +110,31 @@ def test_nothing_is_prepared_twice(source: Path, tmp_path: Path) -> None:
     assert prepare(damaged, tmp_path / "tiny", quiet()).digest == digest and damaged.scans == 1
 
 
+def test_faces_of_other_settings_are_not_replaced_unless_told(source: Path, tmp_path: Path) -> None:
+    digest = prepare(TinyRelease(source), tmp_path / "tiny", quiet()).digest
+    manifest = (tmp_path / "tiny" / "manifest.json").read_bytes()
+    other = TinyRelease(source, choice=1)
+    with pytest.raises(
+        FacesError, match=r"differ in 1: choice 0 there, 1 asked\. Keep both: out=.*tiny_2, .*replace=true"
+    ):
+        prepare(other, tmp_path / "tiny", quiet())
+    assert other.scans == 0 and (tmp_path / "tiny" / "manifest.json").read_bytes() == manifest
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.png").write_bytes(b"c")
+    with pytest.raises(FacesError, match="differ in 1: sources"):  # another release, not the same one changed
+        prepare(TinyRelease(tmp_path / "elsewhere"), tmp_path / "tiny", quiet())
+    assert open_faces(tmp_path / "tiny").digest == digest
+    prepare(other, tmp_path / "tiny", quiet(), replace=True)
+    assert open_faces(tmp_path / "tiny").manifest["settings"]["choice"] == 1
+
+
 def test_a_failure_leaves_nothing_or_the_older_faces(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="picture 3 is bad"):
         prepare(TinyRelease(source, fail_at=3), tmp_path / "tiny", quiet())
     assert leftovers(tmp_path) == []
     digest = prepare(TinyRelease(source), tmp_path / "tiny", quiet()).digest
     with pytest.raises(ReleaseError, match="picture 5 is bad"):
-        prepare(TinyRelease(source, fail_at=5, choice=2), tmp_path / "tiny", quiet())
+        prepare(TinyRelease(source, fail_at=5, choice=2), tmp_path / "tiny", quiet(), replace=True)
     assert leftovers(tmp_path) == ["tiny"] and open_faces(tmp_path / "tiny").digest == digest
 
 

@@ -1,0 +1,103 @@
+"""Hydra's config loader as the commands use it: what is wrong is told in one line, before anything is instantiated.
+
+Hydra itself instantiates callbacks, launchers and log handlers that a configuration names as soon as it is composed, so a
+file of somebody else's could run anything. Here only ``conf/``, installed packages and the command line may say such things.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import hydra._internal.hydra as hydra_app
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import ResultDefault
+from hydra.errors import HydraException, OverrideParseException
+from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from fer_transfer.config import conf_dir, nearest
+from fer_transfer.errors import ConfigError, FerTransferError
+from fer_transfer.settings import check_settings, declared
+
+#: Keys that a file outside ``conf/`` may not hold: Hydra's own settings, and what else may be imported.
+_COMMAND_LINE_ONLY = ("hydra", "allow")
+
+
+class Loader(ConfigLoaderImpl):
+    """Composes as Hydra does and checks the result; ends the process where it does not compose or check.
+
+    Args:
+        root: name of the command's root configuration.
+        config_search_path: where configurations are searched.
+    """
+
+    def __init__(self, root: str, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.root = root
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Compose and check."""
+        try:
+            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+            if run_mode == RunMode.RUN:  # of a multirun every job is composed and checked before the first starts
+                check_settings(config, self.root)
+        except Exception as error:  # of Hydra's, OmegaConf's and YAML's kinds, ValueError and TypeError
+            if not validate_sweep_overrides or os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise  # Hydra's first look at the mode of the run: it goes on, and composes again
+            print(f"error: {_in_one_line(error, overrides, self.root)}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        return config
+
+    def _load_single_config(self, default: ResultDefault, repo: Any) -> ConfigResult:
+        loaded = super()._load_single_config(default, repo)
+        of_others = loaded.path.startswith("file://") and loaded.path != f"file://{conf_dir()}"
+        if of_others and (found := [key for key in _COMMAND_LINE_ONLY if key in loaded.config]):
+            raise ConfigError(
+                f"Expected {found[0]} on the command line only, but {default.config_path}.yaml in "
+                f"{loaded.path.removeprefix('file://')} sets it. Take it out of the file."
+            )
+        return loaded
+
+
+@contextmanager
+def checked_by(root: str) -> Iterator[None]:
+    """Let Hydra compose with ``Loader``; it has no place for this of its own."""
+    app: Any = hydra_app
+    before = app.ConfigLoaderImpl
+    app.ConfigLoaderImpl = partial(Loader, root)
+    try:
+        yield
+    finally:
+        app.ConfigLoaderImpl = before
+
+
+def _in_one_line(error: Exception, overrides: list[str], root: str) -> str:
+    """What does not compose, with the nearest setting where one is misspelt."""
+    if isinstance(error, FerTransferError):
+        return str(error)
+    if isinstance(error, OverrideParseException):
+        return f"Expected KEY=VALUE, but cannot read {error.override!r}. Quote special characters: 'KEY=\"VALUE\"'."
+    text = str(error).partition("Config search path:")[0]
+    if key := re.match(r"Could not override '([^']+)'", text):
+        group, _, name = key[1].rpartition(".")
+        known = declared(root).get(group, {})
+        if name not in known and (near := nearest(name, known)):
+            return f"There is no setting {key[1]}.{near}"
+    elif error.__cause__ is not None:
+        text = f"{text}: {str(error.__cause__).splitlines()[0]}".removeprefix(": ")
+    text = " ".join(text.split())
+    given = " ".join(override for override in overrides if not override.startswith("hydra.mode="))
+    return text if isinstance(error, HydraException) else f"{text} (in {given})"

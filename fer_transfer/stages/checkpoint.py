@@ -1,0 +1,147 @@
+"""The checkpoint of a stage: written at every epoch's end, every few minutes within one, and when the process is asked to stop.
+
+It carries the stage's key and a digest of all it holds, so that a damaged one, or another stage's, is never resumed. Resuming
+within an epoch goes on with the face and the random numbers that an uninterrupted run would have come to.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from fer_transfer.data.datamodules import FacesDataModule
+from fer_transfer.signals import Stopped, received
+
+_SEAL, _RANDOM = "fer_transfer", "random_states"
+
+
+class Resumable(Callback):
+    """Writes ``last.ckpt`` within an epoch, seals every checkpoint, and puts back what Lightning does not.
+
+    Args:
+        path: of ``last.ckpt``.
+        key: of the stage.
+        data: whose order of faces is taken up again.
+        minutes: of work that an interruption may cost.
+    """
+
+    def __init__(self, path: Path, key: str, data: FacesDataModule, minutes: float) -> None:
+        self.path, self.key, self.data, self.seconds = path, key, data, 60 * minutes
+        self._random: Mapping[str, Any] | None = None
+        self._written = time.monotonic()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the random states and the seal; the last callback, so that all is there."""
+        checkpoint[_RANDOM] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+        checkpoint[_SEAL] = {"key": self.key, "digest": content_digest(checkpoint)}
+        self._written = time.monotonic()
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on behind the batches that the interrupted epoch has done."""
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        if not progress["is_last_batch"] and (done := int(progress["current"]["processed"])):
+            self.data.skip_once(done)
+            self._random = checkpoint[_RANDOM]
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Put the random states back, once."""
+        if self._random is not None:
+            torch.set_rng_state(self._random["cpu"].cpu())
+            if self._random["cuda"] and torch.cuda.is_available():
+                torch.cuda.set_rng_state_all([state.cpu() for state in self._random["cuda"]])
+            self._random = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write a checkpoint if it is time, or if the process is to stop.
+
+        Raises:
+            Stopped: after the checkpoint is written.
+        """
+        signal, last = received(), batch_idx + 1 == int(trainer.num_training_batches)
+        if last and signal is None:
+            return  # the epoch's own follows
+        if signal is not None or time.monotonic() - self._written > self.seconds:
+            trainer.save_checkpoint(self.path)
+        if signal is not None:
+            raise Stopped(signal)
+
+
+def read_checkpoint(path: Path, key: str, stage: str) -> str | None:
+    """The checkpoint to resume from; a damaged one is set aside, which is said, and the stage starts again.
+
+    Only what the file's own bytes cause is damage: a failing disk or a full memory says nothing about the file.
+
+    Args:
+        path: of ``last.ckpt``.
+        key: of the stage that would resume.
+        stage: its name, to say.
+
+    Raises:
+        OSError, MemoryError: as they come.
+    """
+    if not path.exists():
+        return None
+    try:
+        _check(torch.load(path, map_location="cpu", weights_only=True, mmap=True), key)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # at damaged bytes torch raises anything
+        aside = path.with_suffix(".ckpt.damaged")
+        path.replace(aside)
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        print(
+            f"warning: the checkpoint of stage {stage!r} is not what was written ({first}); it is kept as {aside}, and the stage "
+            "starts again",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
+    return str(path)
+
+
+def _check(checkpoint: Mapping[str, Any], key: str) -> None:
+    seal = checkpoint[_SEAL]
+    if seal["key"] != key:
+        raise ValueError(f"it is of stage {seal['key']}")
+    if seal["digest"] != (own := content_digest(checkpoint)):
+        raise ValueError(f"its content has digest {own[:12]}, not {seal['digest'][:12]}")
+
+
+def content_digest(checkpoint: Mapping[str, Any]) -> str:
+    """SHA-256 of all that a checkpoint holds but the seal: numbers, texts, tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    _add(digest, {key: value for key, value in checkpoint.items() if key != _SEAL})
+    return digest.hexdigest()
+
+
+def _add(digest: Any, value: Any) -> None:
+    if isinstance(value, Mapping):
+        digest.update(b"{%d" % len(value))
+        for key in sorted(value, key=repr):
+            digest.update(repr(key).encode())
+            _add(digest, value[key])
+    elif isinstance(value, list | tuple):
+        digest.update(b"[%d" % len(value))
+        for item in value:
+            _add(digest, item)
+    elif isinstance(value, Tensor):
+        digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+        if value.numel():
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    else:
+        digest.update(repr(value).encode())

@@ -1,0 +1,149 @@
+"""Killed, stopped, resumed: at any batch, bit-identical; a checkpoint that is not what was written is never resumed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fer_transfer.cli.train import train
+from fer_transfer.config import compose
+from fer_transfer.stages.checkpoint import Resumable, content_digest
+from fer_transfer.stages.progress import read_metrics
+
+OPTIONS = ["plan=emotiw", "recipe.epochs=3", "recipe.batch_size=16", "recipe.augment.mirror=true"]
+
+
+def run(tiny, *overrides):
+    return train(compose("train", [*tiny, *OPTIONS, *overrides])).jobs[-1].folder
+
+
+class Killed(BaseException):
+    """Nothing of ours is run after it, as after SIGKILL."""
+
+
+def killed_after(monkeypatch, epoch, batch, minutes=0.0):
+    """A run that writes a checkpoint after every batch and dies after one of them."""
+    original = Resumable.on_train_batch_end
+
+    def dying(self, trainer, module, outputs, data, index):
+        original(self, trainer, module, outputs, data, index)
+        if (trainer.current_epoch, index) == (epoch, batch):
+            raise Killed
+
+    monkeypatch.setattr(Resumable, "on_train_batch_end", dying)
+    return f"runtime.checkpoint_minutes={minutes}"
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (0, 2), (1, 1), (2, 1), (2, 2)])
+def test_a_stage_killed_within_an_epoch_goes_on_to_the_bit(tiny, tmp_path, monkeypatch, epoch, batch, keep):
+    whole = run(tiny, f"recipe.keep={keep}")
+    options = [f"runtime.store={tmp_path / 'other'}", f"recipe.keep={keep}"]
+    with pytest.raises(Killed):
+        run(tiny, *options, killed_after(monkeypatch, epoch, batch))
+    monkeypatch.undo()
+    seen = []
+    original = Resumable.on_train_batch_start
+    monkeypatch.setattr(
+        Resumable, "on_train_batch_start", lambda *a: (seen.append((a[1].current_epoch, a[4])), original(*a))[1]
+    )
+    resumed = run(tiny, *options)
+    steps = [(e, b) for e in range(3) for b in range(3)]
+    done = (epoch, batch) if batch < 2 else (epoch, 1)  # after the last batch comes the epoch's own checkpoint
+    assert seen == steps[steps.index(done) + 1 :], "only what was not done yet"
+    assert load_file(resumed.weights).keys() == load_file(whole.weights).keys()
+    assert all(torch.equal(a, load_file(whole.weights)[name]) for name, a in load_file(resumed.weights).items())
+    same = ("epoch", "train_loss", "train_accuracy", "selection_loss", "selection_accuracy", "lr")
+    one, other = ([[row[name] for name in same] for row in read_metrics(folder.metrics)] for folder in (whole, resumed))
+    assert one == other
+    for path in (whole.path / "predictions").iterdir():
+        if path.suffix == ".csv":
+            assert path.read_bytes() == (resumed.path / "predictions" / path.name).read_bytes()
+
+
+def interrupted(tiny, tmp_path, monkeypatch, *overrides):
+    with pytest.raises(Killed):
+        run(tiny, *overrides, killed_after(monkeypatch, 1, 1))
+    monkeypatch.undo()
+    [path] = (tmp_path / "store").glob("*/last.ckpt")
+    return path
+
+
+def test_a_checkpoint_that_is_not_what_was_written_is_said_and_not_resumed(tiny, tmp_path, monkeypatch, capsys):
+    path = interrupted(tiny, tmp_path, monkeypatch)
+    whole, content = path.read_bytes(), torch.load(path, weights_only=True)
+    tensor = content["state_dict"]["network.bn1.running_var"]
+    at = whole.index(tensor.numpy().tobytes()) + 1
+    flipped = whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
+    content["epoch"] += 1
+    torch.save(content, tmp_path / "changed.ckpt")
+    changed = (tmp_path / "changed.ckpt").read_bytes()
+    other = (
+        interrupted(tiny, tmp_path, monkeypatch, "recipe.seed=1", f"runtime.store={tmp_path / 'store'}") if 0 else None
+    )
+    assert other is None
+    reference = load_file(run(tiny, f"runtime.store={tmp_path / 'reference'}").weights)
+    for damage, word in (
+        (flipped, "digest"),
+        (changed, "digest"),
+        (whole[:-100], "is not what was written"),
+        (b"", ""),
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(damage)
+        resumed = load_file(run(tiny).weights)
+        err = capsys.readouterr().err
+        assert "the stage starts again" in err and word in err
+        assert all(torch.equal(tensor, reference[name]) for name, tensor in resumed.items())
+        shutil.rmtree(path.parent)
+
+
+def test_another_stages_checkpoint_is_not_resumed(tiny, tmp_path, monkeypatch, capsys):
+    first = interrupted(tiny, tmp_path, monkeypatch)
+    key = first.parent.name
+    shutil.move(first.parent, tmp_path / "kept")
+    second = interrupted(tiny, tmp_path, monkeypatch, "recipe.seed=1")
+    shutil.copy(tmp_path / "kept" / "last.ckpt", second)
+    run(tiny, "recipe.seed=1")
+    assert f"it is of stage {key}" in capsys.readouterr().err
+
+
+def test_the_digest_tells_everything_apart():
+    base = {"a": [1, 2.0, "x", None, True], "t": torch.arange(3.0), "m": {1: torch.zeros(0)}}
+    others = [
+        {**base, "a": [1, 2, "x", None, True]}, {**base, "t": torch.arange(3.0).double()}, {**base, "m": {"1": torch.zeros(0)}},
+        {**base, "a": [[1, 2.0, "x", None, True]]}, {**base, "t": torch.tensor([0.0, 1, 3])}, {**base, "b": 1},
+        {**base, "t": torch.arange(3.0)[:, None]},
+    ]  # fmt: skip
+    assert len({content_digest(value) for value in [base, *others]}) == 8
+    assert content_digest({**base, "fer_transfer": 1}) == content_digest(base)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
+def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name, code):
+    """A multirun of two plans in a process of its own; the second is not begun."""
+    options = ["recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines", "runtime.threads=1"]
+    command = [sys.executable, "-c", "from fer_transfer.cli.train import main; main()", "-m", "plan=emotiw,fer28"]
+    process = subprocess.Popen(
+        [*command, *tiny, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "faces/s" in line:
+            os.kill(process.pid, getattr(signal, name))
+            break
+    sent = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code and time.monotonic() - sent < 20
+    assert err.strip().splitlines() == [f"stopped by {name}; what is done is kept, repeat the command to go on"]
+    assert "fer28" not in "".join(lines) + out
+    [path] = (tmp_path / "store").glob("*/last.ckpt")
+    content = torch.load(path, weights_only=True)
+    assert content["fer_transfer"]["digest"] == content_digest(content)
