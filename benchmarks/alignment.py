@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from fer_transfer.config import build, compose, plain
+from fer_transfer.detection.frame_process import FrameJob
 from fer_transfer.detection.pipeline import FacePipeline
-from fer_transfer.detection.reader import FrameJob, FrameReader
+from fer_transfer.detection.reader import FrameReader
 from fer_transfer.synthetic.releases import write_sfew
 
 MEDIAN, P95, FOUND = 2.0, 6.0, 0.9  # bounds: % of e2e; share of the frames
@@ -36,7 +37,7 @@ def measure(pipeline: FacePipeline, count: int, seed: int) -> tuple[list[np.ndar
         truth = json.loads((folder / "synthetic.json").read_text())["faces"]
         paths = {path.name: path for path in sorted(folder.rglob("*.png"))}
         jobs = [FrameJob(name, False, None) for name in paths]
-        faces = list(FrameReader(1).read(pipeline, jobs, lambda name: paths[name].read_bytes()))
+        faces = list(FrameReader().read(pipeline, jobs, lambda name: paths[name].read_bytes()))
     errors = []
     for frame, face in zip(paths, faces, strict=True):
         true = np.array(truth[frame]["eyes"])

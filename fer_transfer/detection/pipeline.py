@@ -26,6 +26,9 @@ _RULES = {
 #: Two fits that share more than this of the smaller one's rectangle are fits to one face.
 _SHARED = 0.3
 
+#: How the reason begins where there is no frame to search, or no search that ended.
+UNREADABLE = "unreadable"
+
 #: Grey of a face that nothing is known of.
 _NOTHING = 128
 
@@ -225,7 +228,7 @@ def _shared(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 def unreadable(size: int, reason: str) -> FrameFace:
     """What stands in for a picture that cannot be read: one grey."""
-    return FrameFace(np.full((size, size), _NOTHING, np.uint8), "lost", f"unreadable: {reason}")
+    return FrameFace(np.full((size, size), _NOTHING, np.uint8), "lost", f"{UNREADABLE}: {reason}")
 
 
 def _whole(box: NDArray[np.float32]) -> Box:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_transfer.detection.crop import BoxCrop, central_square
 from fer_transfer.detection.landmarks import LEFT_EYE, RIGHT_EYE
-from fer_transfer.detection.pipeline import FacePipeline, FrameFace
+from fer_transfer.detection.pipeline import UNREADABLE, FacePipeline, FrameFace
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.picture import decode
 
@@ -64,7 +64,9 @@ def write_sheets(
 
 
 def _chosen(samples: Sequence[Sample]) -> list[Sample]:
-    lost = [sample for sample in samples if sample.face.kind == "lost"]
+    # Unreadable ones show nothing, and one that took too long would take too long again.
+    searched = [sample for sample in samples if not sample.face.reason.startswith(UNREADABLE)]
+    lost = [sample for sample in searched if sample.face.kind == "lost"]
     found = [sample for sample in samples if sample.face.kind == "found"]
     doubtful = sorted(found, key=lambda sample: sample.face.score)[:_DOUBTFUL]
     rest = [sample for sample in samples if sample.face.kind != "lost" and sample not in doubtful]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ReleaseError
+from fer_transfer.files.archive import read_text
 from fer_transfer.labels import UNLABELLED
 
 #: Side file by which a release that was made, not collected, says so; its JSON tells how it was made.
@@ -99,13 +100,15 @@ def is_synthetic(path: Path) -> bool:
     """Whether ``synthetic.json`` stands in the release's folder, or beside the release's file.
 
     Raises:
-        ReleaseError: if that file is not JSON.
+        ReleaseError: if that file cannot be read or is not JSON.
     """
     mark = (path if path.is_dir() else path.parent) / SYNTHETIC_MARK
-    try:
-        json.loads(mark.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not mark.exists():
         return False
-    except (OSError, ValueError) as error:
+    try:
+        json.loads(read_text(mark))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ReleaseError):
+            raise
         raise ReleaseError(f"Expected JSON in {mark}, but got: {error}. Restore it or remove it.") from None
     return True

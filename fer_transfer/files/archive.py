@@ -1,25 +1,37 @@
-"""Folders, zip and tar archives behind one interface: names, and a stream for each; nothing is unpacked."""
+"""Folders, zip and tar archives behind one interface: names, and a stream for each; nothing is unpacked.
 
-import os
-import stat
-import tarfile
+What is read is bounded (``limits``), by what the archive states and by what comes.
+"""
+
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
+from tarfile import TarError
 from typing import IO, NoReturn
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 from fer_transfer.errors import ReleaseError
+from fer_transfer.files.containers import Container, Folder, Zip
+from fer_transfer.files.limits import LIMITS, Limits, refuse_beyond
+from fer_transfer.files.names import shown
+from fer_transfer.files.regular import open_regular
+from fer_transfer.files.tar import Tar
 
 #: File names that are read as archives.
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 
 #: What the standard library raises on damaged, encrypted (RuntimeError) or unsupported archives.
-_DAMAGE = (OSError, EOFError, RuntimeError, ValueError, zlib.error, LZMAError, tarfile.TarError, BadZipFile)
+_DAMAGE = (
+    OSError, EOFError, RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError,
+    struct.error, zlib.error, LZMAError, TarError, BadZipFile,
+)  # fmt: skip
 
 #: Files that operating systems leave behind; never part of a release.
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+
+_PIECE = 1 << 20
 
 
 def is_archive(path: Path) -> bool:
@@ -52,13 +64,23 @@ def pretender(head: bytes) -> str | None:
 class Member:
     """A binary stream out of a folder or archive; damage met while reading is a ReleaseError.
 
-    Attributes:
+    Args:
+        stream: from its start.
         where: folder or archive and name, for messages.
-        size: bytes in all, unpacked.
+        size: bytes in all, unpacked, as the archive states them.
+        mib: MiB that may come.
+        setting: what raises that bound, for messages.
+
+    Raises:
+        TooMuchError: here and while reading, if there is more.
     """
 
-    def __init__(self, stream: IO[bytes], where: str, size: int) -> None:
-        self._stream, self.where, self.size = stream, where, size
+    def __init__(
+        self, stream: IO[bytes], where: str, size: int, mib: float = LIMITS.csv_mib, setting: str = "limits.csv_mib"
+    ) -> None:
+        self._stream, self.where, self.size, self._mib, self._setting = stream, where, size, mib, setting
+        self._done = 0
+        refuse_beyond(size, mib, where, setting)
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes, all by default, empty at the end.
@@ -66,10 +88,20 @@ class Member:
         Raises:
             ReleaseError: if the archive is truncated or damaged here.
         """
+        pieces: list[bytes] = []
+        while size and (piece := self._piece(_PIECE if size < 0 else min(size, _PIECE))):
+            pieces.append(piece)
+            size -= len(piece) if size > 0 else 0
+        return b"".join(pieces)
+
+    def _piece(self, size: int) -> bytes:
         try:
-            return self._stream.read(size)
+            piece = self._stream.read(size)
         except _DAMAGE as error:
             _damaged(self.where, error)
+        self._done += len(piece)
+        refuse_beyond(self._done, self._mib, self.where, self._setting)
+        return piece
 
     def __enter__(self) -> "Member":
         return self
@@ -86,9 +118,11 @@ class Archive:
 
     Args:
         path: a folder, or a file whose name ends in one of ``SUFFIXES``.
+        limits: how much is read of it at most.
 
     Raises:
         ReleaseError: if it does not exist, is no such archive, or holds a member that would leave it.
+        TooMuchError: if it unpacks to more than the limits allow.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as tmp:
@@ -98,14 +132,12 @@ class Archive:
     (['a.txt'], b'abc')
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, limits: Limits = LIMITS) -> None:
+        self.path, self.limits = path, limits
         self._names: list[str] | None = None
         try:
-            self._backend = _open(path)
+            self._container = _open(path, limits)
         except _DAMAGE as error:
-            if isinstance(error, ReleaseError):
-                raise
             _damaged(str(path), error, _head(path))
 
     @property
@@ -120,33 +152,44 @@ class Archive:
             self._names = list(dict.fromkeys(self._walk()))
         return self._names
 
+    @property
+    def passed_over(self) -> dict[str, str]:
+        """What was met that is no file to read (FIFOs, devices, links in an archive, ...): what each is, by name."""
+        _ = self.names
+        return dict(self._container.passed_over)
+
     def first(self, filename: str) -> str | None:
         """The first member with this file name, or None; a tar is read no further than to its header."""
         return next((name for name in self._walk() if PurePosixPath(name).name == filename), None)
 
     def open(self, name: str) -> Member:
-        """A stream of one file of ``names``."""
-        where = f"{self.path}: {name}"
-        try:
-            return Member(self._backend.open(name), where, self._backend.size(name))
-        except (*_DAMAGE, KeyError) as error:
-            _damaged(where, error)
+        """A stream of one file of ``names``, as long as a csv may be."""
+        return self._open(name, self.limits.csv_mib, "limits.csv_mib")
 
     def size(self, names: Iterable[str]) -> int:
         """Bytes of these files together, unpacked."""
         try:
-            return sum(map(self._backend.size, names))
-        except (*_DAMAGE, KeyError) as error:
+            return sum(map(self._container.size, names))
+        except _DAMAGE as error:
             _damaged(str(self.path), error)
 
     def read(self, name: str) -> bytes:
-        """The content of one file of ``names``."""
-        with self.open(name) as member:
+        """The content of one file of ``names``, as large as a picture may be."""
+        with self._open(name, self.limits.picture_mib, "limits.picture_mib") as member:
             return member.read()
+
+    def _open(self, name: str, mib: float, setting: str) -> Member:
+        where = f"{self.path}: {shown(name)}"
+        try:
+            size = self._container.size(name)
+            refuse_beyond(size, mib, where, setting)
+            return Member(self._container.open(name), where, size, mib, setting)
+        except _DAMAGE as error:
+            _damaged(where, error)
 
     def close(self) -> None:
         """Close the file behind it."""
-        self._backend.close()
+        self._container.close()
 
     def __enter__(self) -> "Archive":
         return self
@@ -156,138 +199,75 @@ class Archive:
 
     def _walk(self) -> Iterator[str]:
         try:
-            for name in self._backend.names():
+            for name in self._container.names():
                 parts = PurePosixPath(name).parts
                 if not (parts[-1].startswith("._") or any(part in _LITTER for part in parts)):
                     yield name
         except _DAMAGE as error:
-            if isinstance(error, ReleaseError):
-                raise
             _damaged(str(self.path), error)
 
 
-class _Folder:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def names(self) -> Iterator[str]:
-        seen: set[str] = set()
-        found: list[str] = []
-        for folder, folders, files in os.walk(self._path, followlinks=True):
-            # Data folders are often links; a link upwards must not be walked for ever.
-            if (real := os.path.realpath(folder)) in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            found += [(Path(folder) / file).relative_to(self._path).as_posix() for file in files]
-        yield from sorted(found)
-
-    def open(self, name: str) -> IO[bytes]:
-        return (self._path / name).open("rb")
-
-    def size(self, name: str) -> int:
-        return (self._path / name).stat().st_size
-
-    def close(self) -> None:
-        pass
-
-
-class _Zip:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._zip = ZipFile(path)
-
-    def names(self) -> Iterator[str]:
-        for info in self._zip.infolist():
-            _refuse_leaving(self._path, info.filename)
-            if stat.S_ISLNK(info.external_attr >> 16):
-                _refuse(self._path, info.filename, "a link")
-            if not info.is_dir():
-                yield info.filename
-
-    def open(self, name: str) -> IO[bytes]:
-        return self._zip.open(name)
-
-    def size(self, name: str) -> int:
-        return self._zip.getinfo(name).file_size
-
-    def close(self) -> None:
-        self._zip.close()
-
-
-class _Tar:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._tar = tarfile.open(path, "r:*")  # noqa: SIM115 - closed by close()
-        # getmember would read the whole archive to find one, so what was walked past is kept.
-        self._passed: dict[str, tarfile.TarInfo] = {}
-
-    def names(self) -> Iterator[str]:
-        for info in self._tar:
-            _refuse_leaving(self._path, info.name)
-            if info.issym() or info.islnk():
-                start = os.path.dirname(info.name) if info.issym() else ""
-                _refuse_leaving(self._path, info.name, os.path.normpath(os.path.join(start, info.linkname)))
-            elif info.isfile():
-                self._passed[info.name] = info
-                yield info.name
-
-    def open(self, name: str) -> IO[bytes]:
-        stream = self._tar.extractfile(self._passed[name])
-        assert stream is not None, "only regular files are kept"
-        return stream
-
-    def size(self, name: str) -> int:
-        return self._passed[name].size
-
-    def close(self) -> None:
-        self._tar.close()
-
-
-def _open(path: Path) -> _Folder | _Zip | _Tar:
+def _open(path: Path, limits: Limits) -> Container:
     if path.is_dir():
-        return _Folder(path)
+        return Folder(path)
     if not path.exists():
         raise ReleaseError(f"Expected a folder or an archive at {path}, but there is nothing. Check the path.")
     if not is_archive(path):
         raise ReleaseError(f"Expected a folder or a file ending in {', '.join(SUFFIXES)}, but got {path}.")
-    return _Zip(path) if path.name.lower().endswith(".zip") else _Tar(path)
+    return Zip(path, limits) if path.name.lower().endswith(".zip") else Tar(path, limits)
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(512)
+    try:
+        with open_regular(path) as file:
+            return file.read(512)
+    except OSError:
+        return b"no data"
 
 
-def _damaged(where: str, error: BaseException, head: bytes = b"data") -> NoReturn:
+def _damaged(where: str, error: Exception, head: bytes = b"data") -> NoReturn:
+    if isinstance(error, ReleaseError):
+        raise error
     what = pretender(head) or f"{type(error).__name__}: {error}"
     raise ReleaseError(f"Expected a readable archive or folder, but {where} is {what}. Get the file again.") from None
 
 
-def _refuse_leaving(path: Path, name: str, target: str | None = None) -> None:
-    place = (name if target is None else target).replace("\\", "/")
-    if place.startswith("/") or place[1:2] == ":" or ".." in place.split("/"):
-        _refuse(
-            path,
-            name,
-            "outside the archive" if target is None else f"a link to {target}, outside the archive",
-        )
+def passed_over_lines(passed_over: dict[str, str]) -> list[str]:
+    """What ``Archive.passed_over`` holds, as lines for the terminal; none where it is empty.
+
+    >>> passed_over_lines({"Train/x.png": "a FIFO"})
+    ['passed over, no regular files: 1 (Train/x.png, a FIFO)']
+    """
+    if not passed_over:
+        return []
+    first = "; ".join(f"{shown(name)}, {what}" for name, what in list(passed_over.items())[:3])
+    more = "; ..." if len(passed_over) > 3 else ""
+    return [f"passed over, no regular files: {len(passed_over)} ({first}{more})"]
 
 
-def _refuse(path: Path, name: str, what: str) -> NoReturn:
-    raise ReleaseError(
-        f"Expected only files below {path}, but member {name!r} is {what}. "
-        "Do not trust this archive; get it from its owner, or unpack it yourself and give the folder."
-    )
-
-
-def open_file(path: Path) -> Member:
-    """A stream of a file that lies in no archive.
+def open_file(path: Path, limits: Limits = LIMITS) -> Member:
+    """A stream of a csv that lies in no archive.
 
     Raises:
-        ReleaseError: if it does not exist or may not be read.
+        ReleaseError: if it does not exist, may not be read, is no regular file, or is larger than a csv may be.
     """
+    return _open_file(path, limits.csv_mib, "limits.csv_mib")
+
+
+def read_text(path: Path, limits: Limits = LIMITS) -> bytes:
+    """The content of a text that lies in no archive.
+
+    Raises:
+        ReleaseError: as ``open_file``.
+    """
+    with _open_file(path, limits.text_mib, "limits.text_mib") as member:
+        return member.read()
+
+
+def _open_file(path: Path, mib: float, setting: str) -> Member:
     try:
-        return Member(path.open("rb"), str(path), path.stat().st_size)
+        size = path.stat().st_size
+        refuse_beyond(size, mib, str(path), setting)
+        return Member(open_regular(path), str(path), size, mib, setting)
     except OSError as error:
-        raise ReleaseError(f"Expected a file at {path}, but got: {error.strerror}. Check the path.") from None
+        raise ReleaseError(f"Expected a file at {path}, but got: {error.strerror or error}. Check the path.") from None

@@ -53,7 +53,7 @@ class Journal:
         execute("PRAGMA locking_mode = EXCLUSIVE")  # a second process is told at once
         execute("BEGIN EXCLUSIVE")
         execute("CREATE TABLE IF NOT EXISTS settings (text TEXT)")
-        execute("CREATE TABLE IF NOT EXISTS done (name TEXT PRIMARY KEY, result BLOB)")
+        execute("CREATE TABLE IF NOT EXISTS done (name BLOB PRIMARY KEY, result BLOB)")
         if execute("SELECT text FROM settings").fetchall() != [(settings,)]:
             execute("DELETE FROM done")
             execute("DELETE FROM settings")
@@ -64,12 +64,12 @@ class Journal:
         return int(self._base.execute("SELECT count(*) FROM done").fetchone()[0])
 
     def __contains__(self, name: str) -> bool:
-        return self._base.execute("SELECT 1 FROM done WHERE name = ?", (name,)).fetchone() is not None
+        return self._base.execute("SELECT 1 FROM done WHERE name = ?", (_key(name),)).fetchone() is not None
 
     def get(self, name: str) -> bytes | None:
         """What was put under this name, or None."""
         try:
-            row = self._base.execute("SELECT result FROM done WHERE name = ?", (name,)).fetchone()
+            row = self._base.execute("SELECT result FROM done WHERE name = ?", (_key(name),)).fetchone()
         except sqlite3.Error as error:
             self._fail(error)
         return None if row is None else bytes(row[0])
@@ -77,7 +77,7 @@ class Journal:
     def put(self, name: str, result: bytes) -> None:
         """Keep a finished piece; it is on disk within a second of work, and when the journal is closed."""
         try:
-            self._base.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (name, result))
+            self._base.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (_key(name), result))
             if time.monotonic() - self._committed > _EVERY:
                 self._base.commit()
                 self._committed = time.monotonic()
@@ -115,3 +115,8 @@ class Journal:
             else "Free space or choose another folder (out=); if the file is damaged, remove it."
         )
         raise FacesError(f"Cannot keep what is done in {self.path}: {error}. {advice}") from None
+
+
+def _key(name: str) -> bytes:
+    """A name as bytes: SQLite's text is UTF-8, which not every file name is."""
+    return name.encode("utf-8", "surrogatepass")

@@ -38,7 +38,9 @@ from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ReleaseError
 from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
 from fer_transfer.faces.writer import count_by_split
-from fer_transfer.files.archive import Archive, Member, is_archive, open_file
+from fer_transfer.files.archive import Archive, Member, is_archive, open_file, passed_over_lines
+from fer_transfer.files.limits import LIMITS, Limits
+from fer_transfer.files.names import shown
 from fer_transfer.files.picture import PictureError, decode
 from fer_transfer.labels import EXPRESSIONS, expression_index
 from fer_transfer.releases.ferplus import read_votes
@@ -78,6 +80,7 @@ class _Content:
     votes: NDArray[np.uint8] | None = None
     moved: int = 0  # pictures in a folder of another split than their name tells
     ignored: int = 0  # pictures that lie elsewhere than in train/<class>/ or test/<class>/
+    passed_over: dict[str, str] = field(default_factory=dict)  # what is no regular file, by name
 
     def add_rows(self, rows: PixelRows, splits: list[str]) -> None:
         self.ids += [f"fer{len(self.ids) + i:07d}" for i in range(len(splits))]
@@ -93,10 +96,11 @@ class FER2013Release:
         path: a csv file, a folder, or an archive.
         ferplus: FER+'s ``fer2013new.csv``, or None; only for the csv forms with all rows.
         name: the word that plans use for the faces.
+        limits: how much is read at most.
     """
 
-    def __init__(self, path: str, ferplus: str | None = None, name: str = "fer2013") -> None:
-        self.name, self.size = name, (SIDE, SIDE)
+    def __init__(self, path: str, ferplus: str | None = None, name: str = "fer2013", limits: Limits = LIMITS) -> None:
+        self.name, self.size, self.limits = name, (SIDE, SIDE), limits
         self.path = Path(path).expanduser()
         self.ferplus = None if ferplus is None else Path(ferplus).expanduser()
         self._content: _Content | None = None
@@ -121,17 +125,18 @@ class FER2013Release:
             raise ReleaseError(f"Expected FER-2013 at {self.path}, but there is nothing. Check release.path.")
         self._synthetic = is_synthetic(self.path)
         if self.path.is_dir() or is_archive(self.path):
-            with Archive(self.path) as archive:
+            with Archive(self.path, self.limits) as archive:
                 content = _read_archive(archive, advance)
+                content.passed_over = archive.passed_over
                 # Also reads a tar to its end, where damage and foreign members may lie.
                 self._synthetic |= any(PurePosixPath(n).name == SYNTHETIC_MARK for n in archive.names)
         else:
-            with open_file(self.path) as member:
+            with open_file(self.path, self.limits) as member:
                 content = _Content(f"{self.path.name}")
                 _add_csv(content, member, _split_of_file(self.path.name), advance)
         _check_splits(content, self.path)
         if self.ferplus is not None:
-            content.votes = _votes(content, self.ferplus, self.path)
+            content.votes = _votes(content, self.ferplus, self.path, self.limits)
         self._content = content
         return len(content.ids)
 
@@ -156,7 +161,7 @@ class FER2013Release:
         """Form, counts by split and class, where these differ from the stated ones, and stray pictures.
 
         ``moved`` is the number of pictures in a folder of another split than their file name tells, ``ignored`` of
-        those in no split's and class's folder.
+        those in no split's and class's folder; ``passed over`` names what is no regular file.
         """
         content = self._scanned
         counts = count_by_split(np.array(content.splits), np.array(content.labels, np.int8))
@@ -167,6 +172,7 @@ class FER2013Release:
             "differences": [line for split in counts for line in _differences(split, counts[split])],
             "moved": content.moved,
             "ignored": content.ignored,
+            "passed over": content.passed_over,
         }
 
     def write_extras(self, folder: Path) -> None:
@@ -175,7 +181,7 @@ class FER2013Release:
     def summary(self) -> list[str]:
         """One line for each split: its number of faces, as the owners state it or not."""
         report = self.report()
-        lines = [f"FER-2013 from {self.path} ({report['form']})"]
+        lines = [f"FER-2013 from {shown(str(self.path))} ({report['form']})"]
         for split, counts in report["counts"].items():
             title = "test (Public and Private merged)" if split == MERGED else split
             differences = _differences(split, counts)
@@ -187,7 +193,7 @@ class FER2013Release:
             lines.append(f"{moved} pictures lie in a folder of another split than their name tells; the name counts")
         if ignored := self._scanned.ignored:
             lines.append(f"{ignored} pictures outside train/<class>/ and test/<class>/ are left out")
-        return lines
+        return lines + passed_over_lines(self._scanned.passed_over)
 
     @property
     def _scanned(self) -> _Content:
@@ -253,23 +259,23 @@ def _read_pictures(archive: Archive, advance: Advance) -> _Content:
         present = archive.names
         raise ReleaseError(
             f"Expected {', '.join(_WHOLE + _KAGGLE)} or pictures in train/<class>/ and test/<class>/ "
-            f"in {archive.path}, but got {len(present)} files ({', '.join(present[:3]) or 'none'}). "
+            f"in {archive.path}, but got {len(present)} files ({', '.join(map(shown, present[:3])) or 'none'}). "
             "Give FER-2013's file, folder or archive."
         )
     content = _Content("pictures", ignored=len(names) - len(placed))
     total, done = archive.size(placed), 0
     read: dict[str, NDArray[np.uint8]] = {}
     for name in placed:
-        expression_index(name.split("/")[-2], f"{archive.path}: {name}")
+        expression_index(name.split("/")[-2], f"{archive.path}: {shown(name)}")
         data = archive.read(name)
-        read[name] = _decode(data, f"{archive.path}: {name}")
+        read[name] = _decode(data, f"{archive.path}: {shown(name)}")
         done += len(data)
         advance(done, total)
     for name in sorted(read):  # the same order from a folder as from an archive of it
         *_, folder, expression, filename = name.split("/")
         told = next((usage for usage in USAGES if filename.startswith(f"{usage}_")), None)
         content.moved += told is not None and _FOLDERS[folder.lower()] not in (told, MERGED)
-        content.ids.append(name)
+        content.ids.append(shown(name))
         content.splits.append(told or _FOLDERS[folder.lower()])
         content.labels.append(expression_index(expression))
         content.pixels.append(read[name][None])
@@ -308,10 +314,10 @@ def _check_splits(content: _Content, path: Path) -> None:
         )
 
 
-def _votes(content: _Content, ferplus: Path, path: Path) -> NDArray[np.uint8]:
+def _votes(content: _Content, ferplus: Path, path: Path, limits: Limits) -> NDArray[np.uint8]:
     if content.form == "pictures" or MERGED in content.splits or "PrivateTest" not in content.splits:
         raise ReleaseError(
             f"Expected all rows of fer2013.csv to join FER+ votes to, but {path} holds {content.form}. "
             "Votes join by row number: give fer2013.csv or icml_face_data.csv, or leave release.ferplus out."
         )
-    return read_votes(ferplus, content.splits)
+    return read_votes(ferplus, content.splits, limits)

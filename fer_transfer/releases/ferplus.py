@@ -19,6 +19,7 @@ Sources   Barsoum et al. 2016, arXiv 1608.01041; names and rows: counted in ``fe
 import csv
 import io
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,18 +28,20 @@ from numpy.typing import NDArray
 
 from fer_transfer.errors import ReleaseError
 from fer_transfer.faces.faces import FERPLUS_COLUMNS
-from fer_transfer.files.archive import open_file, pretender
+from fer_transfer.files.archive import pretender, read_text
+from fer_transfer.files.limits import LIMITS, Limits
 
 _HEADER = ["Usage", "Image name", *FERPLUS_COLUMNS]
 _TAGGERS = 10
 
 
-def read_votes(path: Path, usages: Sequence[str]) -> NDArray[np.uint8]:
+def read_votes(path: Path, usages: Sequence[str], limits: Limits = LIMITS) -> NDArray[np.uint8]:
     """Votes of every row of FER-2013's csv.
 
     Args:
         path: ``fer2013new.csv``.
         usages: the Usage column of FER-2013's csv, which FER+ repeats and which must agree row by row.
+        limits: how much is read at most.
 
     Returns:
         uint8 [N, 10], in the order of FERPLUS_COLUMNS; rows sum to 10, or to 9 where a tagger is missing.
@@ -46,10 +49,10 @@ def read_votes(path: Path, usages: Sequence[str]) -> NDArray[np.uint8]:
     Raises:
         ReleaseError: naming the file and row that is damaged or belongs to another release.
     """
-    rows = _rows(path)
+    rows = _rows(path, limits, len(usages))
     if len(rows) != len(usages):
         raise ReleaseError(
-            f"Expected {len(usages)} rows in {path}, one for each row of FER-2013, but got {len(rows)}. "
+            f"Expected {len(usages)} rows in {path}, one for each row of FER-2013, but got {_counted(rows, usages)}. "
             "Votes join by row number: give the fer2013new.csv that belongs to this release."
         )
     votes = np.zeros((len(rows), len(FERPLUS_COLUMNS)), np.uint8)
@@ -67,14 +70,18 @@ def read_votes(path: Path, usages: Sequence[str]) -> NDArray[np.uint8]:
     return votes
 
 
-def _rows(path: Path) -> list[list[str]]:
-    with open_file(path) as member:
-        data = member.read()
+def _counted(rows: list[list[str]], usages: Sequence[str]) -> str:
+    return "more" if len(rows) > len(usages) else str(len(rows))
+
+
+def _rows(path: Path, limits: Limits, count: int) -> list[list[str]]:
+    """The rows below the header; of more than ``count`` only one more."""
+    data = read_text(path, limits)
     if what := pretender(data):
         raise ReleaseError(f"Expected FER+ votes in {path}, but it is {what}. Get fer2013new.csv again.")
     text = io.StringIO(data.decode("utf-8-sig", "replace"), newline="")
     try:
-        header, *rows = [row for row in csv.reader(text) if row]
+        header, *rows = islice((row for row in csv.reader(text) if row), count + 2)
     except (csv.Error, ValueError) as error:
         raise ReleaseError(f"Expected FER+ votes in {path}, but got: {error}. Get it again.") from None
     if [name.strip() for name in header] != _HEADER:

@@ -23,12 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from fer_transfer.detection.pipeline import FacePipeline, FrameFace
-from fer_transfer.detection.reader import FrameJob, FrameReader
+from fer_transfer.detection.frame_process import FrameJob
+from fer_transfer.detection.pipeline import UNREADABLE, FacePipeline, FrameFace
+from fer_transfer.detection.reader import FrameReader
 from fer_transfer.detection.sheet import Sample, write_sheets
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
-from fer_transfer.files.archive import Archive
+from fer_transfer.files.archive import Archive, passed_over_lines
+from fer_transfer.files.limits import LIMITS, Limits
+from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 from fer_transfer.releases.sfew_layout import Layout, Picture, read_any_layout
 
@@ -52,6 +55,7 @@ class FramesRelease:
             picture is.
         note: a caveat to stand beside every number made from this release.
         name: the word that plans use for the faces.
+        limits: how much is read at most, and how long for one frame; what goes beyond is a lost frame.
     """
 
     def __init__(
@@ -62,12 +66,14 @@ class FramesRelease:
         aligned_size: tuple[int, int] | None = None,
         note: str | None = None,
         name: str = "frames",
+        limits: Limits = LIMITS,
     ) -> None:
         self.name, self.path, self.pipeline = name, Path(path).expanduser(), pipeline
-        self.split, self.note = split, note
+        self.split, self.note, self.limits = split, note, limits
         self.aligned_size = None if aligned_size is None else _pair_of_sides(aligned_size)
         self._layout: Layout | None = None
         self._faces: list[tuple[Picture, FrameFace]] = []
+        self._passed_over: dict[str, str] = {}
         self._synthetic = False
 
     @property
@@ -87,6 +93,7 @@ class FramesRelease:
             "split": self.split,
             "aligned_size": self.aligned_size,
             "note": self.note,
+            "limits": {"picture_mib": self.limits.picture_mib, "frame_seconds": self.limits.frame_seconds},
             **self.pipeline.settings(),
         }
 
@@ -101,8 +108,8 @@ class FramesRelease:
                 f"Expected a folder or archive of frames at {self.path}, but there is nothing. Check release.path"
                 f"{self._hint()}."
             )
-        with Archive(self.path) as archive:
-            names = archive.names
+        with Archive(self.path, self.limits) as archive:
+            names, self._passed_over = archive.names, archive.passed_over
         self._synthetic = any(PurePosixPath(name).name == SYNTHETIC_MARK for name in names)
         self._layout = self._read_layout(names)
         if self.path.is_dir():
@@ -125,16 +132,17 @@ class FramesRelease:
         self._faces = []
         pictures = self._scanned.pictures
         jobs = [FrameJob(p.path, p.aligned, self.aligned_size) for p in pictures]
-        with Archive(self.path) as archive:
+        with Archive(self.path, self.limits) as archive:
             _ = archive.names  # a tar opens only what was walked past
-            for picture, face in zip(pictures, reader.read(self.pipeline, jobs, archive.read), strict=True):
+            found = reader.read(self.pipeline, jobs, archive.read, self.limits.frame_seconds)
+            for picture, face in zip(pictures, found, strict=True):
                 self._faces.append((picture, _told(face)))
                 yield Face(face.pixels, picture.id, picture.split, picture.label, face.kind != "lost")
         self._refuse_unreadable()
 
     def _refuse_unreadable(self) -> None:
-        if all(face.reason.startswith("unreadable") for _, face in self._faces):
-            first = ", ".join(f"{picture.path} ({face.reason})" for picture, face in self._faces[:3])
+        if all(face.reason.startswith(UNREADABLE) for _, face in self._faces):
+            first = ", ".join(f"{shown(picture.path)} ({face.reason})" for picture, face in self._faces[:3])
             raise ReleaseError(
                 f"Expected pictures in {self.path}, but none of {len(self._faces)} can be read: {first}. Get them again."
             )
@@ -155,9 +163,10 @@ class FramesRelease:
             "counts": count_pictures(self._scanned.pictures),
             "lost": count_pictures(lost),
             "kinds": dict(Counter(face.kind for _, face in self._faces)),
-            "reasons": {reason: [p.path for p in pictures] for reason, pictures in self._by_reason().items()},
+            "reasons": {reason: [shown(p.path) for p in pictures] for reason, pictures in self._by_reason().items()},
             "several faces": sum(face.faces > 1 for _, face in self._faces),
             "ignored": self._scanned.ignored,
+            "passed over": self._passed_over,
         }
 
     def _by_reason(self) -> dict[str, list[Picture]]:
@@ -171,7 +180,8 @@ class FramesRelease:
         """Found of all by split and class, reasons, and whether faces and frames are mixed."""
         report = self.report()
         lines = [
-            f"{len(self._scanned.pictures)} pictures from {self.path}" + (", synthetic" if self._synthetic else "")
+            f"{len(self._scanned.pictures)} pictures from {shown(str(self.path))}"
+            + (", synthetic" if self._synthetic else "")
         ]
         for split, classes in report["counts"].items():
             gone, count = report["lost"].get(split, {}), sum(classes.values())
@@ -180,11 +190,11 @@ class FramesRelease:
                 f"{split}: found {count - sum(gone.values())} of {count}" + (f" (lost: {by_class})" if gone else "")
             )
         for reason, pictures in self._by_reason().items():
-            names = ", ".join(picture.path for picture in pictures[:3])
+            names = ", ".join(shown(picture.path) for picture in pictures[:3])
             lines.append(f"{reason}: {len(pictures)} ({names}{', ...' if len(pictures) > 3 else ''})")
         if report["several faces"]:
             lines.append(f"{report['several faces']} frames hold several faces; taken by {self.pipeline.choose}")
-        return lines + self._mixed(report["kinds"])
+        return lines + passed_over_lines(self._passed_over) + self._mixed(report["kinds"])
 
     def _mixed(self, kinds: dict[str, int]) -> list[str]:
         bypassed = kinds.get("bypassed", 0)
@@ -201,7 +211,7 @@ class FramesRelease:
             table = csv.writer(file)
             table.writerow(_COLUMNS)
             table.writerows(_row(picture, face) for picture, face in self._faces)
-        with Archive(self.path) as archive:
+        with Archive(self.path, self.limits) as archive:
             _ = archive.names
             samples = [
                 Sample(picture.path, face, "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label])
@@ -237,4 +247,4 @@ def _row(picture: Picture, face: FrameFace) -> list[Any]:
     label = "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label]
     numbers = [f"{value:.2f}" for value in (*face.box.tolist(), *face.eyes.ravel().tolist())]
     told = [face.kind, face.reason, f"{face.score:.3f}", face.faces]
-    return [picture.id, picture.path, picture.split, label, *told, *numbers]
+    return [picture.id, shown(picture.path), picture.split, label, *told, *numbers]

@@ -5,6 +5,7 @@ Blocks are cut at line ends, the pixel fields of some rows are joined, and numpy
 is not plainly regular is read again row by row, which either reads it or names the row and the value.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -27,6 +28,7 @@ _PIXELS = SIDE * SIDE
 _BLOCK = 4 << 20
 _BATCH = 32  # rows converted at once: 270 kB of text, so that all steps stay in cache
 _LONGEST_LINE = 1 << 20  # far above 48*48*4; without it a binary file would be read whole as one line
+_BLANK_LINES = re.compile(rb"\n[ \t\r\n]+")  # dropped together: a file may hold little else
 _BLANK = ord(" ")
 _COLUMNS = ({"emotion", "pixels", "usage"}, {"emotion", "pixels"}, {"pixels"})
 _EMOTIONS = {str(i).encode(): i for i in range(len(EXPRESSIONS))}
@@ -92,7 +94,7 @@ def _lines(member: Member, advance: Advance) -> Iterator[tuple[int, bytes]]:
         if done == 0 and (what := pretender(block)):
             _not_csv(member, what)
         done += len(block)
-        *lines, rest = (rest + block).split(b"\n")
+        *lines, rest = _BLANK_LINES.sub(b"\n", rest + block).split(b"\n")
         if len(rest) > _LONGEST_LINE:
             _not_csv(member, "a file without line ends")
         for line in lines:

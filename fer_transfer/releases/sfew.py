@@ -25,6 +25,7 @@ from typing import Any
 
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ReleaseError
+from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.releases.frames import FramesRelease, count_pictures
 from fer_transfer.releases.sfew_layout import Layout, read_layout
@@ -44,6 +45,7 @@ class SFEWRelease(FramesRelease):
         aligned_size: (height, width) of an aligned face that stands among the frames; None: none does.
         note: a caveat to stand beside every number made from this release ("stand-in: LFW photographs").
         name: the word that plans use for the faces.
+        limits: how much is read at most, and how long for one frame.
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class SFEWRelease(FramesRelease):
         aligned_size: tuple[int, int] | None = None,
         note: str | None = None,
         name: str = "emotiw",
+        limits: Limits = LIMITS,
     ) -> None:
         if str(aligned).lower() not in ("true", "false", "auto"):
             raise ReleaseError(f"Expected true, false or auto for release.aligned, but got {aligned!r}.")
-        super().__init__(path, pipeline, aligned_size=aligned_size, note=note, name=name)
+        super().__init__(path, pipeline, aligned_size=aligned_size, note=note, name=name, limits=limits)
         self.aligned = str(aligned).lower()
 
     def settings(self) -> dict[str, Any]:

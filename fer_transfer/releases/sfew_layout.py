@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 
 from fer_transfer.errors import ReleaseError
+from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
 
 #: The owners' names, in their order.
@@ -94,7 +95,7 @@ def read_layout(path: Path, names: list[str], aligned: str) -> Layout:
     use = _choose(path, pictures, aligned)
     chosen = [p for split in SPLITS for p in pictures if p.split == split and p.aligned == use]
     seen = Counter(picture.id for picture in chosen)
-    unique = [p if seen[p.id] == 1 else replace(p, id=p.path) for p in chosen]
+    unique = [p if seen[p.id] == 1 else replace(p, id=shown(p.path)) for p in chosen]
     return Layout(unique, use, len(chosen) < len(pictures), dict(sorted(ignored.items())))
 
 
@@ -118,11 +119,13 @@ def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
         folders = PurePosixPath(name).parts[:-1]
         splits = [_SPLIT_WORDS[word] for folder in folders for word in _words(folder) if word in _SPLIT_WORDS]
         label = next((expression_index(f) for f in reversed(folders) if is_expression(f)), UNLABELLED)
-        pictures.append(Picture(name, name, splits[-1] if splits else split, label, False, movie_of(name)))
+        pictures.append(
+            Picture(name, shown(name), splits[-1] if splits else split, label, False, movie_of(shown(name)))
+        )
     if not pictures:
         raise ReleaseError(
             f"Expected pictures ({', '.join(_PICTURES)}) in {path}, but there are none; {len(names)} files, "
-            f"first {', '.join(names[:3]) or 'none'}. Check release.path."
+            f"first {', '.join(map(shown, names[:3])) or 'none'}. Check release.path."
         )
     return Layout(pictures, False, False, dict(sorted(ignored.items())))
 
@@ -134,7 +137,7 @@ def _words(folder: str) -> list[str]:
 def _read_name(name: str, path: Path) -> Picture | None:
     """A picture's record, or None if it lies below no split."""
     folders = PurePosixPath(name).parts[:-1]
-    base = PurePosixPath(name).name
+    base = shown(PurePosixPath(name).name)
     split = aligned = None
     classes: list[str] = []
     for folder in folders:
@@ -156,14 +159,14 @@ def _label(classes: list[str], name: str, split: str, path: Path) -> int:
         return UNLABELLED
     if not classes:
         raise ReleaseError(
-            f"Expected a class folder below {split}, but {path} holds {name} without one. "
+            f"Expected a class folder below {split}, but {path} holds {shown(name)} without one. "
             f"Move it to {split}/<Class>/, where <Class> is one of {', '.join(EXPRESSIONS)}."
         )
-    label = expression_index(classes[-1], f"{path}: {name}")
+    label = expression_index(classes[-1], f"{path}: {shown(name)}")
     different = [folder for folder in classes[:-1] if is_expression(folder) and expression_index(folder) != label]
     if different:
         raise ReleaseError(
-            f"Expected one class for each picture, but {path}: {name} lies in both {different[0]} and {classes[-1]}. "
+            f"Expected one class for each picture, but {path}: {shown(name)} lies in both {different[0]} and {classes[-1]}. "
             "Move it to the right folder."
         )
     return label
@@ -174,10 +177,10 @@ def _refuse_empty_splits(path: Path, pictures: list[Picture], names: list[str]) 
     if not empty:
         return
     inner = [name for name in names if name.lower().endswith((".zip", ".rar", ".7z", ".tar", ".gz"))]
-    hint = f" It holds archives ({', '.join(inner[:3])}): unpack them there first." if inner else ""
+    hint = f" It holds archives ({', '.join(map(shown, inner[:3]))}): unpack them there first." if inner else ""
     raise ReleaseError(
         f"Expected pictures in Train/<Class>/ and Val/<Class>/ below {path}, but {' and '.join(empty)} "
-        f"{'has' if len(empty) == 1 else 'have'} none; {len(names)} files, first {', '.join(names[:3]) or 'none'}."
+        f"{'has' if len(empty) == 1 else 'have'} none; {len(names)} files, first {', '.join(map(shown, names[:3])) or 'none'}."
         f"{hint} Give the folder or archive above both."
     )
 

@@ -1,8 +1,11 @@
 """Many frames: the same bytes for any number of processes, nothing done twice, damage stops nobody else."""
 
+import ctypes
 import io
+import multiprocessing
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -12,12 +15,14 @@ from rich.console import Console
 
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import ViolaJones
+from fer_transfer.detection.frame_process import FrameJob
 from fer_transfer.detection.pipeline import FacePipeline
-from fer_transfer.detection.reader import FrameJob, FrameReader
+from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.faces.faces import open_faces
 from fer_transfer.faces.prepare import prepare
 from fer_transfer.files.journal import Journal
+from fer_transfer.files.limits import Limits
 from fer_transfer.releases.frames import FramesRelease
 from fer_transfer.synthetic.releases import write_sfew
 
@@ -40,10 +45,10 @@ def test_any_number_of_processes_gives_the_same():
             raise ReleaseError("a bad member")
         return _load(name)
 
-    alone = list(FrameReader(1).read(PIPELINE, JOBS, load))
+    alone = list(FrameReader().read(PIPELINE, JOBS, load))
     assert [face.reason for face in alone].count("unreadable: damaged in the archive") == 1
     assert len(set(_pixels(alone))) == 9
-    for workers in (2, 3):
+    for workers in (1, 2, 3):
         together = list(FrameReader(workers).read(PIPELINE, JOBS, load))
         assert _pixels(together) == _pixels(alone)
         assert [(face.kind, face.reason) for face in together] == [(face.kind, face.reason) for face in alone]
@@ -59,11 +64,11 @@ def test_an_interrupted_run_goes_on(tmp_path):
         return _load(name)
 
     with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "done", {"a": 1}) as journal:
-        list(FrameReader(1, journal).read(PIPELINE, JOBS, load))
+        list(FrameReader(0, journal).read(PIPELINE, JOBS, load))
     with Journal(tmp_path / "done", {"a": 1}) as journal:
         assert len(journal) == 5
-        faces = list(FrameReader(1, journal).read(PIPELINE, JOBS, load))
-    assert _pixels(faces) == _pixels(FrameReader(1).read(PIPELINE, JOBS, _load))
+        faces = list(FrameReader(0, journal).read(PIPELINE, JOBS, load))
+    assert _pixels(faces) == _pixels(FrameReader().read(PIPELINE, JOBS, _load))
     assert [loaded.count(job.name) for job in JOBS] == [1, 1, 1, 1, 1, 2, 1, 1, 1]
 
 
@@ -102,9 +107,80 @@ def test_a_dying_process_is_one_error():
         list(FrameReader(2).read(FacePipeline(Deadly(), None, BoxCrop(16)), JOBS, _load))
 
 
-def test_no_workers_are_refused():
-    with pytest.raises(ConfigError, match="at least 1 process"):
-        FrameReader(0)
+class Hanging(ViolaJones):
+    """A detector that never comes back from a frame of 61 pixels height, in C, without letting go of the interpreter."""
+
+    def detect(self, frame):
+        if frame.shape[0] == 61:
+            ctypes.PyDLL(None).sleep(1000)
+        return super().detect(frame)
+
+
+HANGING = FacePipeline(Hanging(), None, BoxCrop(16))
+
+
+def _load_one_that_hangs(name):
+    if name != "04.png":
+        return _load(name)
+    return cv2.imencode(".png", np.zeros((61, 80, 3), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_frame_that_takes_too_long_costs_itself_only(workers):
+    began = time.monotonic()
+    faces = list(FrameReader(workers).read(HANGING, JOBS, _load_one_that_hangs, seconds=2))
+    assert time.monotonic() - began < 30 and not multiprocessing.active_children()
+    assert (faces[4].kind, faces[4].reason) == ("lost", "unreadable: took longer than 2 s")
+    others = [name for name in range(9) if name != 4]
+    assert _pixels(faces[i] for i in others) == _pixels(
+        list(FrameReader().read(PIPELINE, JOBS, _load))[i] for i in others
+    )
+
+
+def test_whoever_stops_does_not_wait_for_a_frame_that_hangs():
+    faces = FrameReader(1).read(HANGING, JOBS, _load_one_that_hangs)
+    for _ in range(4):
+        next(faces)
+    began = time.monotonic()
+    faces.close()
+    assert time.monotonic() - began < 10 and not multiprocessing.active_children()
+
+
+def test_a_release_with_a_frame_that_hangs_is_prepared(tmp_path, capsys):
+    (tmp_path / "release").mkdir()
+    for job in JOBS[3:6]:
+        (tmp_path / "release" / job.name).write_bytes(_load_one_that_hangs(job.name))
+    release = FramesRelease(str(tmp_path / "release"), HANGING, limits=Limits(frame_seconds=2))
+    faces = prepare(release, tmp_path / "out", Console(file=io.StringIO()), workers=1)
+    assert faces.manifest["report"]["reasons"]["lost, unreadable: took longer than 2 s"] == ["04.png"]
+    assert "took longer than 2 s: 1 (04.png)" in capsys.readouterr().out
+    assert (tmp_path / "out" / "sheet.jpg").exists()  # where it is not searched again
+
+
+class Broken(ViolaJones):
+    """A detector with a mistake in it."""
+
+    def detect(self, frame):
+        raise ZeroDivisionError("mine")
+
+
+def test_a_mistake_in_the_code_is_shown_as_such():
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        list(FrameReader(2).read(FacePipeline(Broken(), None, BoxCrop(16)), JOBS, _load))
+
+
+def test_pictures_that_wait_are_few_where_they_are_large(monkeypatch):
+    monkeypatch.setattr("fer_transfer.detection.reader._HELD", 100)
+    loaded = []
+    faces = FrameReader(1).read(PIPELINE, JOBS, lambda name: loaded.append(name) or _load(name))
+    next(faces)
+    assert len(loaded) == 1  # 4 where they are small
+    faces.close()
+
+
+def test_a_negative_number_of_processes_is_refused():
+    with pytest.raises(ConfigError, match="number of processes"):
+        FrameReader(-1)
 
 
 @pytest.fixture(scope="module")
