@@ -24,6 +24,7 @@ _PACKAGE = Path(__file__).resolve().parent
 #: Not all of fer_transfer and timm: among their functions are some that write or load any file they are given.
 _TARGETS = (
     *(f"fer_transfer.{room}.*" for room in ("data", "detection", "releases", "synthetic", "tracking", "training")),
+    "fer_transfer.files.limits.*",
     "torch.optim.*",
     "timm.optim.*",
 )

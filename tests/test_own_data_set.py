@@ -1,0 +1,53 @@
+"""A third data set costs one reader and two YAML files: prepared, trained on, handed on and seen in the tables."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+OWN = Path(__file__).parent / "own"
+
+
+def command(name, *overrides, cwd):
+    code = f"from fer_transfer.cli.{name} import main; main()"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(OWN), *sys.path])}
+    arguments = [sys.executable, "-c", code, "--config-dir", str(OWN / "conf"), *overrides]
+    return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def release(tmp_path):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 7, 160)
+    pixels = random.integers(0, 120, (160, 32, 32), dtype=np.uint8)
+    for face, label in zip(pixels, labels, strict=True):
+        face[4 * label : 4 * label + 4] += 100
+    np.savez(tmp_path / "checkers.npz", pixels=pixels, labels=labels, splits=["train"] * 128 + ["test"] * 32)
+    return ["release=checkers", "release.path=checkers.npz"]
+
+
+def test_one_reader_and_two_yaml_files(release, tmp_path, faces_folder):
+    refused = command("prepare", *release, cwd=tmp_path)
+    assert refused.returncode == 1 and "allow=" in refused.stderr, "a target of others is asked for by name"
+    done = command("prepare", *release, "allow=[checkers.*]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tiny = ["backbone=timm", "recipe.backbone.name=test_resnet", "recipe.augment.resize=36", "recipe.augment.crop=32"]
+    tiny += [
+        "recipe.epochs=3",
+        "recipe.batch_size=16",
+        "recipe.optimizer.lr=0.02",
+        f"runtime.faces.emotiw={faces_folder}/emotiw",
+    ]
+    cascade = ["plan=fer28_emotiw", "data@plan.stages.fer.data=checkers"]  # checkers in the place of FER28
+    done = command("train", *tiny, *cascade, cwd=tmp_path)  # its faces are found where fer-prepare puts them
+    assert done.returncode == 0, done.stderr
+    done = command("report", "published=false", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Other splits" in done.stdout and "checkers" in done.stdout
+    with (tmp_path / "report" / "table.csv").open() as file:
+        [line] = [line for line in csv.DictReader(file) if line["split"] == "checkers/test" and line["status"] == "run"]
+    assert int(line["n"]) == 32 and "checkers: synthetic" in line["caveats"]
