@@ -176,7 +176,11 @@ def check_target(path: str, node: Mapping[str, Any], supplied: Sequence[str] = (
             f"{path} has {', '.join(special)}: of Hydra's own keys only _target_ is known here. Take it out."
         )
     check_allowed(node["_target_"], f"{path}._target_")
-    parameters = inspect.signature(locate(node["_target_"])).parameters
+    found = locate(node["_target_"])
+    try:
+        parameters = inspect.signature(found).parameters
+    except (TypeError, ValueError) as error:  # of what is written in C
+        raise ConfigError(f"Expected {path}._target_ to have a signature, but {error}.") from None
     keys = {key for key in node if key != "_target_"}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     unknown = sorted(keys - set(parameters)) if not open_ended else []

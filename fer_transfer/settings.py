@@ -54,20 +54,15 @@ def declared(root: str) -> dict[str, dict[str, Any]]:
     return {package: _at(config, package) for package in packages if package.partition(".")[0] != "hydra"}
 
 
-def unknown(group: str, key: str, known: Mapping[str, Any]) -> ConfigError:
-    """The error for a key that a group has not."""
-    return ConfigError(
-        f"There is no setting {_dotted(group, key)}.{nearest(key, known)} Expected one of {', '.join(known)}"
-        f"{f' in {group}' if group else ''}."
-    )
-
-
 def _check_group(group: str, known: Mapping[str, Any], given: Any) -> None:
     """Compare a group with what is declared, unless its own ``_target_`` says what it takes."""
     if not isinstance(given, Mapping) or isinstance(given.get("_target_"), str):
         return  # what is no mapping was met in the group above
-    if strange := [key for key in given if key not in known]:
-        raise unknown(group, str(strange[0]), known)
+    if unknown := [str(key) for key in given if key not in known]:
+        raise ConfigError(
+            f"There is no setting {_dotted(group, unknown[0])}.{nearest(unknown[0], known)} Expected one of "
+            f"{', '.join(known)}{f' in {group}' if group else ''}."
+        )
     for key, default in known.items():
         path = _dotted(group, key)
         if key in given:

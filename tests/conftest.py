@@ -1,5 +1,8 @@
 """Fixtures that every test can use."""
 
+import importlib
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,8 @@ import pytest
 
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.labels import UNLABELLED
+
+Command = Callable[..., tuple[int, str, str]]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -68,3 +73,27 @@ def tiny(faces_folder: Path, tmp_path: Path) -> list[str]:
         f"runtime.faces.fer2013={faces_folder / 'fer2013'}",
         f"runtime.faces.emotiw={faces_folder / 'emotiw'}",
     ]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    return tmp_path / "cwd"
+
+
+@pytest.fixture
+def command(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Call the entry point of a command by its name, without starting Python again: (exit code, stdout, stderr)."""
+
+    def call(name: str, *overrides: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [f"fer-{name}", *overrides])
+        code = 0
+        try:
+            importlib.import_module(f"fer_transfer.cli.{name}").main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capfd.readouterr()
+
+    return call

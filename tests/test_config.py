@@ -220,6 +220,11 @@ def test_a_target_that_is_not_allowed_is_not_imported(tmp_path, monkeypatch):
         locate("evil.Thing")
 
 
+def test_a_target_without_a_signature():
+    with pytest.raises(ConfigError, match="to have a signature"), allowing(["builtins.*"]):
+        check_target("x", {"_target_": "builtins.dict"})
+
+
 @pytest.mark.parametrize("patterns", ["evil.*", [5], [None]])
 def test_allow_is_a_list_of_patterns(patterns):
     with pytest.raises(ConfigError, match="list of patterns"), allowing(patterns):

@@ -1,9 +1,12 @@
 """``fer-prepare`` as it is called: from the command line, on a tiny release in the true layout."""
 
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,9 +15,11 @@ from fer_transfer.faces.faces import open_faces
 SPLITS = ["Training"] * 9 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
 
 
-def fer_prepare(*overrides: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+def fer_prepare(*overrides: str, cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "fer_transfer.cli.prepare", *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **variables}
+    )
 
 
 @pytest.fixture
@@ -46,6 +51,42 @@ def test_mistakes_are_one_message(csv: Path, tmp_path: Path) -> None:
         done = fer_prepare(*overrides, cwd=tmp_path)
         assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["fer2013.csv"]
+
+
+def test_another_crop_does_not_replace_the_first(tmp_path: Path) -> None:
+    release = [
+        "release=synthetic_emotiw",
+        "release.path=sfew",
+        "release.counts={Train: 7, Val: 7, Test: 7}",
+        "workers=1",
+    ]
+    frames = [*release, "release.frame_size=[96,120]", "pipeline.crop.size=48"]
+    done = fer_prepare(*frames, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first = open_faces(tmp_path / "faces" / "emotiw")
+    refused = fer_prepare(*frames, "pipeline=box", cwd=tmp_path)
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    for word in ("detector.neighbours 3 there, 5 asked", "crop 'aligned by the eyes' there", "replace=true"):
+        assert word in refused.stderr
+    assert "out=faces/emotiw_box" in refused.stderr and "runtime.faces.emotiw=faces/emotiw_box" in refused.stderr
+    assert open_faces(tmp_path / "faces" / "emotiw").digest == first.digest
+    done = fer_prepare(*frames, "pipeline=box", "out=faces/emotiw_box", cwd=tmp_path)
+    assert done.returncode == 0 and open_faces(tmp_path / "faces" / "emotiw_box").digest != first.digest
+    done = fer_prepare(*frames, "pipeline=box", "replace=true", cwd=tmp_path)
+    assert done.returncode == 0 and open_faces(tmp_path / "faces" / "emotiw").digest != first.digest
+    assert "nothing to do" in fer_prepare(*frames, "pipeline=box", cwd=tmp_path).stderr
+
+
+def test_names_of_any_language_under_any_locale(tmp_path: Path) -> None:
+    face = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))[1].tobytes()
+    with zipfile.ZipFile(tmp_path / "frames.zip", "w") as file:
+        file.writestr("Glück/été.png", face)
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    frames = ["release=frames", "release.path=frames.zip", "release.aligned_size=[64,64]", "pipeline=box", "workers=1"]
+    done = fer_prepare(*frames, cwd=tmp_path, **plain)
+    assert done.returncode == 0, done.stderr
+    assert open_faces(tmp_path / "faces" / "frames").ids.tolist() == ["Glück/été.png"]
+    assert "été.png" in (tmp_path / "faces" / "frames" / "frames.csv").read_text(encoding="utf-8")
 
 
 def test_a_bad_row_leaves_no_faces(csv: Path, tmp_path: Path) -> None:

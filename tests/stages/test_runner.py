@@ -199,7 +199,7 @@ def test_changed_weights_in_the_store_are_noticed(tiny):
         (["+plan.stages.emotiw.data.train.unknown=[Train]"], ConfigError, "runtime.faces"),
         (["recipe.backbone.name=vit_tiny_patch16_224"], ConfigError, "refuses an input"),
         (["recipe.optimizer.lr=-1"], ConfigError, "learning rate"),
-        (["recipe.optimizer.weight_decay=much"], ConfigError, "optimizer or scheduler"),
+        (["recipe.optimizer.weight_decay=much"], ConfigError, "SGD refuses .*weight_decay='much'"),
         (["recipe.scheduler.every=0"], ConfigError, "optimizer or scheduler"),
         (["recipe.augment.resize=big"], ConfigError, "whole pixels"),
         (["recipe.precision=16-mixed", "runtime.device=cpu"], ConfigError, "GPU"),
