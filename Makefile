@@ -3,7 +3,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: demo test format clean
+.PHONY: demo test fuzz format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,9 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+fuzz: .venv/installed
+	PYTHONPATH=tests $(BIN)/python tests/fuzz.py --count 10000
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

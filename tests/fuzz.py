@@ -26,8 +26,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from caffe_files import V1, V2, tiny
 from safetensors.torch import save as save_safetensors
 
+import fer_transfer.stages.recording
+import fer_transfer.stages.runner  # noqa: F401  here, so that no input is charged with the time of the import
 from fer_transfer.cli.train import main as fer_train
 from fer_transfer.config import conf_dir
 from fer_transfer.errors import FerTransferError
@@ -44,28 +47,40 @@ def pictures() -> Iterator[bytes]:
 
 
 def csvs() -> Iterator[bytes]:
-    rows = [f"{i % 7},{' '.join(['12'] * 2304)},{u}" for i, u in enumerate(["Training", "PublicTest", "PrivateTest"] * 3)]
+    rows = [
+        f"{i % 7},{' '.join(['12'] * 2304)},{u}" for i, u in enumerate(["Training", "PublicTest", "PrivateTest"] * 3)
+    ]
     yield "\n".join(["emotion,pixels,Usage", *rows, ""]).encode()
-    yield "\r\n".join(['"emotion", "Usage", "pixels"', *(",".join([r[0], *r[2:].split(",")[::-1]]) for r in rows), ""]).encode()
+    yield "\r\n".join(
+        ['"emotion", "Usage", "pixels"', *(",".join([r[0], *r[2:].split(",")[::-1]]) for r in rows), ""]
+    ).encode()
 
 
-def archives() -> Iterator[bytes]:
-    members = [(f"Train/{name}/Movie_{i:09}_00000001.png", data) for i, (name, data) in
-               enumerate(zip(["Happy", "Sad", "Fear"] * 3, pictures(), strict=False))]  # fmt: skip
+def members() -> Iterator[tuple[str, bytes]]:
+    for i, (name, data) in enumerate(zip(["Happy", "Sad", "Fear"] * 3, pictures(), strict=False)):
+        yield f"Train/{name}/Movie_{i:09}_00000001.png", data
+
+
+def zips() -> Iterator[bytes]:
     for packed in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w", packed) as archive:
-            for name, data in members:
+            for name, data in members():
                 archive.writestr(name, data)
         yield file.getvalue()
-    for mode in ("w", "w:gz", "w:xz", "w:bz2"):
+
+
+def tars(mode: str) -> Callable[[], Iterator[bytes]]:
+    def samples() -> Iterator[bytes]:
         file = io.BytesIO()
-        with tarfile.open(fileobj=file, mode=mode) as archive:
-            for name, data in members:
+        with tarfile.open(fileobj=file, mode=f"w{mode}") as archive:
+            for name, data in members():
                 entry = tarfile.TarInfo(name)
                 entry.size = len(data)
                 archive.addfile(entry, io.BytesIO(data))
         yield file.getvalue()
+
+    return samples
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -73,7 +88,9 @@ def tensors() -> dict[str, torch.Tensor]:
 
 
 def safetensors() -> Iterator[bytes]:
-    yield save_safetensors(tensors(), {"preprocessing": json.dumps({"mean": [0.5]}), "lineage": json.dumps({"version": 1})})
+    yield save_safetensors(
+        tensors(), {"preprocessing": json.dumps({"mean": [0.5]}), "lineage": json.dumps({"version": 1})}
+    )
 
 
 def checkpoints() -> Iterator[bytes]:
@@ -84,9 +101,8 @@ def checkpoints() -> Iterator[bytes]:
 
 
 def caffemodels() -> Iterator[bytes]:
-    from caffe_files import caffemodel  # the tests' own writer
-
-    yield from caffemodel()
+    for form in (V1, V2):
+        yield tiny(form)[0]
 
 
 def yamls(group: str) -> Callable[[], Iterator[bytes]]:
@@ -175,7 +191,10 @@ def read_yaml(group: str) -> Callable[[Path], None]:
 KINDS: dict[str, tuple[Callable[[], Iterator[bytes]], str, Callable[[Path], None], int]] = {
     "picture": (pictures, ".bin", read_picture, 30),
     "csv": (csvs, ".csv", read_csv, 15),
-    "zip or tar": (archives, ".bin", read_archive, 20),
+    "zip": (zips, ".zip", read_archive, 15),
+    "tar": (tars(""), ".tar", read_archive, 10),
+    "tar.gz": (tars(":gz"), ".tar.gz", read_archive, 3),
+    "tar.xz": (tars(":xz"), ".tar.xz", read_archive, 3),
     "safetensors": (safetensors, ".safetensors", read_weights, 10),
     "checkpoint": (checkpoints, ".pth", read_weights, 10),
     "caffemodel": (caffemodels, ".caffemodel", read_weights, 10),
@@ -205,9 +224,13 @@ def mutated(sample: bytes, other: bytes, rng: random.Random) -> bytes:
             start = rng.randrange(len(other) + 1)
             data[at : at + length] = other[start : start + length]
         elif how == 6:
-            data[at : at + 4] = rng.choice((b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\0\0\0\x80", b"9999"))
+            data[at : at + 4] = rng.choice(
+                (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\0\0\0\x80", b"9999")
+            )
         else:
-            data[at : at + 1] = rng.choice((b"\0", b"\n", b"'", b'"', b"{", b"}", b"[", b"]", b":", b",", b"-", b"=", b"${", b"\xff"))
+            data[at : at + 1] = rng.choice(
+                (b"\0", b"\n", b"'", b'"', b"{", b"}", b"[", b"]", b":", b",", b"-", b"=", b"${", b"\xff")
+            )
     return bytes(data)
 
 
@@ -231,7 +254,7 @@ def forget_peak() -> None:
 
 
 def verdict(kind: str, data: bytes, folder: Path) -> str:
-    """"" for an input that was read or refused; else what went wrong."""
+    """ "" for an input that was read or refused; else what went wrong."""
     _, ending, read, _ = KINDS[kind]
     path = folder / f"input{ending}"
     path.write_bytes(data)
