@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_transfer.config import build, compose, plain
+from fer_transfer.config import build, plain
 from fer_transfer.detection.frame_process import FrameJob
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.detection.reader import FrameReader
+from fer_transfer.settings import compose
 from fer_transfer.synthetic.releases import write_sfew
 
 MEDIAN, P95, FOUND = 2.0, 6.0, 0.9  # bounds: % of e2e; share of the frames

@@ -33,9 +33,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_transfer.config import build, compose, plain
+from fer_transfer.config import build, plain
 from fer_transfer.detection.frame_process import FrameJob
 from fer_transfer.detection.reader import FrameReader
+from fer_transfer.settings import compose
 from fer_transfer.synthetic.releases import write_sfew
 
 TIMES_PACKAGE, TIMES_ONE_PROCESS = 5.0, 1.8

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from fer_transfer.errors import ConfigError, FerTransferError
 
@@ -35,26 +35,6 @@ def conf_dir() -> Path:
     """The absolute path of ``conf/``: beside the package in a checkout, inside it in a wheel."""
     inside = _PACKAGE / "conf"
     return inside if inside.exists() else _PACKAGE.parent / "conf"
-
-
-def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Compose a root configuration as the commands do, for notebooks and tests.
-
-    Raises:
-        ConfigError: if it has a setting that there is not.
-
-    >>> compose("train", ["plan=fer28_emotiw", "recipe.epochs=3"]).recipe.epochs
-    3
-    """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-
-    from fer_transfer.settings import check_settings
-
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = hydra_compose(config_name, list(overrides), return_hydra_config=False)
-    check_settings(config, config_name)
-    return config
 
 
 def plain(node: Any) -> Any:
@@ -85,6 +65,18 @@ def path_given(settings: Mapping[str, Any], key: str) -> Path:
     if settings.get(key) in (None, ""):
         raise ConfigError(f"Expected a path for {key}, but got {settings.get(key)!r}. Give {key}=PATH.")
     return Path(str(settings[key])).expanduser()
+
+
+def text_given(settings: Mapping[str, Any], key: str) -> str | None:
+    """The text under a key of plain settings, or None.
+
+    Raises:
+        ConfigError: if it is a mapping or a list.
+    """
+    given = settings.get(key)
+    if isinstance(given, Mapping | list):
+        raise ConfigError(f"Expected {key} to be text or null, but got {given!r}. Quote it: {key}=\"'TEXT'\".")
+    return None if given is None else str(given)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

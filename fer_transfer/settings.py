@@ -1,11 +1,11 @@
-"""Which settings a command has: those that ``conf/`` declares, and no others.
+"""The settings of a command: composed as Hydra does, and checked: those that ``conf/`` declares, and no others.
 
 Every root and every group is a mapping whose keys the shipped files spell out; where a group names a ``_target_``, the
 signature behind it says what it takes. A composed configuration with another key, from the command line or from a file of
 the user's own, holds a mistake that would otherwise be ignored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,24 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer_transfer.config import allowing, check_allowed, conf_dir, nearest, targets
 from fer_transfer.errors import ConfigError
+
+
+def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose a root configuration as the commands do, for notebooks and tests.
+
+    Raises:
+        ConfigError: if it has a setting that there is not.
+
+    >>> compose("train", ["plan=fer28_emotiw", "recipe.epochs=3"]).recipe.epochs
+    3
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = hydra_compose(config_name, list(overrides), return_hydra_config=False)
+    check_settings(config, config_name)
+    return config
 
 
 def check_settings(config: DictConfig, root: str) -> None:

@@ -10,11 +10,12 @@ import pytest
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
-from fer_transfer import config as module
+from fer_transfer import settings
 from fer_transfer.backbones.preprocessing import Preprocessing
-from fer_transfer.config import allowing, build, check_target, compose, conf_dir, locate, plain, targets
+from fer_transfer.config import allowing, build, check_target, conf_dir, locate, plain, targets
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.study import study_from
@@ -96,7 +97,7 @@ def test_a_broken_configuration_is_noticed(file, old, new, override, message, tm
     broken = tmp_path / "conf" / f"{file}.yaml"
     assert old in broken.read_text()
     broken.write_text(broken.read_text().replace(old, new))
-    monkeypatch.setattr(module, "conf_dir", lambda: tmp_path / "conf")
+    monkeypatch.setattr(settings, "conf_dir", lambda: tmp_path / "conf")
     with pytest.raises(ConfigError, match=message):
         check("prepare" if file.startswith(("release", "pipeline")) else "train", override)
 

@@ -10,8 +10,9 @@ import pytest
 from fake_store import add_row
 
 from fer_transfer.cli.report import report
-from fer_transfer.config import compose, plain
+from fer_transfer.config import plain
 from fer_transfer.errors import ConfigError
+from fer_transfer.settings import compose
 from fer_transfer.study import published_rows, study_from
 
 NG2015 = plain(compose("report").study)

@@ -55,7 +55,7 @@ def _assumed(name: str, file: WeightsFile, own: Mapping[str, Any], preprocessing
     out = f"{file.path.stem}{'_recorded' if file.path.suffix == '.safetensors' else ''}.safetensors"
     command = f"fer-weights net={name} file={shlex.quote(str(file.path))} out={shlex.quote(out)}"
     if name not in ZOO or file.path.suffix != ".caffemodel":
-        command += " 'mean=[R,G,B]' 'std=[R,G,B]' size=PIXELS 'kwargs={ARGUMENT: VALUE}'"
+        command += " 'mean=[R,G,B]' 'std=[R,G,B]' size=PIXELS +kwargs.ARGUMENT=VALUE"
     yield f"  If its weights were trained otherwise, write its own: {command}"
 
 

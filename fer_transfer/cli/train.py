@@ -20,22 +20,21 @@ def train(config: DictConfig) -> "FinishedPlan":
         The plan's jobs, in order, and how many were trained.
     """
     # Imported here: fer-train --help and tab completion need none of it, nor do mistakes in the plan need what is below it.
-    from fer_transfer.config import bind, plain, typed
+    from fer_transfer.config import bind, plain, text_given, typed
     from fer_transfer.stages.plan import plan_from
     from fer_transfer.study import study_from
 
     study, plan = study_from(plain(config.study)), plan_from(config)
+    note, submission = (text_given({key: plain(config[key])}, key) for key in ("note", "submission"))
     from fer_transfer.stages.recording import write_record
     from fer_transfer.stages.runner import Runner
     from fer_transfer.stages.runtime import Runtime
 
     options = plain(config.logger)
     logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
-    runner = Runner(
-        typed(Runtime, plain(config.runtime), "The runtime"), study, logger, config.note, bool(config.repair)
-    )
+    runner = Runner(typed(Runtime, plain(config.runtime), "The runtime"), study, logger, note, bool(config.repair))
     finished = runner.run_plan(plan)
-    write_record(runner.store, finished, config.submission, config.note)
+    write_record(runner.store, finished, submission, note)
     return finished
 
 

@@ -3,7 +3,7 @@
 ::
 
     fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel mean=imagenet_mean.binaryproto out=alexnet.safetensors
-    fer-weights net=mobilenetv2_100 file=x.pth out=x.safetensors 'mean=[0.5,0.5,0.5]' 'kwargs={pad_type: same}'
+    fer-weights net=mobilenetv2_100 file=x.pth out=x.safetensors 'mean=[0.5,0.5,0.5]' +kwargs.pad_type=same
 """
 
 from omegaconf import DictConfig
@@ -30,8 +30,6 @@ def task(config: DictConfig) -> None:
     # Imported here so that --help and mistakes in the configuration do not wait for torch.
     from fer_transfer.backbones.importing import Import, import_weights
 
-    if not isinstance(kwargs := settings["kwargs"] or {}, dict):
-        raise ConfigError(f"Expected kwargs={{NAME: VALUE}}, but got {kwargs!r}.")
     words = {key: settings[key] for key in ("std", "scale", "crop_pct", "interpolation", "channel_order")}
     words["input_size"] = None if settings["size"] is None else [settings["size"]]
     asked = Import(
@@ -42,7 +40,7 @@ def task(config: DictConfig) -> None:
         settings["partial"] or (),
         settings["prove"] or False,
         {key: value for key, value in words.items() if value is not None},
-        kwargs,
+        settings["kwargs"],
     )
     import_weights(asked)
 

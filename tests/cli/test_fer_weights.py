@@ -86,7 +86,7 @@ def test_help_and_descriptions_need_no_torch(tmp_path: Path) -> None:
 def test_any_networks_file_is_written_with_what_it_needs(tmp_path: Path) -> None:
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "x.pth")
     given = ["mean=[0.1,0.2,0.3]", "std=[0.4,0.5,0.6]", "scale=1", "size=96", "crop_pct=0.9", "interpolation=bicubic"]
-    given += ["channel_order=BGR", "kwargs={act_layer: relu6, output_stride: 16}"]
+    given += ["channel_order=BGR", "+kwargs.act_layer=relu6", "+kwargs.output_stride=16"]
     done = fer_weights("net=test_resnet", "file=x.pth", "out=x.safetensors", *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "built with: act_layer relu6, output_stride 16" in done.stdout and "recipe.batch_norm=unfold" in done.stdout
@@ -99,7 +99,7 @@ def test_mistakes_with_any_network_are_one_message(tmp_path: Path) -> None:
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "x.pth")
     for overrides, expected in (
         (["net=test_resnets", "file=x.pth"], "Cannot build backbone 'test_resnets'"),
-        (["net=test_resnet", "file=x.pth", "kwargs=same"], "Expected kwargs={NAME: VALUE}"),
+        (["net=test_resnet", "file=x.pth", "kwargs=same"], "Expected kwargs to be a mapping"),
         (["net=test_resnet", "size=96"], "Expected file=FILE with out, size"),
     ):
         done = fer_weights(*overrides, "out=x.safetensors", cwd=tmp_path)

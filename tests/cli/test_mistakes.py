@@ -136,7 +136,7 @@ MISTAKES = {
         ("net={a:1}", "net to be a single value"),
         ("file={a:1}", "file to be a single value"),
         ("prove=[a]", "prove to be a single value"),
-        ("out=x.safetensors", "file=NAME.caffemodel"),
+        ("out=x.safetensors", "file=FILE"),
     ],
 }
 

@@ -16,11 +16,12 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from fer_transfer.cli.report import report
-from fer_transfer.config import compose, plain
+from fer_transfer.config import plain
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.results import load_groups
 from fer_transfer.reports.tables import recalls_table
+from fer_transfer.settings import compose
 from fer_transfer.study import study_from
 
 STUDY = study_from(plain(compose("report").study))

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_transfer.config import compose, plain
+from fer_transfer.config import plain
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive, Member, open_file, read_text
 from fer_transfer.files.limits import LIMITS, Limits, TooMuchError
+from fer_transfer.settings import compose
 
 MIB = 1 << 20
 

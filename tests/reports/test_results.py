@@ -3,10 +3,11 @@ import json
 import pytest
 from fake_store import SYNTHETIC, add_row
 
-from fer_transfer.config import compose, plain
+from fer_transfer.config import plain
 from fer_transfer.errors import StoreError
 from fer_transfer.files.document import read_document, write_document
 from fer_transfer.reports.results import load_groups
+from fer_transfer.settings import compose
 from fer_transfer.study import published_rows, study_from
 
 

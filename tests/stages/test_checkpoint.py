@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from fer_transfer.cli.train import train
-from fer_transfer.config import compose
+from fer_transfer.settings import compose
 from fer_transfer.stages.checkpoint import Resumable, content_digest
 from fer_transfer.stages.progress import read_metrics
 

@@ -4,8 +4,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_transfer.config import compose
 from fer_transfer.files.digest import digest
+from fer_transfer.settings import compose
 from fer_transfer.stages import key as module
 from fer_transfer.stages.key import recipe_of_weights, stage_key
 from fer_transfer.stages.lineage import FacesUsed

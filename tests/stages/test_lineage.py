@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from fer_transfer.cli.train import train
-from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.faces.faces import open_faces
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.files.document import read_document, write_document
 from fer_transfer.reports.results import load_groups
+from fer_transfer.settings import compose
 from fer_transfer.stages.lineage import lineage_from_json
 from fer_transfer.stages.record import read_record
 

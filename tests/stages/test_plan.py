@@ -1,8 +1,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError
+from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fer_transfer.cli.train import train
-from fer_transfer.config import compose
+from fer_transfer.settings import compose
 from fer_transfer.stages import progress
 from fer_transfer.stages.progress import read_metrics
 

@@ -16,10 +16,10 @@ from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.backbones.importing import Import, import_weights
 from fer_transfer.backbones.weights import RECORD_KEY, open_weights, save_weights
 from fer_transfer.cli.train import train
-from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError, FacesError, StoreError, WeightsError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.faces import open_faces
+from fer_transfer.settings import compose
 from fer_transfer.stages.progress import EpochLog, read_metrics
 from fer_transfer.stages.record import read_record
 from fer_transfer.stages.store import Store

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
 from fer_transfer.backbones.backbone import describe
-from fer_transfer.config import build, compose
+from fer_transfer.config import build
 from fer_transfer.data.datamodules import FaceBatch
 from fer_transfer.faces.faces import open_faces
+from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from
 from fer_transfer.training.module import ExpressionClassifier, balanced_weights
 from fer_transfer.training.optim import freeze
@@ -43,7 +44,7 @@ def loss_and_logits(module, batch):
     module.eval()  # the same statistics twice
     module.log_dict = lambda values, **options: None  # Lightning warns where there is no Trainer
     torch.manual_seed(1)
-    loss = module.training_step(batch, 0)
+    loss = module.training_step(batch, 0)["loss"]
     torch.manual_seed(1)
     return loss.detach(), module.network(module.transform(batch.pixels, random=True)).detach().double()
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fer_transfer.backbones.backbone import BackboneRecipe, describe
-from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError
+from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from
 from fer_transfer.training.optim import freeze, parameter_groups, step_decay, warmup_cosine
 
