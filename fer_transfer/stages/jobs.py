@@ -58,7 +58,9 @@ class Job:
             return self.parent.lineage
         if self.backbone.lineage is not None:
             inherited = lineage_from_json(self.backbone.lineage, self.backbone.recipe.weights)
-            said = [text for text in (inherited.pretraining, self.backbone.caveat) if text]  # the latter: if it was taken in part
+            said = [
+                text for text in (inherited.pretraining, self.backbone.caveat) if text
+            ]  # the latter: if it was taken in part
             return replace(inherited, pretraining="; ".join(said) or None)
         return Lineage(self.backbone.weights_text, self.backbone.caveat)
 

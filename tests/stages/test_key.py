@@ -59,7 +59,9 @@ def recipe(*overrides):
 
 
 def key(content, start="p", digest="d", train=("Train",), network=None):
-    return stage_key(recipe_of_weights(content, network or {}), start, (FacesUsed(digest, "emotiw", train, ("Val",), ()),))
+    return stage_key(
+        recipe_of_weights(content, network or {}), start, (FacesUsed(digest, "emotiw", train, ("Val",), ()),)
+    )
 
 
 def test_path_of_the_weights_does_not_count_but_their_digest_does():
