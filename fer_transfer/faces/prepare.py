@@ -16,14 +16,16 @@ from fer_transfer.detection.reader import FrameReader, available_processes
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.faces.beside import write_beside
 from fer_transfer.faces.duplicates import duplicate_lines
-from fer_transfer.faces.faces import Faces, open_faces
+from fer_transfer.faces.faces import INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.source import Advance, Release
 from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
-    "manifest.json", "pixels.npy", "index.npy", "votes.npy", "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
+    "manifest.json", PIXELS, INDEX, VOTES, CHECKED, "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
 })  # fmt: skip
 
 

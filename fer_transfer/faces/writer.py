@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 import fer_transfer
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.duplicates import duplicates
-from fer_transfer.faces.faces import FORMAT_VERSION
+from fer_transfer.faces.faces import FORMAT_VERSION, INDEX, PIXELS, VOTES
 from fer_transfer.files.digest import file_digest
+from fer_transfer.files.document import write_document
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 
@@ -32,7 +32,7 @@ class FacesWriter:
         count: number of faces that will be added.
 
     >>> import tempfile
-    >>> from fer_transfer.faces.faces import open_faces
+    >>> from fer_transfer.faces.opening import open_faces
     >>> with tempfile.TemporaryDirectory() as tmp:
     ...     with FacesWriter(Path(tmp) / "tiny", "tiny", (2, 2), 1) as writer:
     ...         writer.add(np.zeros((2, 2), np.uint8), "a", "Train", 3)
@@ -56,7 +56,7 @@ class FacesWriter:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self.aside = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
-            self._file = (self.aside / "pixels.npy").open("wb")
+            self._file = (self.aside / PIXELS).open("wb")
         except OSError as error:
             raise self._disk_error(error) from None
         header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
@@ -75,6 +75,8 @@ class FacesWriter:
         """Append one face: pixels uint8 [H, W], label canonical or UNLABELLED, votes uint8 [10] for all or none."""
         if pixels.shape != self.size or pixels.dtype != np.uint8:
             raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
+        if not UNLABELLED <= label < len(EXPRESSIONS):
+            raise FacesError(f"Expected a label of {UNLABELLED}..{len(EXPRESSIONS) - 1} for {id}, but got {label}.")
         data = np.ascontiguousarray(pixels).tobytes()
         first = self._first.setdefault(hashlib.blake2b(data, digest_size=16).digest(), len(self._rows))
         self._rows.append((id, split, label, found, first))
@@ -113,6 +115,8 @@ class FacesWriter:
                 f"Expected {self.count} faces with distinct ids for {self.folder}, but got {len(ids)} "
                 f"({len(set(ids))} distinct)."
             )
+        if len(self._votes) not in (0, self.count):
+            raise FacesError(f"Expected votes of all faces for {self.folder} or of none, but got {len(self._votes)}.")
         self._file.close()
         index = np.array(
             self._rows,
@@ -124,11 +128,11 @@ class FacesWriter:
                 ("duplicate_of", "i4"),
             ],
         )
-        np.save(self.aside / "index.npy", index)
-        files = [self.aside / "pixels.npy", self.aside / "index.npy"]
+        np.save(self.aside / INDEX, index)
+        files = [self.aside / PIXELS, self.aside / INDEX]
         if self._votes:
-            np.save(self.aside / "votes.npy", np.stack(self._votes))
-            files.append(self.aside / "votes.npy")
+            np.save(self.aside / VOTES, np.stack(self._votes))
+            files.append(self.aside / VOTES)
         manifest = {
             "format": FORMAT_VERSION,
             "name": self.name,
@@ -143,8 +147,9 @@ class FacesWriter:
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
             "digest": file_digest(files),
+            "files": {file.name: file_digest([file]) for file in files},
         }
-        (self.aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        write_document(self.aside / "manifest.json", manifest)
         self._publish()
 
     def _duplicates(self, index: NDArray[Any]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fer_transfer.errors import ConfigError, FacesError
-from fer_transfer.faces.faces import Faces, open_faces
+from fer_transfer.faces.faces import Faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.stages.lineage import FacesUsed
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.runtime import Runtime
@@ -31,7 +32,7 @@ def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str],
         raise ConfigError(f"Expected a folder of prepared faces for {unknown} in runtime.faces.")
     opened = {name: open_faces(runtime.faces[name]) for name in sorted(needed)}
     for name in sorted(set(runtime.faces) - needed):
-        if (Path(runtime.faces[name]) / "manifest.json").exists():
+        if Path(runtime.faces[name]).exists():
             try:
                 opened[name] = open_faces(runtime.faces[name])
             except FacesError as error:

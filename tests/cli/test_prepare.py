@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 
 SPLITS = ["Training"] * 9 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
 

@@ -19,7 +19,7 @@ from fer_transfer.cli.train import train
 from fer_transfer.config import compose
 from fer_transfer.errors import ConfigError, FacesError, StoreError, WeightsError
 from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.files.document import read_document
 from fer_transfer.stages.progress import EpochLog, read_metrics
 from fer_transfer.stages.record import read_record
