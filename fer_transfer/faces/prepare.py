@@ -14,6 +14,7 @@ from rich.text import Text
 
 from fer_transfer.detection.reader import FrameReader, available_processes
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
+from fer_transfer.faces.aside import remove_ownerless
 from fer_transfer.faces.beside import write_beside
 from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import INDEX, PIXELS, VOTES, Faces
@@ -39,7 +40,7 @@ def prepare(
     """Prepare a release, unless the folder already holds the faces of the same files and settings.
 
     Frames that were read before an interruption are not read again: ``.<folder>.done`` keeps them until the folder
-    is complete.
+    is complete. What else an interruption left is removed.
 
     Args:
         release: what to read.
@@ -59,6 +60,7 @@ def prepare(
     settings = json.loads(
         json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
     )
+    remove_ownerless(folder)
     _check_target(folder, release)
     if (faces := _current(folder, release.name, settings)) is not None:
         console.print(f"{folder} already holds these faces; nothing to do", soft_wrap=True)

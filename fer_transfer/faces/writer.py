@@ -4,8 +4,6 @@ import contextlib
 import hashlib
 import os
 import platform
-import shutil
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 import fer_transfer
 from fer_transfer.errors import FacesError
+from fer_transfer.faces.aside import Aside
 from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import FORMAT_VERSION, INDEX, PIXELS, VOTES
 from fer_transfer.files.digest import file_digest
@@ -54,8 +53,8 @@ class FacesWriter:
 
     def __enter__(self) -> "FacesWriter":
         try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self.aside = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+            self._aside = Aside(self.folder)
+            self.aside = self._aside.path
             self._file = (self.aside / PIXELS).open("wb")
         except OSError as error:
             raise self._disk_error(error) from None
@@ -103,7 +102,7 @@ class FacesWriter:
         """Remove what is still aside. Closing flushes, which fails once more on a full disk: there is nothing to keep."""
         with contextlib.suppress(OSError):
             self._file.close()
-        shutil.rmtree(self.aside, ignore_errors=True)
+        self._aside.discard()
 
     def _disk_error(self, error: OSError) -> FacesError:
         return FacesError(f"Cannot write faces to {self.folder}: {error}. Free space or choose another folder (out=).")
@@ -150,19 +149,10 @@ class FacesWriter:
             "files": {file.name: file_digest([file]) for file in files},
         }
         write_document(self.aside / "manifest.json", manifest)
-        self._publish()
+        self._aside.publish()
 
     def _duplicates(self, index: NDArray[Any]) -> dict[str, Any]:
         return duplicates(index["split"], index["label"], index["duplicate_of"], self._constant)
-
-    def _publish(self) -> None:
-        """Move the finished folder to its name; an older one is set aside first, so that neither is ever half there."""
-        old = self.aside.with_name(self.aside.name + "-old")
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.aside.chmod(0o755)
-        self.aside.rename(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def count_by_split(splits: NDArray[np.str_], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:
