@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.writer import FacesWriter
 
 BOUND = 3.0

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from fer_transfer.evaluation.statistics import compare, mean_and_spread
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.reports.results import Row, load_groups
 
 VAL = "emotiw/Val"

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from fer_transfer.detection.landmarks import FaceMesh
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 
 FIT = 0.9  # surer than the paper's 0.3: landmarks at 48 pixels are doubtful
 WHOLE = np.array([25, 25, 205, 205])  # the face fills about 0.8 of the picture

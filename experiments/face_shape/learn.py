@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.optimize import linear_sum_assignment
 
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.synthetic.face_shape import DATA, DELTA_GRID, GRID, LEFT_EYE, RIGHT_EYE, grid_places, unwrapped
 

@@ -23,7 +23,7 @@ from fer_transfer.backbones.weights import (
     without_prefix,
 )
 from fer_transfer.backbones.zoo_import import prove_file, zoo_input, zoo_mean, zoo_shapes, zoo_source
-from fer_transfer.errors import ConfigError
+from fer_transfer.errors import ConfigError, WeightsError
 
 #: Files that are none of Caffe's, whichever network they are for.
 _NOT_CAFFES = (".safetensors", ".pth", ".pt")
@@ -65,8 +65,8 @@ def import_weights(asked: Import, say: Callable[[str], object] = print) -> None:
 
     Raises:
         ConfigError: if a name, pattern or number is not possible.
-        WeightsError: if a file is unreadable or does not fit and ``partial`` does not say so, or the proof fails. Nothing
-            is written then.
+        WeightsError: if a file is unreadable or does not fit and ``partial`` does not say so, the proof fails, or
+            ``out`` cannot be written. Nothing is written then.
     """
     out = asked.out
     if out is not None and not (out.endswith(".safetensors") and Path(out).parent.is_dir()):
@@ -74,7 +74,10 @@ def import_weights(asked: Import, say: Callable[[str], object] = print) -> None:
     caffes = asked.network in ZOO and Path(asked.file).suffix not in _NOT_CAFFES
     tensors, metadata = (_from_caffe if caffes else _from_any)(asked, say)
     if out is not None:
-        save_tensors(Path(out), tensors, {key: json.dumps(value) for key, value in metadata.items()})
+        try:
+            save_tensors(Path(out), tensors, {key: json.dumps(value) for key, value in metadata.items()})
+        except OSError as error:
+            raise WeightsError(f"Cannot write {out}: {error}. Free space or choose another file (out=).") from None
         say(f"written to {out}")
 
 

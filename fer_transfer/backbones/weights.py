@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load as load_safetensors
-from safetensors.torch import save_file
+from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from fer_transfer.backbones.caffe import caffe_bytes, caffe_tensors, parse_caffemodel
@@ -101,8 +101,7 @@ def _content(data: bytes, kind: str, path: Path) -> tuple[dict[str, Tensor], Map
     """Tensors, what stands beside them in a safetensors file, and what was changed on the way."""
     if kind == ".safetensors":
         tensors = dict(sorted(load_safetensors(data).items()))  # it gives them in any order
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # eight bytes of length, then JSON
-        return tensors, header.get("__metadata__") or {}, ()
+        return tensors, _header(data)[0].get("__metadata__") or {}, ()
     if kind == ".caffemodel":
         model = parse_caffemodel(data, path)
         return caffe_tensors(model), {}, model.notes
@@ -233,20 +232,44 @@ def without_prefix(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], sou
 
 
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> str:
-    """Write a network's state as safetensors under its own names, aside and renamed; returns the file's digest."""
+    """Write a network's state as safetensors under its own names, aside and renamed; returns the file's digest.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
     return save_tensors(path, network.state_dict(), metadata)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Write tensors as safetensors, aside and renamed; returns the file's digest."""
+    """Write tensors as safetensors, aside and renamed; returns the file's digest. Equal content gives equal bytes.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
     apart = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}  # safetensors takes no shared memory
+    data = save_safetensors(apart, dict(metadata))
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.touch()
-        mode = aside.stat().st_mode  # as any file of this user's; safetensors makes its own, readable by nobody else
-        save_file(apart, aside, dict(metadata))
-        aside.chmod(mode)
+        with aside.open("wb") as file:
+            file.write(_sorted_header(data))
+            file.write(memoryview(data)[_header(data)[1] :])
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
     return weights_digest(path)
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where it ends: eight bytes of length, then JSON."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    return json.loads(data[8:end]), end
+
+
+def _sorted_header(data: bytes) -> bytes:
+    """The header with its metadata by name and its tensors by place: the library orders metadata at random."""
+    header, _ = _header(data)
+    metadata = dict(sorted(header.pop("__metadata__", {}).items()))
+    tensors = dict(sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])))
+    text = json.dumps({"__metadata__": metadata, **tensors}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # what follows is aligned, as the format asks
+    return len(text).to_bytes(8, "little") + text

@@ -6,13 +6,12 @@
         pixels.npy      uint8 [N, H, W], grey 0..255, row-major; opened as a memory map
         index.npy       structured [N]: id, split, label, found, duplicate_of
         votes.npy       uint8 [N, 10], FER+ votes in the order of FERPLUS_COLUMNS (only where they were joined)
-        manifest.json   counts, settings, versions, caveats, digest
+        manifest.json   counts, settings, versions, caveats, digests, and a digest of itself (``files.document``)
+        .checked.json   when the arrays were last read and compared with their digests (``files.checked``)
 
-A folder appears under its name only when it is complete: it is written aside and renamed.
+A folder appears under its name only when it is complete: it is written aside and renamed. ``faces.opening`` reads it.
 """
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,10 @@ from numpy.typing import NDArray
 
 from fer_transfer.errors import FacesError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+#: The arrays, in the order in which the digest of the faces covers them; votes only where they were joined.
+PIXELS, INDEX, VOTES = "pixels.npy", "index.npy", "votes.npy"
 
 #: What the owners call the split to train on (FER-2013, EmotiW).
 TRAINING_SPLITS = ("Training", "Train")
@@ -119,46 +121,3 @@ class Faces:
                     "Choose one of these, or prepare the release that has it."
                 )
         return np.flatnonzero(np.isin(self.splits, list(splits)))
-
-
-def open_faces(folder: str | os.PathLike[str]) -> Faces:
-    """Open prepared faces; takes milliseconds, pixels stay on disk until used.
-
-    Raises:
-        FacesError: if the folder is missing, was written by another version, or a file is truncated.
-    """
-    folder = Path(folder)
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FacesError(
-            f"Expected prepared faces in {folder}, but there is no manifest.json. "
-            "Make them with fer-prepare, or point runtime.faces.<name> to the folder."
-        ) from None
-    except ValueError as error:
-        raise FacesError(f"Expected JSON in {folder / 'manifest.json'}, but got: {error}. Prepare again.") from None
-    found = manifest.get("format") if isinstance(manifest, dict) else manifest
-    if found != FORMAT_VERSION:
-        raise FacesError(f"Expected faces of format {FORMAT_VERSION} in {folder}, but got {found!r}. Prepare again.")
-    try:
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-        index = np.load(folder / "index.npy")
-        votes = np.load(folder / "votes.npy") if (folder / "votes.npy").exists() else None
-    except (OSError, ValueError) as error:
-        raise FacesError(f"Cannot read the faces in {folder}: {error}. Prepare them again.") from None
-    if not len(pixels) == len(index) == manifest["count"]:
-        raise FacesError(
-            f"Expected {manifest['count']} faces in {folder}, but got {len(pixels)} pictures and {len(index)} "
-            "index entries. Prepare them again."
-        )
-    return Faces(
-        folder,
-        pixels,
-        index["id"],
-        index["split"],
-        index["label"],
-        index["found"],
-        index["duplicate_of"],
-        votes,
-        manifest,
-    )

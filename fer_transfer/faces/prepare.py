@@ -14,16 +14,19 @@ from rich.text import Text
 
 from fer_transfer.detection.reader import FrameReader, available_processes
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
+from fer_transfer.faces.aside import remove_ownerless
 from fer_transfer.faces.beside import write_beside
 from fer_transfer.faces.duplicates import duplicate_lines
-from fer_transfer.faces.faces import Faces, open_faces
+from fer_transfer.faces.faces import INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.source import Advance, Release
 from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
-    "manifest.json", "pixels.npy", "index.npy", "votes.npy", "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
+    "manifest.json", PIXELS, INDEX, VOTES, CHECKED, "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
 })  # fmt: skip
 
 
@@ -38,7 +41,7 @@ def prepare(
     """Prepare a release, unless the folder already holds the faces of the same files and settings.
 
     Frames that were read before an interruption are not read again: ``.<folder>.done`` keeps them until the folder
-    is complete.
+    is complete. What else an interruption left is removed.
 
     Args:
         release: what to read.
@@ -61,6 +64,7 @@ def prepare(
     settings = json.loads(
         json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
     )
+    remove_ownerless(folder)
     _check_target(folder, release)
     faces = _there(folder)
     if faces is not None and (faces.name, faces.manifest["settings"]) == (release.name, settings):

@@ -2,11 +2,8 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import platform
-import shutil
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,9 +13,11 @@ from numpy.typing import NDArray
 
 import fer_transfer
 from fer_transfer.errors import FacesError
+from fer_transfer.faces.aside import Aside
 from fer_transfer.faces.duplicates import duplicates
-from fer_transfer.faces.faces import FORMAT_VERSION
+from fer_transfer.faces.faces import FORMAT_VERSION, INDEX, PIXELS, VOTES
 from fer_transfer.files.digest import file_digest
+from fer_transfer.files.document import write_document
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 
@@ -32,7 +31,7 @@ class FacesWriter:
         count: number of faces that will be added.
 
     >>> import tempfile
-    >>> from fer_transfer.faces.faces import open_faces
+    >>> from fer_transfer.faces.opening import open_faces
     >>> with tempfile.TemporaryDirectory() as tmp:
     ...     with FacesWriter(Path(tmp) / "tiny", "tiny", (2, 2), 1) as writer:
     ...         writer.add(np.zeros((2, 2), np.uint8), "a", "Train", 3)
@@ -54,9 +53,9 @@ class FacesWriter:
 
     def __enter__(self) -> "FacesWriter":
         try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self.aside = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
-            self._file = (self.aside / "pixels.npy").open("wb")
+            self._aside = Aside(self.folder)
+            self.aside = self._aside.path
+            self._file = (self.aside / PIXELS).open("wb")
         except OSError as error:
             raise self._disk_error(error) from None
         header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
@@ -75,6 +74,8 @@ class FacesWriter:
         """Append one face: pixels uint8 [H, W], label canonical or UNLABELLED, votes uint8 [10] for all or none."""
         if pixels.shape != self.size or pixels.dtype != np.uint8:
             raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
+        if not UNLABELLED <= label < len(EXPRESSIONS):
+            raise FacesError(f"Expected a label of {UNLABELLED}..{len(EXPRESSIONS) - 1} for {id}, but got {label}.")
         data = np.ascontiguousarray(pixels).tobytes()
         first = self._first.setdefault(hashlib.blake2b(data, digest_size=16).digest(), len(self._rows))
         self._rows.append((id, split, label, found, first))
@@ -101,7 +102,7 @@ class FacesWriter:
         """Remove what is still aside. Closing flushes, which fails once more on a full disk: there is nothing to keep."""
         with contextlib.suppress(OSError):
             self._file.close()
-        shutil.rmtree(self.aside, ignore_errors=True)
+        self._aside.discard()
 
     def _disk_error(self, error: OSError) -> FacesError:
         return FacesError(f"Cannot write faces to {self.folder}: {error}. Free space or choose another folder (out=).")
@@ -113,6 +114,8 @@ class FacesWriter:
                 f"Expected {self.count} faces with distinct ids for {self.folder}, but got {len(ids)} "
                 f"({len(set(ids))} distinct)."
             )
+        if len(self._votes) not in (0, self.count):
+            raise FacesError(f"Expected votes of all faces for {self.folder} or of none, but got {len(self._votes)}.")
         self._file.close()
         index = np.array(
             self._rows,
@@ -124,11 +127,11 @@ class FacesWriter:
                 ("duplicate_of", "i4"),
             ],
         )
-        np.save(self.aside / "index.npy", index)
-        files = [self.aside / "pixels.npy", self.aside / "index.npy"]
+        np.save(self.aside / INDEX, index)
+        files = [self.aside / PIXELS, self.aside / INDEX]
         if self._votes:
-            np.save(self.aside / "votes.npy", np.stack(self._votes))
-            files.append(self.aside / "votes.npy")
+            np.save(self.aside / VOTES, np.stack(self._votes))
+            files.append(self.aside / VOTES)
         manifest = {
             "format": FORMAT_VERSION,
             "name": self.name,
@@ -143,21 +146,13 @@ class FacesWriter:
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
             "digest": file_digest(files),
+            "files": {file.name: file_digest([file]) for file in files},
         }
-        (self.aside / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        self._publish()
+        write_document(self.aside / "manifest.json", manifest)
+        self._aside.publish()
 
     def _duplicates(self, index: NDArray[Any]) -> dict[str, Any]:
         return duplicates(index["split"], index["label"], index["duplicate_of"], self._constant)
-
-    def _publish(self) -> None:
-        """Move the finished folder to its name; an older one is set aside first, so that neither is ever half there."""
-        old = self.aside.with_name(self.aside.name + "-old")
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.aside.chmod(0o755)
-        self.aside.rename(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def count_by_split(splits: NDArray[np.str_], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:

@@ -66,3 +66,12 @@ def read_document(path: Path) -> dict[str, Any]:
         raise DocumentError(f"expected content of digest {content[_SEAL][:12]}, but its own is {own[:12]}")
     del content[_SEAL]
     return content
+
+
+def without_digest(path: Path) -> dict[str, Any]:
+    """Content of a JSON file that carries no digest, as files did before there was one; empty if it is no such mapping."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) and _SEAL not in content else {}

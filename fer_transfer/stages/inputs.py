@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fer_transfer.errors import ConfigError, FacesError
-from fer_transfer.faces.faces import Faces, open_faces
+from fer_transfer.faces.faces import Faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.stages.lineage import FacesUsed
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.runtime import Runtime
@@ -29,7 +30,7 @@ def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str],
     needed = {name for stage in plan.stages for part in ("train", "selection") for name in stage.recipe.data[part]}
     opened = {name: open_faces(runtime.folder_of(name)) for name in sorted(needed)}
     for name in sorted(set(runtime.faces) - needed):
-        if (Path(runtime.faces[name]) / "manifest.json").exists():
+        if Path(runtime.faces[name]).exists():
             try:
                 opened[name] = open_faces(runtime.faces[name])
             except FacesError as error:

@@ -4,7 +4,6 @@ A record is found by what was trained and how it was evaluated, so a command tha
 other faces to be scored on, or under other settings of its sweep, it adds to it and takes nothing away.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.files.digest import digest
-from fer_transfer.files.document import DocumentError, read_document
+from fer_transfer.files.document import DocumentError, read_document, without_digest
 from fer_transfer.stages.lineage import Lineage, lineage_from_json
 
 RECORD_VERSION = 2
@@ -117,10 +116,9 @@ def read_record(path: Path) -> Record:
     try:
         content = read_document(path)
     except (OSError, DocumentError) as error:
-        old = _old_version(path)
-        if old is None:
+        content = without_digest(path)  # of a version before records carried one
+        if content.get("version") not in range(RECORD_VERSION):
             raise StoreError(f"Expected a record in {path}, but it is damaged: {error}. {_AGAIN}") from None
-        content = {"version": old}
     version = content.get("version")
     if version != RECORD_VERSION:
         raise StoreError(
@@ -137,15 +135,6 @@ def read_record(path: Path) -> Record:
         raise StoreError(
             f"Expected a record in {path}, but it is damaged ({type(error).__name__}: {error}). {_AGAIN}"
         ) from None
-
-
-def _old_version(path: Path) -> int | None:
-    """Of a record from before records carried a digest."""
-    try:
-        version = json.loads(path.read_text(encoding="utf-8"))["version"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    return version if isinstance(version, int) and version < RECORD_VERSION else None
 
 
 def _record(content: Mapping[str, Any], path: Path) -> Record:

@@ -333,3 +333,12 @@ def test_tensors_that_share_memory_or_lie_otherwise_are_written(checkpoint):
     torch.save(checkpoint, "x.pth")
     brought("x.pth", out="x.safetensors")
     assert torch.equal(open_weights("x.safetensors").tensors["conv1.0.weight"], checkpoint["conv1.0.weight"])
+
+
+def test_a_full_disk_is_one_message(checkpoint, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(importing, "save_tensors", full)
+    with pytest.raises(WeightsError, match=r"Cannot write x\.safetensors: .*No space left.*out="):
+        brought("x.pth", out="x.safetensors")

@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from fer_transfer.backbones.weights import (
     RECORD_KEY,
     load_into,
     open_weights,
+    save_tensors,
     save_weights,
     tensors_digest,
     weights_digest,
@@ -306,14 +309,39 @@ def test_digest_of_tensors_is_of_names_dtypes_shapes_and_bytes():
     assert len({tensors_digest(tensors) for tensors in others}) == len(others)
 
 
-def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    def full(tensors, path, metadata):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+def test_equal_content_gives_equal_bytes(tmp_path):
+    """The library's own order of the metadata is another each time."""
+    kinds = [torch.float32, torch.uint8, torch.float64, torch.bfloat16, torch.float32]
+    tensors = {name: torch.full((3, i), i, dtype=kinds[i]) for i, name in enumerate("baedc")}
+    paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for path in paths:
+        save_tensors(path, tensors, {key: f"{key}é" for key in "zyxwvutsrq"})
+    assert len({path.read_bytes() for path in paths}) == 1
+    with safe_open(paths[0], "pt") as file:  # as anyone reads it
+        assert file.metadata() == {key: f"{key}é" for key in "qrstuvwxyz"}
+        assert {name: file.get_tensor(name).dtype for name in file.keys()} == {  # noqa: SIM118
+            "a": torch.uint8, "b": torch.float32, "c": torch.float32, "d": torch.bfloat16, "e": torch.float64,
+        }  # fmt: skip
+        assert file.get_tensor("b").shape == (3, 0) and file.get_tensor("c").tolist() == [[4.0] * 4] * 3
+    data = paths[0].read_bytes()
+    assert int.from_bytes(data[:8], "little") % 8 == 0 and data[8:9] == b"{"
 
-    monkeypatch.setattr("fer_transfer.backbones.weights.save_file", full)
-    with pytest.raises(OSError, match="No space"):
-        save_weights(tmp_path / "x.safetensors", network(), {})
+
+def test_a_full_disk_is_an_error_of_the_disk_and_leaves_nothing(tmp_path):
+    script = (
+        "import resource, signal, sys, torch\n"
+        "from pathlib import Path\n"
+        "from fer_transfer.backbones.weights import save_tensors\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "try:\n"
+        "    save_tensors(Path(sys.argv[1]), {'a': torch.zeros(100, 100)}, {})\n"
+        "except OSError as error:\n"
+        "    print('OSError:', error)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "x.safetensors")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "OSError: [Errno 27] File too large" in done.stdout, done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 
 SPLITS = ["Training"] * 9 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
 

@@ -7,7 +7,7 @@ import torch
 from fer_transfer.config import build
 from fer_transfer.data.datamodules import EpochSampler
 from fer_transfer.errors import ConfigError, FacesError
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from

@@ -19,7 +19,7 @@ from fer_transfer.detection.frame_process import FrameJob
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.prepare import prepare
 from fer_transfer.files.journal import Journal
 from fer_transfer.files.limits import Limits

@@ -17,7 +17,8 @@ from rich.console import Console
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import FacesError, ReleaseError
 from fer_transfer.faces.duplicates import duplicate_lines
-from fer_transfer.faces.faces import Faces, open_faces
+from fer_transfer.faces.faces import Faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.prepare import prepare
 from fer_transfer.faces.source import Advance, Face
 from fer_transfer.faces.writer import FacesWriter

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 
 MIB = 1 << 20
 

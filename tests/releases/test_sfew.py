@@ -13,7 +13,7 @@ from fer_transfer.detection.detectors import Detections, ViolaJones
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ReleaseError
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 from fer_transfer.releases.sfew import SFEWRelease
 from fer_transfer.releases.sfew_layout import movie_of

@@ -8,7 +8,7 @@ import pytest
 
 from fer_transfer.cli.train import train
 from fer_transfer.errors import ConfigError, StoreError
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.files.document import read_document, write_document
 from fer_transfer.reports.results import load_groups
@@ -127,9 +127,10 @@ def test_every_stage_has_its_seed_in_the_identity(tiny, tmp_path):
     assert [row.seed for row in group.of("fer28_emotiw")] == ["0+7", "1+7"]
 
 
-def test_a_damaged_release_that_the_plan_does_not_need_is_said_and_left_out(tiny, tmp_path, faces_folder, capsys):
+@pytest.mark.parametrize("name", ["index.npy", "manifest.json"])
+def test_a_damaged_release_that_the_plan_does_not_need_is_said_and_left_out(tiny, tmp_path, faces_folder, capsys, name):
     shutil.copytree(faces_folder / "fer2013", tmp_path / "damaged")
-    (tmp_path / "damaged" / "index.npy").write_bytes(b"no array")
+    (tmp_path / "damaged" / name).unlink()
     assert run(tiny, "plan=emotiw", f"runtime.faces.fer2013={tmp_path / 'damaged'}").trained == 1
     out = capsys.readouterr().out
     assert "not scored on fer2013" in out and str(tmp_path / "damaged") in out

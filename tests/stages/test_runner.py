@@ -18,7 +18,8 @@ from fer_transfer.backbones.weights import RECORD_KEY, open_weights, save_weight
 from fer_transfer.cli.train import train
 from fer_transfer.errors import ConfigError, FacesError, StoreError, WeightsError
 from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
+from fer_transfer.files.document import read_document
 from fer_transfer.settings import compose
 from fer_transfer.stages.progress import EpochLog, read_metrics
 from fer_transfer.stages.record import read_record
@@ -236,6 +237,35 @@ def test_weights_that_diverge_in_the_last_step_are_not_kept(tiny, tmp_path, monk
     with pytest.raises(ConfigError, match="diverged"):
         run(tiny, "plan=emotiw", "recipe.epochs=1")
     assert not list((tmp_path / "store").glob("*/result.json"))
+
+
+def content(path):
+    """Bytes, less what differs from run to run: times, the machine, and the digests of those."""
+    if path.name == "metrics.csv":
+        timed = ("seconds", "faces_per_second")
+        return [{k: v for k, v in row.items() if k not in timed} for row in read_metrics(path)]
+    if path.name == "result.json" or path.parent.name == "submissions":
+        whole = read_document(path)
+        for part in (whole, *whole.get("stages", ())):
+            part.pop("seconds", None)
+        whole.get("files", {}).pop("metrics.csv", None)
+        return {key: value for key, value in whole.items() if key != "environment"}
+    return path.read_bytes()
+
+
+def test_equal_training_gives_equal_bytes(tiny, tmp_path):
+    for name in ("store", "other"):
+        run(tiny, "plan=fer28_emotiw", "note=said", f"runtime.store={tmp_path / name}")
+    first, second = (
+        {
+            str(path.relative_to(tmp_path / name)): content(path)
+            for path in (tmp_path / name).rglob("*")
+            if path.is_file()
+        }
+        for name in ("store", "other")
+    )
+    assert first.keys() == second.keys() and len(first) > 20
+    assert [name for name in first if first[name] != second[name] and not name.endswith(".checked.json")] == []
 
 
 def test_full_disk_leaves_no_finished_stage(tiny, tmp_path, monkeypatch):

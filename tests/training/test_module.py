@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from fer_transfer.backbones.backbone import describe
 from fer_transfer.config import build
 from fer_transfer.data.datamodules import FaceBatch
-from fer_transfer.faces.faces import open_faces
+from fer_transfer.faces.opening import open_faces
 from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from
 from fer_transfer.training.module import ExpressionClassifier, balanced_weights

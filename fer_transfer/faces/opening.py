@@ -1,0 +1,119 @@
+"""Opens prepared faces: what is read is what was written, or is named.
+
+The manifest carries a digest of itself and of every array. Bytes are read again only where a file changed since it was last
+compared with its digest, so that opening takes milliseconds.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.errors import FacesError
+from fer_transfer.faces.faces import FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.files.checked import checked_digest
+from fer_transfer.files.document import DocumentError, read_document, without_digest
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+
+_AGAIN = "Prepare them again (the same fer-prepare command does), or restore the files."
+
+#: What the manifest holds at least.
+_KINDS = {
+    "name": str, "count": int, "size": list, "counts": dict, "caveats": list, "settings": dict, "report": dict,
+    "duplicates": dict, "summary": list, "files": dict, "digest": str,
+}  # fmt: skip
+
+_INDEX_KINDS = {"id": "U", "split": "U", "label": "i", "found": "b", "duplicate_of": "i"}
+
+
+def open_faces(folder: str | os.PathLike[str]) -> Faces:
+    """Open prepared faces; pixels stay on disk until used.
+
+    Raises:
+        FacesError: if the folder is missing, was written by another version, or holds anything but what was written.
+    """
+    folder = Path(folder)
+    manifest = _manifest(folder)
+    arrays = {name: _array(folder / name, expected) for name, expected in manifest["files"].items()}
+    pixels, index, votes = arrays[PIXELS], arrays[INDEX], arrays.get(VOTES)
+    if wrong := _wrong(manifest, pixels, index, votes):
+        raise _damaged(folder, wrong)
+    ids, splits, labels, found, first = (index[column] for column in _INDEX_KINDS)
+    return Faces(folder, pixels, ids, splits, labels, found, first, votes, manifest)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    try:
+        manifest = read_document(path)
+    except FileNotFoundError:
+        raise FacesError(
+            f"Expected prepared faces in {folder}, but there is no manifest.json. "
+            "Make them with fer-prepare, or point runtime.faces.<name> to the folder."
+        ) from None
+    except DocumentError as error:
+        manifest = without_digest(path)  # of a version before manifests carried one
+        if manifest.get("format") not in range(FORMAT_VERSION):
+            raise _damaged(folder, f"In {path}: {error}.") from None
+    if manifest.get("format") != FORMAT_VERSION:
+        raise FacesError(
+            f"Expected faces of format {FORMAT_VERSION} in {folder}, but got {manifest.get('format')!r}: another version of "
+            "fer_transfer prepared them. Prepare again: the same fer-prepare command does."
+        )
+    if odd := [key for key, kind in _KINDS.items() if not isinstance(manifest.get(key), kind)]:
+        raise _damaged(folder, f"Expected {', '.join(odd)} in {path}, but they are missing or of another kind.")
+    names, digests = list(manifest["files"]), manifest["files"].values()
+    if names not in ([PIXELS, INDEX], [PIXELS, INDEX, VOTES]) or not all(isinstance(of, str) for of in digests):
+        raise _damaged(folder, f"Expected the digests of {PIXELS}, {INDEX} and perhaps {VOTES} in {path}.")
+    return manifest
+
+
+def _array(path: Path, expected: str) -> NDArray[Any]:
+    """An array whose file has the digest expected; pixels as a read-only memory map."""
+    try:
+        if (found := checked_digest(path)) != expected:
+            what = f"Expected in {path} the bytes of digest {expected[:12]}, but got {found[:12]}."
+            raise _damaged(path.parent, what)
+        array: NDArray[Any] = np.load(path, mmap_mode="r" if path.name == PIXELS else None)
+    except OSError as error:
+        raise _damaged(path.parent, f"Expected {path}, but got: {error.strerror or error}.") from None
+    except FacesError:
+        raise
+    except ValueError as error:
+        raise _damaged(path.parent, f"Expected an array in {path}, but got: {error}.") from None
+    return array
+
+
+def _wrong(
+    manifest: Mapping[str, Any], pixels: NDArray[Any], index: NDArray[Any], votes: NDArray[Any] | None
+) -> str | None:
+    """What about arrays does not fit the format, the manifest or each other; None: nothing."""
+    count, shape = manifest["count"], (manifest["count"], *manifest["size"])
+    if pixels.dtype != np.uint8 or pixels.shape != shape:
+        return f"Expected uint8 pixels {shape}, but got {pixels.dtype} {pixels.shape}."
+    kinds = {column: index.dtype[column].kind for column in index.dtype.names or ()}
+    if kinds != _INDEX_KINDS or index.shape != (count,):
+        return f"Expected an index of {', '.join(_INDEX_KINDS)} for {count} faces, but got {index.dtype} {index.shape}."
+    if votes is not None and (votes.dtype != np.uint8 or votes.shape != (count, len(FERPLUS_COLUMNS))):
+        return f"Expected uint8 votes {(count, len(FERPLUS_COLUMNS))}, but got {votes.dtype} {votes.shape}."
+    return _wrong_values(index)
+
+
+def _wrong_values(index: NDArray[Any]) -> str | None:
+    labels, first, rows = index["label"], index["duplicate_of"], np.arange(len(index))
+    for what, odd in (
+        (f"labels {UNLABELLED}..{len(EXPRESSIONS) - 1}", (labels < UNLABELLED) | (labels >= len(EXPRESSIONS))),
+        ("duplicate_of to name a row before", (first < 0) | (first > rows)),
+    ):
+        if odd.any():
+            ids = ", ".join(index["id"][odd][:3].tolist())
+            return f"Expected {what}, but {int(odd.sum())} faces have others, first {ids}."
+    distinct = len(set(index["id"].tolist()))
+    return None if distinct == len(index) else f"Expected {len(index)} distinct ids, but got {distinct}."
+
+
+def _damaged(folder: Path, what: str) -> FacesError:
+    return FacesError(f"{what} The faces in {folder} are damaged. {_AGAIN}")
