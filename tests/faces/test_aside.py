@@ -81,7 +81,7 @@ def test_faces_that_cannot_be_published_leave_the_older_ones(
 
     monkeypatch.setattr(Path, "rename", refused)
     with pytest.raises(Exception, match="Input/output error"):
-        prepare(TinyRelease(release.sources[0], choice=1), tmp_path / "out", quiet())
+        prepare(TinyRelease(release.sources[0], choice=1), tmp_path / "out", quiet(), replace=True)
     monkeypatch.undo()
     assert open_faces(tmp_path / "out").digest == digest and leftovers(tmp_path) == ["out"]
 
