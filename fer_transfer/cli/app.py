@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from fer_transfer.config import conf_dir
 from fer_transfer.errors import FerTransferError
+from fer_transfer.files.names import shown_text
 
 
 def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
@@ -22,7 +23,7 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
                 raise  # a parallel launcher carries it back; this list stays in the worker
             failures.append(str(error))
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            print(f"error: {shown_text(str(error))}", file=sys.stderr, flush=True)
         except KeyboardInterrupt:
             print("stopped; what is finished is kept, repeat the command to go on", file=sys.stderr, flush=True)
             sys.exit(130)  # as a shell says it of SIGINT

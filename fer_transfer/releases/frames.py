@@ -29,6 +29,8 @@ from fer_transfer.detection.sheet import Sample, write_sheets
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
 from fer_transfer.files.archive import Archive
+from fer_transfer.files.names import shown
+from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 from fer_transfer.releases.sfew_layout import Layout, Picture, read_any_layout
 
@@ -197,7 +199,7 @@ class FramesRelease:
 
     def write_extras(self, folder: Path) -> None:
         """Write ``frames.csv``, what was found in each picture, and the pictures that show it (``detection.sheet``)."""
-        with (folder / "frames.csv").open("w", newline="") as file:
+        with (folder / "frames.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(_COLUMNS)
             table.writerows(_row(picture, face) for picture, face in self._faces)
@@ -237,4 +239,5 @@ def _row(picture: Picture, face: FrameFace) -> list[Any]:
     label = "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label]
     numbers = [f"{value:.2f}" for value in (*face.box.tolist(), *face.eyes.ravel().tolist())]
     told = [face.kind, face.reason, f"{face.score:.3f}", face.faces]
-    return [picture.id, picture.path, picture.split, label, *told, *numbers]
+    names = [escaped(shown(text)) for text in (picture.id, picture.path, picture.split, label)]
+    return [*names, *told, *numbers]

@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import Logger
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
+from fer_transfer.files.names import shown
 from fer_transfer.stages.progress import EpochLog
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
@@ -114,7 +115,7 @@ def _checkpoint(folder: StageFolder, name: str) -> str | None:
         folder.checkpoint.replace(aside)
         first = (str(error).splitlines() or [type(error).__name__])[0]
         print(
-            f"warning: the checkpoint of stage {name!r} cannot be read ({first}); it is kept as {aside}, and the stage "
+            f"warning: the checkpoint of stage {name!r} cannot be read ({shown(first)}); it is kept as {aside}, and the stage "
             "starts again",
             file=sys.stderr,
             flush=True,
