@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from fer_transfer.cli.loader import checked_by
 from fer_transfer.config import allowing, conf_dir
 from fer_transfer.errors import FerTransferError
+from fer_transfer.files.names import shown_text
 from fer_transfer.signals import Stopped, listening
 
 
@@ -29,7 +30,7 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
                 raise  # a parallel launcher carries it back; this list stays in the worker
             failures.append(str(error))
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            print(f"error: {shown_text(str(error))}", file=sys.stderr, flush=True)
         except BrokenPipeError:
             print(flush=True)  # ends the process where it is standard output that nobody reads any more
             raise

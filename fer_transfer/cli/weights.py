@@ -16,6 +16,7 @@ def task(config: DictConfig) -> None:
     from fer_transfer.backbones.model_zoo import ZOO, card, zoo_model
     from fer_transfer.config import plain
     from fer_transfer.errors import ConfigError
+    from fer_transfer.files.names import shown_text
 
     settings = plain(config)
     if settings["file"] is None:
@@ -42,7 +43,7 @@ def task(config: DictConfig) -> None:
         {key: value for key, value in words.items() if value is not None},
         settings["kwargs"],
     )
-    import_weights(asked)
+    import_weights(asked, lambda line: print(shown_text(str(line)), flush=True))
 
 
 def main() -> None:

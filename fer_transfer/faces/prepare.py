@@ -23,6 +23,7 @@ from fer_transfer.faces.source import Advance, Release
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
+from fer_transfer.files.names import shown
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
@@ -57,7 +58,7 @@ def prepare(
         ReleaseError: if the release is damaged; nothing was written.
         FacesError: if the folder cannot be written, or holds something else or faces that were made with other settings.
     """
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, markup=False)
     given, reading = Path(folder).expanduser(), _processes(workers)
     folder = given.absolute()
     small = _beside(beside, folder)
@@ -198,7 +199,7 @@ def _summarise(faces: Faces, small: Faces | None) -> Faces:
     if small is not None and (faces.folder / "frames.csv").exists() and not (faces.folder / "beside.jpg").exists():
         write_beside(faces.folder / "beside.jpg", small, faces)
     for line in [*faces.manifest["summary"], *duplicate_lines(faces.manifest["duplicates"]), *_closing(faces)]:
-        print(line, file=sys.stdout, flush=True)
+        print(shown(line), file=sys.stdout, flush=True)
     return faces
 
 
@@ -222,12 +223,19 @@ class _Rate(ProgressColumn):
 @contextmanager
 def _bar(console: Console, title: str, unit: str, scale: float) -> Iterator[Advance]:
     """A progress bar with rate and time left in a terminal, otherwise one line before and one after."""
+    title = shown(title)
     if not console.is_terminal:
         console.print(f"{title} ...", soft_wrap=True)
         yield lambda done, total: None
         console.print(f"{title}: done", soft_wrap=True)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=None, unit=unit, scale=scale)
         yield lambda done, total: progress.update(task, completed=done, total=total)

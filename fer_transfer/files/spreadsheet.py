@@ -1,6 +1,7 @@
 """Text in CSV files that people open with a spreadsheet, which would run a cell that begins like a formula."""
 
-_BEGINS = ("=", "+", "-", "@", "\t", "\r")
+#: What a spreadsheet may take for the beginning of a formula; the wide ones where it is set to Japanese or Chinese.
+_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def escaped(text: str) -> str:

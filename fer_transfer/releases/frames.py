@@ -32,6 +32,7 @@ from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, 
 from fer_transfer.files.archive import Archive, passed_over_lines
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
+from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 from fer_transfer.releases.sfew_layout import Layout, Picture, read_any_layout
 
@@ -247,4 +248,5 @@ def _row(picture: Picture, face: FrameFace) -> list[Any]:
     label = "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label]
     numbers = [f"{value:.2f}" for value in (*face.box.tolist(), *face.eyes.ravel().tolist())]
     told = [face.kind, face.reason, f"{face.score:.3f}", face.faces]
-    return [picture.id, shown(picture.path), picture.split, label, *told, *numbers]
+    names = [escaped(shown(text)) for text in (picture.id, picture.path, picture.split, label)]
+    return [*names, *told, *numbers]

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS
 
 _PICTURE = re.compile(r"\.(png|jpe?g|bmp|tiff?)$", re.IGNORECASE)
@@ -46,7 +47,7 @@ def write_submission_zip(predictions: Predictions, folder: Path, team: str, comm
     check_team(team)
     words: dict[str, str] = {}
     for image, expression in zip(predictions.ids.tolist(), predictions.predicted.tolist(), strict=True):
-        stem = _PICTURE.sub("", PurePosixPath(image).name)
+        stem = _stem(image)
         if stem in words:
             raise StoreError(
                 f"Expected images of distinct names, but two are called {stem!r}. Prepare the faces again."
@@ -61,7 +62,7 @@ def write_submission_zip(predictions: Predictions, folder: Path, team: str, comm
     aside = folder / f".{team}.zip.{os.getpid()}"
     try:
         with zipfile.ZipFile(aside, "w") as archive:
-            archive.comment = comment.encode()[:65535]
+            archive.comment = shown(comment).encode()[:65535]
             for stem in sorted(words):
                 entry = zipfile.ZipInfo(f"{stem}.txt", _EPOCH)
                 entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every operating system
@@ -70,3 +71,9 @@ def write_submission_zip(predictions: Predictions, folder: Path, team: str, comm
     finally:
         aside.unlink(missing_ok=True)
     return path
+
+
+def _stem(image: str) -> str:
+    """An image's name without folder and ending; what no system could unpack, or would unpack elsewhere, is ``_``."""
+    stem = _PICTURE.sub("", PurePosixPath(image).name)
+    return "".join(c if c.isprintable() and c not in '\\:*?"<>|' else "_" for c in stem)

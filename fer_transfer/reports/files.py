@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.files.names import shown_text
+from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import caveat_line, is_selected
 from fer_transfer.reports.claims import claimed, find
@@ -18,6 +21,9 @@ from fer_transfer.reports.emotiw_zip import check_team, write_submission_zip
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score, score
 from fer_transfer.study import Published, Reported, Study
+
+#: One number, or several side by side, such as those of the seeds.
+_NUMBERS = re.compile(r"-?[\d.]+( -?[\d.]+)*")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -34,7 +40,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def to_csv(lines: Sequence[dict[str, Any]]) -> str:
-    """Lines with the same keys as CSV; nan and None are empty."""
+    """Lines with the same keys as CSV; nan and None are empty, and no text is a formula to a spreadsheet."""
     file = io.StringIO()
     if lines:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
@@ -46,7 +52,8 @@ def to_csv(lines: Sequence[dict[str, Any]]) -> str:
 def _plain(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return text if _NUMBERS.fullmatch(text) else escaped(shown_text(text))
 
 
 def score_lines(

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fer_transfer.files.names import shown_text
 from fer_transfer.reports.cells import caveat_line
 from fer_transfer.reports.tables import Table
 
@@ -15,17 +16,22 @@ from fer_transfer.reports.tables import Table
 def to_terminal(table: Table, console: Console) -> None:
     """Print one table with its caveats above and its notes below."""
     console.print()
-    console.print(Text(table.title, style="bold"))
+    console.print(_text(table.title, "bold"))
     if table.caveats:
-        console.print(Text(caveat_line(table.caveats), style="bold red"))
+        console.print(_text(caveat_line(table.caveats), "bold red"))
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
     for column in table.columns:
-        drawn.add_column(Text(column), no_wrap=column == "Plan")  # the name is what a reader types next
+        drawn.add_column(_text(column), no_wrap=column == "Plan")  # the name is what a reader types next
     for row in table.rows:
-        drawn.add_row(*(Text(cell, style="dim" if cell == "not run" else "") for cell in row))
+        drawn.add_row(*(_text(cell, "dim" if cell == "not run" else "") for cell in row))
     console.print(drawn)
     for note in table.notes:
-        console.print(Text(note, style="dim"))
+        console.print(_text(note, "dim"))
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text that does nothing to a terminal but stand there: rich passes escape sequences on."""
+    return Text(shown_text(text), style=style)
 
 
 def to_markdown(tables: Sequence[Table], level: int = 2) -> str:
@@ -34,16 +40,32 @@ def to_markdown(tables: Sequence[Table], level: int = 2) -> str:
 
 
 def _markdown(table: Table, level: int) -> str:
-    def cell(text: str) -> str:
-        return text.replace("|", "\\|").replace("\n", "<br>")
-
-    lines = [f"{'#' * level} {table.title}", ""]
+    lines = [f"{'#' * level} {escape_markdown(table.title)}", ""]
     if table.caveats:
-        lines += [f"**{caveat_line(table.caveats)}**", ""]
-    lines += ["| " + " | ".join(map(cell, table.columns)) + " |", "|" + " --- |" * len(table.columns)]
-    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in table.rows]
-    lines += ["", *(f"- {note}" for note in table.notes), ""]
+        lines += [f"**{escape_markdown(caveat_line(table.caveats))}**", ""]
+    lines += [_markdown_line(table.columns), "|" + " --- |" * len(table.columns)]
+    lines += [_markdown_line(row) for row in table.rows]
+    lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes), ""]
     return "\n".join(lines)
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(escape_markdown, cells)) + " |"
+
+
+#: What Markdown would act on: no underscore within a word (names of plans), and no brackets that cannot become a link.
+_MARKDOWN = re.compile(r"[\\`*|~$]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def escape_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is, with its line breaks, within a line.
+
+    >>> print(escape_markdown("fer28_emotiw | <b> *a*\n[x](y)"))
+    fer28_emotiw \| &lt;b&gt; \*a\*<br>[x\](y)
+    """
+    escaped = _MARKDOWN.sub(r"\\\g<0>", re.sub("[&<>]", lambda match: _HTML[match.group()], shown_text(text)))
+    return escaped.replace("\n", "<br>")
 
 
 def to_latex(tables: Sequence[Table]) -> str:
@@ -52,15 +74,20 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 
 def _latex(table: Table) -> str:
-    lines = [f"\\noindent\\textbf{{{escape_latex(table.title)}}}\\\\"]
+    lines = [f"\\noindent\\textbf{{{_latex_line_of(table.title)}}}\\\\"]
     if table.caveats:
-        lines.append(f"\\textbf{{{escape_latex(caveat_line(table.caveats))}}}\\\\")
+        lines.append(f"\\textbf{{{_latex_line_of(caveat_line(table.caveats))}}}\\\\")
     lines += [f"\\begin{{tabular}}{{{'l' * len(table.columns)}}}", "\\hline"]
     lines += [_latex_line(table.columns), "\\hline"]
     lines += [_latex_line(row) for row in table.rows]
     lines += ["\\hline", "\\end{tabular}", ""]
-    lines += [f"\\noindent{{\\footnotesize {escape_latex(note)}\\par}}" for note in table.notes]
+    lines += [f"\\noindent{{\\footnotesize {_latex_line_of(note)}\\par}}" for note in table.notes]
     return "\n".join([*lines, ""])
+
+
+def _latex_line_of(text: str) -> str:
+    """Without line breaks: an empty line would end what a command takes."""
+    return escape_latex(text.replace("\n", " "))
 
 
 def _latex_line(cells: Sequence[str]) -> str:
@@ -91,4 +118,4 @@ def escape_latex(text: str) -> str:
     >>> print(escape_latex("50 % of a_b ± 1"))
     50 \% of a\_b $\pm$ 1
     """
-    return re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match.group()], text)
+    return re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match.group()], shown_text(text))

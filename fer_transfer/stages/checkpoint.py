@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from fer_transfer.data.datamodules import FacesDataModule
+from fer_transfer.files.names import shown
 from fer_transfer.signals import Stopped, received
 
 _SEAL, _RANDOM = "fer_transfer", "random_states"
@@ -103,7 +104,7 @@ def read_checkpoint(path: Path, key: str, stage: str) -> str | None:
     except Exception as error:  # at damaged bytes torch raises anything
         aside = path.with_suffix(".ckpt.damaged")
         path.replace(aside)
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = shown((str(error).splitlines() or [type(error).__name__])[0])
         print(
             f"warning: the checkpoint of stage {stage!r} is not what was written ({first}); it is kept as {aside}, and the stage "
             "starts again",

@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from fer_transfer.errors import ConfigError
+from fer_transfer.files.names import shown
 
 _COLUMNS = [
     "epoch",
@@ -44,7 +45,7 @@ class EpochLog(Callback):
     """
 
     def __init__(self, path: Path, stage: str, faces: int, lines: bool, selected_by: str = "") -> None:
-        self.path, self.stage, self.faces, self.lines = path, stage, faces, lines
+        self.path, self.stage, self.faces, self.lines = path, shown(stage), faces, lines
         self._sums = torch.zeros(3, dtype=torch.float64)  # of loss, accuracy and faces
         self.selection = f"selection ({selected_by})" if selected_by else "selection"
 

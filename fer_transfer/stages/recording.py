@@ -6,6 +6,7 @@ from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.files.digest import digest
+from fer_transfer.files.names import shown_text
 from fer_transfer.stages.predict import scored_splits, written_digest
 from fer_transfer.stages.record import Record, ScoredFaces, ScoredSplit, read_record
 from fer_transfer.stages.runner import FinishedPlan
@@ -21,7 +22,7 @@ def write_record(store: Store, finished: FinishedPlan, submission: str | None, n
         try:
             record = record.joined(read_record(path))
         except StoreError as error:
-            print(f"warning: {error} It is written anew.", flush=True)
+            print(shown_text(f"warning: {error} It is written anew."), flush=True)
     write_to_store(path, record.to_json())
     return record
 

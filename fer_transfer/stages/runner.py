@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import Logger
 from fer_transfer.backbones.weights import LINEAGE_KEY, RECORD_KEY, save_weights
 from fer_transfer.errors import StoreError
 from fer_transfer.faces.faces import Faces
+from fer_transfer.files.names import shown_text
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.build import check, data_of, module_to_train
 from fer_transfer.stages.fit import fit
@@ -93,7 +94,7 @@ class Runner:
 
     def _say(self, text: str) -> None:
         if self.runtime.progress != "none":
-            print(text, flush=True)
+            print(shown_text(text), flush=True)
 
     def _say_what_comes(self, plan: Plan, jobs: tuple[Job, ...], missing: list[Job]) -> None:
         self._say(f"{plan.name}: {len(jobs)} stage{'s' if len(jobs) > 1 else ''}")
