@@ -4,7 +4,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: demo test damage format clean
+.PHONY: demo test format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,12 +28,13 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-damage: .venv/installed
-	$(BIN)/python tests/damage.py --count 500 --seed 0
-
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+.PHONY: damage
+damage: .venv/installed
+	$(BIN)/python tests/damage.py --count 500 --seed 0
 
 clean:
 	rm -rf .venv demo
