@@ -1,13 +1,14 @@
 # make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
-# Both create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
+# make damage: 500 random damages to a finished store and its faces, of which none may change a number without a word.
+# All create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: demo test fuzz format clean
+.PHONY: demo test damage fuzz format clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,2s/^# //p' $(MAKEFILE_LIST)
+	@sed -n '1,3s/^# //p' $(MAKEFILE_LIST)
 
 .venv/installed: pyproject.toml
 	@echo "setting up .venv (a few minutes the first time)"
@@ -33,6 +34,9 @@ fuzz: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+damage: .venv/installed
+	$(BIN)/python tests/damage.py --count 500 --seed 0
 
 clean:
 	rm -rf .venv demo

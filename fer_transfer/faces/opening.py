@@ -58,9 +58,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = without_digest(path)  # of a version before manifests carried one
         if manifest.get("format") not in range(FORMAT_VERSION):
             raise _damaged(folder, f"In {path}: {error}.") from None
-    if manifest.get("format") != FORMAT_VERSION:
+    if not isinstance(version := manifest.get("format"), int):
+        raise _damaged(folder, f"Expected a manifest of faces in {path}, but got another file.")
+    if version != FORMAT_VERSION:
         raise FacesError(
-            f"Expected faces of format {FORMAT_VERSION} in {folder}, but got {manifest.get('format')!r}: another version of "
+            f"Expected faces of format {FORMAT_VERSION} in {folder}, but got {version}: another version of "
             "fer_transfer prepared them. Prepare again: the same fer-prepare command does."
         )
     if odd := [key for key, kind in _KINDS.items() if not isinstance(manifest.get(key), kind)]:
