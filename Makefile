@@ -1,5 +1,6 @@
 # make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
-# make damage: 500 random damages to a finished store and its faces, of which none may change a number without a word.
+# make damage: 500 random damages to a finished store and its faces; none may change a number without a word.
+# make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory.
 # All create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
 BIN := .venv/bin
