@@ -37,6 +37,15 @@ def conf_dir() -> Path:
     return inside if inside.exists() else _PACKAGE.parent / "conf"
 
 
+def config_folders() -> list[Path]:
+    """Where configurations are searched: folders of the user's own (``--config-dir``) first, ``conf/`` last."""
+    from hydra.core.hydra_config import HydraConfig
+
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+    own = [Path(source.path) for source in sources if source.schema == "file"]
+    return [*dict.fromkeys(folder for folder in own if folder != conf_dir()), conf_dir()]
+
+
 def plain(node: Any) -> Any:
     """Resolve a configuration node into plain dicts and lists.
 

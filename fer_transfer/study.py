@@ -6,13 +6,14 @@ data set by name.
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_transfer.config import conf_dir, typed
+from fer_transfer.config import config_folders, nearest, typed
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
 
@@ -67,7 +68,7 @@ class Study:
         claims: what it says.
         baseline: the plan that the best one is compared with, or None.
         challenge: the split whose predictions a submission zip holds, or None.
-        published: CSV of published numbers: a path, or a file beside the package's studies; None: there are none.
+        published: CSV of published numbers: a path, or a file beside the study's; None: there are none.
         networks: the published backbones that have a column of their own, with their headings.
         footnote: stands under the published rows.
         order: of the expressions in matrices.
@@ -112,6 +113,13 @@ class Study:
         Raises:
             ConfigError: if a release lacks a split that the study names.
         """
+        releases = {column.split.partition("/")[0] for column in self.reported} | set(splits)
+        for name in self.protected:
+            if (release := name.partition("/")[0]) not in releases:
+                raise ConfigError(
+                    f"Study {self.name!r} protects {name!r}, but neither reports {release!r} nor are faces of it at hand, "
+                    f"only of {', '.join(sorted(releases))}.{nearest(release, releases)} Mend study.protected."
+                )
         optional = {column.split for column in self.reported if column.optional}
         named = [*dict.fromkeys([*(column.split for column in self.reported), *self.protected])]
         for name in named:
@@ -119,7 +127,7 @@ class Study:
             if release in splits and split not in splits[release] and name not in optional:
                 raise ConfigError(
                     f"Study {self.name!r} names the split {name!r}, but the faces of {release} hold "
-                    f"{', '.join(splits[release])}. Mend conf/study/{self.name}.yaml (or mark the column optional), or "
+                    f"{', '.join(splits[release])}. Mend the study (or mark the column optional), or "
                     "prepare the release that has it."
                 )
 
@@ -183,6 +191,8 @@ def _check_splits(study: Study, where: str) -> None:
 
 def _check_grid(study: Study, where: str) -> None:
     for group, names in study.grid.items():
+        if odd := [name for name in names if not re.fullmatch(r"[\w.+-]+", name)]:
+            raise ConfigError(f"Expected names in grid.{group} of {where}, one an entry, but got {odd[0]!r}.")
         if not names or _twice(names):
             raise ConfigError(
                 f"Expected grid.{group} of {where} to name each once, but got {_twice(names)[0]!r} twice."
@@ -219,8 +229,8 @@ def published_rows(study: Study) -> list[Published]:
     """
     if study.published is None:
         return []
-    path = Path(study.published)
-    path = path if path.exists() else conf_dir() / "study" / path
+    places = [Path(), *(folder / "study" for folder in config_folders())]
+    path = next((found for place in places if (found := place / study.published).exists()), Path(study.published))
     prefixes = [column.published for column in study.reported if column.published]
     try:
         with path.open(newline="", encoding="utf-8") as file:

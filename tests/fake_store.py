@@ -10,7 +10,7 @@ import numpy as np
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.document import write_document
 from fer_transfer.labels import UNLABELLED
-from fer_transfer.stages.lineage import FacesUsed, Lineage, StageLineage
+from fer_transfer.stages.lineage import FacesUsed, Lineage, Prepared, StageLineage
 from fer_transfer.stages.record import Record, ScoredFaces, ScoredSplit
 
 SYNTHETIC = "synthetic faces, drawn from parameters"
@@ -34,6 +34,11 @@ def make_predictions(split: str, accuracy: float, seed: int, labelled: bool = Tr
     return Predictions(ids, labels if labelled else np.full(count, UNLABELLED, np.int8), found, probabilities)
 
 
+def prepared(release: str, digests: dict[str, str]) -> Prepared:
+    splits = {"emotiw": ("Train", "Val", "Test"), "fer2013": ("Training", "PublicTest", "PrivateTest")}
+    return Prepared(digests[release], release, "", splits.get(release, ("Train", "test")))
+
+
 def used(part: str, digests: dict[str, str]) -> tuple[FacesUsed, ...]:
     """What a stage of a plan's name (``fer28``, ``fer32+emotiw``, ``emotiw``) trains and selects on."""
     sets = {
@@ -43,7 +48,7 @@ def used(part: str, digests: dict[str, str]) -> tuple[FacesUsed, ...]:
     }
     known = [sets[name] for name in part.split("+") if name in sets]
     return tuple(
-        FacesUsed(digests[release], release, train, selection, (SYNTHETIC,) if release == "emotiw" else ())
+        FacesUsed(prepared(release, digests), train, selection, (SYNTHETIC,) if release == "emotiw" else ())
         for release, train, selection in known
     )
 
@@ -68,7 +73,7 @@ def add_row(
     files = []
     for number, split in enumerate(splits):
         release, _, of = split.partition("/")
-        if lineage.trained_on(digests[release], release, of):
+        if lineage.trained_on(prepared(release, digests), of):
             continue
         file = f"{name}/{split.replace('/', '_')}.csv"
         stream = int(name, 16) % 2**32 + number
@@ -87,7 +92,7 @@ def add_row(
         settings={"epochs": 4, "batch_size": 64, "augment.crop": 96, "precision": "32-true", "optimizer.lr": 0.001},
         stages=tuple({"name": part, "key": f"{part}{seed}", "seconds": 60.0} for part in plan.split("_")),
         faces={
-            key: ScoredFaces(release, (SYNTHETIC,) if release == "emotiw" else (), "as released")
+            key: ScoredFaces(prepared(release, digests), (SYNTHETIC,) if release == "emotiw" else (), "as released")
             for key, release in scored.items()
         },
         predictions=tuple(files),

@@ -64,6 +64,8 @@ def test_a_release_without_a_split_that_the_study_names():
     study = study_from(changed())
     study.check_releases({"emotiw": ["Train", "Val"], "rafdb": ["train"]})  # Test is optional, others are nobody's
     study.check_releases({"fer2013": ["Training", "test"]})  # the merged folder
+    with pytest.raises(ConfigError, match=r"protects 'emotw/Val'.*Did you mean 'emotiw'"):
+        study_from(changed(protected=["emotw/Val"])).check_releases({"emotiw": ["Train", "Val"]})
     with pytest.raises(ConfigError, match="'emotiw/Val', but the faces of emotiw hold Train, Test"):
         study.check_releases({"emotiw": ["Train", "Test"]})
 
@@ -98,8 +100,51 @@ def test_a_study_named_on_the_command_line_is_its_grid(tmp_path, monkeypatch):
     both = jobs("study=ng2015", "backbone=resnet18", "plan=fer28", "recipe.seed=0,1")[0]
     assert both == [["resnet18", "fer28", "0"], ["resnet18", "fer28", "1"]]
     assert jobs("plan=fer28", "recipe.seed=0,1")[0] == [["resnet18", "fer28", "0"], ["resnet18", "fer28", "1"]]
+    assert jobs("study=ng2015", "submission=sub3")[0] == [["bvlc_alexnet", "fer28_emotiw", "0"]], "a row already"
     found, done = jobs("study=ng2015,ng2015")
-    assert not found and "one study at a time" in done.stderr
+    assert not found and done.returncode == 1
+    assert (
+        done.stderr
+        == "error: Expected one study at a time, but got study=ng2015,ng2015. Run them one after the other.\n"
+    )
+
+
+HEAD = "name: mine\ntitle: Mine\nreported: [{split: emotiw/Val, heading: Val, published: %s}]\n"
+
+
+def study_of_ones_own(folder, text, published="null"):
+    (folder / "own" / "study").mkdir(parents=True)
+    (folder / "own" / "study" / "mine.yaml").write_text(HEAD % published + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grid: {plan: [emotiw, emotiw]}", "twice"),
+        ("grid: {plan: emotiw}", "grid"),
+        ("grid: [emotiw]", "The study is wrong"),
+        ("grid: {plan: [[emotiw]]}", "grid"),
+        ("grid: {plan: ['emotiw,fer28']}", "one an entry"),
+        ("grid: {plan: [emotiw]}\nclaims: [{says: x, pairs: [[emotiw, fer28]]}]", "its grid does not run"),
+        ("published: none.csv", "none.csv"),
+    ],
+)
+def test_a_wrong_study_is_told_once_before_any_job(text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study_of_ones_own(tmp_path, text)
+    found, done = jobs("--config-dir", "own", "study=mine")
+    assert not found and done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ") and message in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]
+
+
+def test_a_study_of_ones_own_needs_no_grid_and_its_numbers_stand_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study_of_ones_own(tmp_path, "published: mine.csv", "val")
+    lines = ["submission,backbone,plan,val_percent,val_k,val_n,source", "1,resnet18,emotiw,50,,,somewhere", ""]
+    (tmp_path / "own" / "study" / "mine.csv").write_text("\n".join(lines))
+    found, done = jobs("--config-dir", "own", "study=mine", "recipe.seed=0,1")
+    assert found == [["resnet18", "emotiw", "0"], ["resnet18", "emotiw", "1"]], done.stderr
 
 
 def test_reports_are_about_what_another_study_says(tmp_path, monkeypatch, capsys):

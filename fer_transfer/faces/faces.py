@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import FacesError
+from fer_transfer.files.digest import digest
 
 FORMAT_VERSION = 2
 
@@ -103,9 +104,25 @@ class Faces:
         return f"{settings['crop']}{e2e}, {settings['size'][0]} px, found by {settings['detector']['name']}{mixed}"
 
     @property
+    def split_names(self) -> list[str]:
+        """All splits, in the order of the release."""
+        return list(dict.fromkeys(self.splits.tolist()))
+
+    @property
     def evaluation_splits(self) -> list[str]:
         """Splits that are not the release's own training split, in the order of the release."""
-        return [split for split in dict.fromkeys(self.splits.tolist()) if split not in TRAINING_SPLITS]
+        return [split for split in self.split_names if split.lower() not in map(str.lower, TRAINING_SPLITS)]
+
+    @property
+    def origin(self) -> str:
+        """Digest of how many files of how many bytes these faces were made from: the same for other crops of one release.
+
+        Empty where the manifest does not say.
+        """
+        sources = [
+            [source.get("files"), source.get("bytes")] for source in self.manifest["settings"].get("sources", [])
+        ]
+        return digest(sources) if sources else ""
 
     def rows(self, splits: Sequence[str]) -> NDArray[np.int64]:
         """Rows of the given splits, in the order of the release.

@@ -12,6 +12,7 @@ from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.stages.lineage import Prepared
 from fer_transfer.stages.record import Record, read_record
 from fer_transfer.study import Study
 
@@ -61,13 +62,18 @@ class Row:
 
     def trained_on(self, split: str) -> bool:
         """Whether a stage was trained on ``release/split``: then it is no evaluation."""
-        release, _, name = split.partition("/")
-        return self.record.lineage.trained_on(self.faces.get(release, ""), release, name)
+        return self.record.lineage.trained_on(*self._prepared(split))
 
     def selected_on(self, split: str) -> bool:
         """Whether a stage chose its epoch on ``release/split``: then its score is optimistic."""
+        return self.record.lineage.selected_on(*self._prepared(split))
+
+    def _prepared(self, split: str) -> tuple[Prepared, str]:
         release, _, name = split.partition("/")
-        return self.record.lineage.selected_on(self.faces.get(release, ""), release, name)
+        release, _, digest = release.partition("@")  # of other faces than the group's
+        known = {key: of.prepared for key, of in self.record.faces.items()}
+        wanted = [key for key in known if digest and key.startswith(digest)] or [self.faces.get(release, "")]
+        return known.get(wanted[0], Prepared(wanted[0], release)), name
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import Faces
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.stages.lineage import FacesUsed
+from fer_transfer.stages.lineage import FacesUsed, Prepared
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.study import Study
@@ -29,14 +29,21 @@ def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str],
     """
     needed = {name for stage in plan.stages for part in ("train", "selection") for name in stage.recipe.data[part]}
     opened = {name: open_faces(runtime.folder_of(name)) for name in sorted(needed)}
-    for name in sorted(set(runtime.faces) - needed):
-        if Path(runtime.faces[name]).exists():
+    optional = {column.split.partition("/")[0]: column.optional for column in reversed(study.reported)}
+    for name in sorted({*runtime.faces, *optional} - needed):
+        folder = Path(runtime.faces.get(name, Path("faces") / name))
+        if folder.exists():
             try:
-                opened[name] = open_faces(runtime.faces[name])
+                opened[name] = open_faces(folder)
             except FacesError as error:
                 say(f"not scored on {name}: {error}")
     _check_words(opened, study)
-    study.check_releases({faces.name: list(dict.fromkeys(faces.splits.tolist())) for faces in opened.values()})
+    at_hand = {faces.name: faces.split_names for faces in opened.values()}
+    study.check_releases(at_hand)
+    for name in [name for name in optional if not optional[name] and name not in at_hand]:
+        say(
+            f"not scored on {name}, which study {study.name} reports: say where its faces are, ++runtime.faces.{name}=FOLDER"
+        )
     return opened
 
 
@@ -58,13 +65,17 @@ def _check_words(opened: Mapping[str, Faces], study: Study) -> None:
             )
 
 
+def prepared(faces: Faces) -> Prepared:
+    """What a lineage or a record knows a preparation by."""
+    return Prepared(faces.digest, faces.name, faces.origin, tuple(faces.split_names))
+
+
 def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, ...]:
     """What a stage is trained and selected on, in the order in which its recipe names them."""
     train, selection = recipe.data["train"], recipe.data["selection"]
     return tuple(
         FacesUsed(
-            faces[word].digest,
-            faces[word].name,
+            prepared(faces[word]),
             tuple(train.get(word, ())),
             tuple(selection.get(word, ())),
             tuple(faces[word].caveats),
@@ -73,15 +84,17 @@ def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, .
     )
 
 
-def check_protected(stage: str, used: tuple[FacesUsed, ...], study: Study) -> None:
-    """Refuse to train on what the study reports.
+def check_protected(stage: str, used: tuple[FacesUsed, ...], faces: Mapping[str, Faces], study: Study) -> None:
+    """Refuse to train on what the study protects, under whatever name its faces were prepared.
 
     Raises:
         ConfigError: naming the splits.
     """
-    for faces in used:
-        if taken := [split for split in faces.trained_on if study.protects(faces.release, split)]:
-            raise ConfigError(
-                f"Stage {stage!r} trains on {faces.release} {taken}, which study {study.name!r} reports. Take it out of "
-                f"plan.stages.{stage}.data.train."
-            )
+    for one in used:
+        names = {one.release, *(of.name for of in faces.values() if one.prepared.is_of(prepared(of)))}
+        for name in sorted(names):
+            if taken := [split for split in one.trained_on if study.protects(name, split)]:
+                raise ConfigError(
+                    f"Stage {stage!r} trains on {name} {taken}, which study {study.name!r} protects. Take it out of "
+                    f"plan.stages.{stage}.data.train."
+                )

@@ -88,7 +88,7 @@ def jobs_of(
         if name not in backbones:
             backbones[name] = describe(stage.recipe.backbone)
         used = faces_used(stage.recipe, faces)
-        check_protected(stage.name, used, study)
+        check_protected(stage.name, used, faces, study)
         parent = jobs[stage.init_from] if stage.init_from else None
         start = parent.key if parent else backbones[name].identity
         recipe = recipe_of_weights(stage.recipe, backbones[name].record())

@@ -16,25 +16,63 @@ LINEAGE_VERSION = 1
 
 
 @dataclass(frozen=True)
-class FacesUsed:
-    """One prepared release in a stage.
+class Prepared:
+    """One preparation of a release.
 
     Attributes:
         digest: of the faces.
         release: the release's own name, from the manifest.
-        trained_on, selected_on: its splits.
-        caveats: what must stand beside every number made from these faces.
+        origin: of the files they were made from (``Faces.origin``), or "".
+        splits: all that it holds.
     """
 
     digest: str
     release: str
+    origin: str = ""
+    splits: tuple[str, ...] = ()
+
+    def is_of(self, other: "Prepared") -> bool:
+        """Whether these are the same faces, or another preparation of one release: its splits hold the same people."""
+        alike = self.release == other.release or (self.origin != "" and self.origin == other.origin)
+        return self.digest == other.digest or alike
+
+    def shares(self, own: Iterable[str], other: "Prepared", split: str) -> bool:
+        """Whether a split of another preparation may hold faces of some splits of this one.
+
+        Splits of one preparation hold no face twice. So a split is another than ``own`` where this preparation knows it under
+        its name, or where the other knows all of ``own``. Otherwise the two divide the release differently (Public and Private
+        merged into "test"), and nobody can tell.
+        """
+        own = set(own)
+        if not own or not self.is_of(other):
+            return False
+        return split in own or not (split in self.splits or own <= set(other.splits))
+
+
+@dataclass(frozen=True)
+class FacesUsed:
+    """One prepared release in a stage.
+
+    Attributes:
+        prepared: which.
+        trained_on, selected_on: its splits.
+        caveats: what must stand beside every number made from these faces.
+    """
+
+    prepared: Prepared
     trained_on: tuple[str, ...]
     selected_on: tuple[str, ...]
     caveats: tuple[str, ...]
 
-    def is_of(self, digest: str, release: str) -> bool:
-        """Whether they are these faces, or another preparation of the release: its splits hold the same people."""
-        return digest == self.digest or release == self.release
+    @property
+    def digest(self) -> str:
+        """Of the faces."""
+        return self.prepared.digest
+
+    @property
+    def release(self) -> str:
+        """The release's own name."""
+        return self.prepared.release
 
 
 @dataclass(frozen=True)
@@ -86,14 +124,14 @@ class Lineage:
         """This lineage with one more stage."""
         return Lineage(self.weights, self.pretraining, (*self.stages, stage))
 
-    def trained_on(self, digest: str, release: str, split: str) -> bool:
-        """Whether a stage was trained on a split of these faces, or of another preparation of the release."""
-        return any(split in used.trained_on and used.is_of(digest, release) for used in self._used())
+    def trained_on(self, prepared: Prepared, split: str) -> bool:
+        """Whether a stage was, or may have been, trained on faces of a split: then it is no evaluation."""
+        return any(used.prepared.shares(used.trained_on, prepared, split) for used in self._used())
 
-    def selected_on(self, digest: str, release: str, split: str) -> bool:
-        """Whether a stage chose its epoch on it: a score there is optimistic."""
+    def selected_on(self, prepared: Prepared, split: str) -> bool:
+        """Whether a stage chose its epoch on faces of a split: a score there is optimistic."""
         chosen = (used for stage in self.stages if stage.chose_an_epoch for used in stage.faces)
-        return any(split in used.selected_on and used.is_of(digest, release) for used in chosen)
+        return any(used.prepared.shares(used.selected_on, prepared, split) for used in chosen)
 
     @property
     def faces(self) -> dict[str, str]:
@@ -167,14 +205,19 @@ def _stage(content: Mapping[str, Any]) -> StageLineage:
         recipe,
         tuple(
             FacesUsed(
-                _text(used["digest"]),
-                _text(used["release"]),
+                prepared_from_json(used["prepared"]),
                 *(tuple(map(_text, used[key])) for key in ("trained_on", "selected_on", "caveats")),
             )
             for used in content["faces"]
         ),
         None if content["note"] is None else _text(content["note"]),
     )
+
+
+def prepared_from_json(content: Mapping[str, Any]) -> Prepared:
+    """Read a preparation as it stands in a lineage or a record."""
+    digest, release, origin = (_text(content[key]) for key in ("digest", "release", "origin"))
+    return Prepared(digest, release, origin, tuple(map(_text, content["splits"])))
 
 
 def _text(value: Any) -> str:

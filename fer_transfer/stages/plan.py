@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fer_transfer.config import conf_dir, nearest, plain
+from fer_transfer.config import config_folders, nearest, plain
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.digest import digest
 
@@ -75,7 +73,30 @@ def plan_from(config: DictConfig) -> Plan:
     from fer_transfer.training.recipe import recipe_from
 
     made = tuple(Stage(s, recipe_from(content, s), parents[s]) for s, content in contents.items())
-    return Plan(name, made, digest([_seedless(recipe), {s: _seedless(own) for s, own in by_name.items() if own}]))
+    for stage, content in contents.items():
+        given, common = (of["backbone"].get("weights") for of in (content, recipe))
+        if parents[stage] is not None and given != common:
+            raise ConfigError(
+                f"Stage {stage!r} starts from stage {parents[stage]!r}, so its backbone.weights={given} would not be used. "
+                f"Take it out, or start the stage from these weights: plan.stages.{stage}.init_from=null."
+            )
+    differences = {stage: _different(own or {}, _seedless(recipe)) for stage, own in by_name.items()}
+    return Plan(name, made, digest([_seedless(recipe), {stage: own for stage, own in differences.items() if own}]))
+
+
+def _different(own: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
+    """What is different from the common recipe, seeds and paths of weights apart; without what says the same again."""
+    kept = {}
+    for key, value in _seedless(own).items():
+        theirs = common.get(key)
+        if isinstance(value, Mapping) and isinstance(theirs, Mapping):
+            value = {name: of for name, of in value.items() if name not in theirs or theirs[name] != of}
+            if not value:
+                continue
+        elif key in common and value == theirs:
+            continue
+        kept[key] = value
+    return kept
 
 
 def _seedless(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,10 +132,8 @@ def _check_names(mappings: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _known_stages() -> set[str]:
     """Names of the stages of all plans where Hydra searches: ``conf/``, and folders of the user's own."""
-    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
-    folders = {conf_dir(), *(Path(source.path) for source in sources if source.schema == "file")}
     names: set[str] = set()
-    for path in sorted(file for folder in folders for file in (folder / "plan").glob("*.yaml")):
+    for path in sorted(file for folder in config_folders() for file in (folder / "plan").glob("*.yaml")):
         try:
             plan = OmegaConf.load(path)
             names |= {str(name) for name in OmegaConf.select(plan, "stages") or ()}

@@ -11,6 +11,7 @@ from fer_transfer.faces.faces import Faces
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import DocumentError, read_document
 from fer_transfer.stages.build import finished_module
+from fer_transfer.stages.inputs import prepared
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import write_to_store
@@ -32,7 +33,7 @@ def scored_splits(job: Job, faces: Mapping[str, Faces]) -> list[Scored]:
         Scored(of, split, job.folder.predictions(of.name, split, of.digest, evaluation))
         for of in faces.values()
         for split in of.evaluation_splits
-        if not job.lineage.trained_on(of.digest, of.name, split)
+        if not job.lineage.trained_on(prepared(of), split)
     ]
 
 

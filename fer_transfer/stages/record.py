@@ -12,7 +12,7 @@ from typing import Any
 from fer_transfer.errors import StoreError
 from fer_transfer.files.digest import digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
-from fer_transfer.stages.lineage import Lineage, lineage_from_json
+from fer_transfer.stages.lineage import Lineage, Prepared, lineage_from_json, prepared_from_json
 
 RECORD_VERSION = 2
 
@@ -24,14 +24,19 @@ class ScoredFaces:
     """Prepared faces that a plan was scored on, or made from.
 
     Attributes:
-        release: the release's own name.
+        prepared: which they are.
         caveats: what must stand beside numbers made from them.
         preparation: how frames were cut, in a few words.
     """
 
-    release: str
+    prepared: Prepared
     caveats: tuple[str, ...]
     preparation: str
+
+    @property
+    def release(self) -> str:
+        """The release's own name."""
+        return self.prepared.release
 
 
 @dataclass(frozen=True)
@@ -155,12 +160,18 @@ def _record(content: Mapping[str, Any], path: Path) -> Record:
         settings=dict(content["settings"]),
         stages=stages,
         faces={
-            key: ScoredFaces(_text(of, "release"), _texts(of, "caveats"), _text(of, "preparation")) for key, of in faces
+            key: ScoredFaces(prepared_from_json(of["prepared"]), _texts(of, "caveats"), _text(of, "preparation"))
+            for key, of in faces
         },
         predictions=tuple(_scored(scored, content["faces"]) for scored in content["predictions"]),
         notes=_texts(content, "notes"),
         environment=dict(content["environment"]),
     )
+
+
+def _faces(content: Mapping[str, Any]) -> ScoredFaces:
+    caveats, preparation = _texts(content, "caveats"), _text(content, "preparation")
+    return ScoredFaces(prepared_from_json(content["prepared"]), caveats, preparation)
 
 
 def _scored(content: Mapping[str, Any], faces: Mapping[str, Any]) -> ScoredSplit:

@@ -7,6 +7,7 @@ from typing import Any
 from fer_transfer.errors import StoreError
 from fer_transfer.files.digest import digest
 from fer_transfer.files.names import shown_text
+from fer_transfer.stages.inputs import prepared
 from fer_transfer.stages.predict import scored_splits, written_digest
 from fer_transfer.stages.record import Record, ScoredFaces, ScoredSplit, read_record
 from fer_transfer.stages.runner import FinishedPlan
@@ -51,7 +52,9 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
             }
             for job, result in zip(jobs, results, strict=True)
         ),
-        faces={of.digest: ScoredFaces(of.name, tuple(of.caveats), of.preparation) for of in finished.faces.values()},
+        faces={
+            of.digest: ScoredFaces(prepared(of), tuple(of.caveats), of.preparation) for of in finished.faces.values()
+        },
         predictions=tuple(
             ScoredSplit(
                 of.faces.digest, of.split, of.path.relative_to(store.root).as_posix(), written_digest(of, last) or ""

@@ -72,6 +72,8 @@ class Runner:
         faces = open_inputs(plan, self.runtime, self.study, self._say)
         jobs = jobs_of(plan, faces, self.store, self.study, self.note)
         missing = [job for job in jobs if not self._is_finished(job)]
+        for job in jobs:
+            job.lineage  # noqa: B018  one that is damaged, or of another version, is told before anything is trained
         self._say_what_comes(plan, jobs, missing)
         for job in missing:
             check(job, faces, self.runtime)

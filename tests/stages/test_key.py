@@ -8,7 +8,7 @@ from fer_transfer.files.digest import digest
 from fer_transfer.settings import compose
 from fer_transfer.stages import key as module
 from fer_transfer.stages.key import recipe_of_weights, stage_key
-from fer_transfer.stages.lineage import FacesUsed
+from fer_transfer.stages.lineage import FacesUsed, Prepared
 from fer_transfer.stages.plan import plan_from
 
 values = st.recursive(
@@ -60,7 +60,7 @@ def recipe(*overrides):
 
 def key(content, start="p", digest="d", train=("Train",), network=None):
     return stage_key(
-        recipe_of_weights(content, network or {}), start, (FacesUsed(digest, "emotiw", train, ("Val",), ()),)
+        recipe_of_weights(content, network or {}), start, (FacesUsed(Prepared(digest, "emotiw"), train, ("Val",), ()),)
     )
 
 
@@ -98,7 +98,7 @@ def test_the_word_for_the_faces_does_not_count():
 
 
 def test_the_order_of_the_faces_of_a_union_counts():
-    one, two = (FacesUsed(name, name, ("Train",), (), ()) for name in "ab")
+    one, two = (FacesUsed(Prepared(name, name), ("Train",), (), ()) for name in "ab")
     content = recipe_of_weights(recipe(), {})
     assert stage_key(content, "p", (one, two)) != stage_key(content, "p", (two, one))
 

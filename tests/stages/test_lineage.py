@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from fer_transfer.cli.train import train
 from fer_transfer.errors import ConfigError, StoreError
@@ -64,7 +65,7 @@ def test_no_word_for_the_faces_walks_past_the_guard(tiny, faces_folder, split):
     data = "plan.stages.emotiw.data"
     plan = [f"~{data}.train.emotiw", f"+{data}.train.mine=[Train,{split}]", f"~{data}.selection.emotiw"]
     plan.append(f"+{data}.selection.fer2013=[PublicTest]")
-    with pytest.raises(ConfigError, match=rf"trains on emotiw \['{split}'\], which study 'ng2015' reports"):
+    with pytest.raises(ConfigError, match=rf"trains on emotiw \['{split}'\], which study 'ng2015' protects"):
         run(tiny, "plan=emotiw", *faces, *plan)
 
 
@@ -105,6 +106,89 @@ def test_another_preparation_of_what_was_trained_on_is_no_evaluation(tiny, tmp_p
     [record] = records(tmp_path)
     digest = open_faces(wide).digest
     assert [of.split for of in record.predictions if of.faces == digest] == ["PrivateTest"]
+
+
+def merged(source, folder, name="fer2013"):
+    """The same faces with Public and Private in one split, as the picture folders have them."""
+    faces = open_faces(source)
+    with FacesWriter(folder, name, faces.pixels.shape[1:], len(faces)) as writer:
+        writer.settings, writer.caveats = faces.manifest["settings"], []
+        for i in range(len(faces)):
+            split = "Training" if faces.splits[i] == "Training" else "test"
+            writer.add(faces.pixels[i], faces.ids[i], split, int(faces.labels[i]), bool(faces.found[i]))
+    return folder
+
+
+def scored(folder, digest):
+    return {of.split for record in records(folder) for of in record.predictions if of.faces == digest}
+
+
+def test_a_release_that_is_divided_otherwise_is_scored_only_where_no_face_can_be_in_both(tiny, tmp_path, faces_folder):
+    other = merged(faces_folder / "fer2013", tmp_path / "merged")
+    first, second = (open_faces(folder).digest for folder in (faces_folder / "fer2013", other))
+    with_both = f"+runtime.faces.merged={other}"
+    run(tiny, "plan=fer28", with_both)
+    assert scored(tmp_path, second) == {"test"}, "Training is Training in both"
+    run(tiny, "plan=fer32", with_both, f"runtime.store={tmp_path / 'next' / 'store'}")
+    assert scored(tmp_path / "next", second) == set() and scored(tmp_path / "next", first) == {"PrivateTest"}
+    data = "plan.stages.emotiw.data.train"
+    on_test = [f"~{data}.emotiw", f"+{data}.merged=[Training,test]", f"runtime.store={tmp_path / 'last' / 'store'}"]
+    run(tiny, "plan=emotiw", with_both, *on_test)
+    assert scored(tmp_path / "last", first) == scored(tmp_path / "last", second) == set()
+
+
+def test_another_name_for_the_release_does_not_walk_past_the_guard(tiny, tmp_path, faces_folder):
+    mine = prepared_otherwise(faces_folder / "emotiw", tmp_path / "mine", "mine")
+    shutil.copytree(faces_folder / "emotiw", tmp_path / "emotiw")
+    for folder in (mine, tmp_path / "emotiw"):
+        manifest = read_document(folder / "manifest.json")
+        manifest["settings"] |= {"sources": [{"name": folder.name, "files": 7, "bytes": 99}]}
+        write_document(folder / "manifest.json", manifest)
+    data = "plan.stages.emotiw.data.train"
+    options = [f"+runtime.faces.mine={mine}", f"runtime.faces.emotiw={tmp_path / 'emotiw'}", f"~{data}.emotiw"]
+    with pytest.raises(ConfigError, match=r"trains on emotiw \['Val'\], which study 'ng2015' protects"):
+        run(tiny, "plan=emotiw", *options, f"+{data}.mine=[Train,Val]")
+
+
+def test_a_lineage_of_another_version_is_told_before_anything_is_trained(tiny, tmp_path, capsys):
+    file = run(tiny, "plan=emotiw").jobs[0].folder.weights
+    capsys.readouterr()
+    for content in ('{"version": 9}', "{}", '{"version": 1, "stages": [3]}'):
+        save_file(load_file(file), tmp_path / "x.safetensors", {"lineage": content})
+        with pytest.raises(StoreError, match=r"x\.safetensors"):
+            run(tiny, "plan=emotiw", f"recipe.backbone.weights={tmp_path / 'x.safetensors'}", "recipe.seed=5")
+    assert "loss" not in capsys.readouterr().out
+
+
+def test_what_says_the_same_again_opens_no_table(tiny, tmp_path):
+    run(tiny, "plan=emotiw")
+    for again in (
+        "+stages.emotiw.seed=7",
+        "+stages.emotiw.epochs=1",
+        "+stages.emotiw.optimizer.lr=0.02",
+        "+stages.fer={}",
+    ):
+        run(tiny, "plan=emotiw", again)
+    assert len({group.settings_id for group in load_groups(tmp_path / "store")}) == 1
+    run(tiny, "plan=emotiw", "+stages.emotiw.epochs=2")
+    assert len({group.settings_id for group in load_groups(tmp_path / "store")}) == 2
+
+
+def test_weights_that_no_stage_would_use_are_refused(tiny):
+    with pytest.raises(ConfigError, match=r"starts from stage 'fer'.*would not be used"):
+        run(tiny, "plan=fer28_emotiw", "+stages.emotiw.backbone.weights=x.safetensors")
+
+
+def test_a_reported_release_is_found_where_fer_prepare_puts_it_or_it_is_said(
+    tiny, tmp_path, faces_folder, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    run(tiny, "plan=fer28", "~runtime.faces.emotiw")
+    assert "not scored on emotiw, which study ng2015 reports" in capsys.readouterr().out
+    shutil.copytree(faces_folder / "emotiw", tmp_path / "faces" / "emotiw")
+    run(tiny, "plan=fer28", "~runtime.faces.emotiw")
+    assert "not scored" not in capsys.readouterr().out
+    assert "Val" in scored(tmp_path, open_faces(faces_folder / "emotiw").digest)
 
 
 def test_preparing_another_release_afterwards_makes_neither_a_record_nor_a_group(tiny, tmp_path):

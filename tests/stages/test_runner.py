@@ -152,10 +152,8 @@ def test_child_starts_from_its_parent(tiny):
 def test_best_epoch_is_marked_as_selected(tiny):
     finished = run(tiny, "plan=emotiw", "recipe.keep=best")
     [record] = records(finished)
-    digest = finished.jobs[0].own.faces[0].digest
-    assert record.lineage.selected_on(digest, "emotiw", "Val") and not record.lineage.selected_on(
-        digest, "emotiw", "Test"
-    )
+    faces = finished.jobs[0].own.faces[0].prepared
+    assert record.lineage.selected_on(faces, "Val") and not record.lineage.selected_on(faces, "Test")
     best = max(float(row["selection_accuracy"]) for row in read_metrics(finished.jobs[0].folder.metrics))
     val = predicted(finished, record, "Val")
     assert (val.predicted == val.labels).mean() == pytest.approx(best, abs=0.026)  # one face of 40
@@ -194,7 +192,7 @@ def test_changed_weights_in_the_store_are_noticed(tiny):
         (["recipe.backbone.name=resnet1k"], ConfigError, "resnet1k"),
         (["recipe.augment.crop=40"], ConfigError, "crop"),
         (["plan.stages.emotiw.data.train.emotiw=[Validation]"], FacesError, "Train, Val, Test|Test, Train, Val"),
-        (["plan.stages.emotiw.data.train.emotiw=[Train,Val]"], ConfigError, "reports"),
+        (["plan.stages.emotiw.data.train.emotiw=[Train,Val]"], ConfigError, "protects"),
         (["recipe.labelling.labels=ferplus_soft", "plan=fer28"], FacesError, "FER\\+"),
         (["recipe.frozen=[nothing.*]"], ConfigError, "match a parameter"),
         (["+plan.stages.emotiw.data.train.unknown=[Train]"], ConfigError, "runtime.faces"),
