@@ -105,6 +105,45 @@ def caffemodels() -> Iterator[bytes]:
         yield tiny(form)[0]
 
 
+def faces() -> Iterator[bytes]:
+    """Each file of a folder of prepared faces, behind a line with its name."""
+    from fer_transfer.faces.writer import FacesWriter
+
+    with tempfile.TemporaryDirectory() as folder:
+        with FacesWriter(Path(folder) / "faces", "fer2013", (8, 8), 6) as writer:
+            for i in range(6):
+                pixels, votes = np.full((8, 8), 40 * i, np.uint8), np.full(10, 1, np.uint8)
+                writer.add(pixels, f"fer{i}", ("Training", "PublicTest", "PrivateTest")[i % 3], i, votes=votes)
+        for path in sorted((Path(folder) / "faces").glob("[a-z]*")):
+            yield f"{path.name}\n".encode() + path.read_bytes()
+
+
+def read_faces(path: Path) -> None:
+    """The folder with one file exchanged: as it is, and with digests that fit it, so that more than they is tried."""
+    from fer_transfer.faces.opening import open_faces
+    from fer_transfer.files.digest import file_digest
+    from fer_transfer.files.document import write_document
+
+    name, _, data = path.read_bytes().partition(b"\n")
+    whole = dict(sample.split(b"\n", 1) for sample in WHOLE_FACES)
+    for fitting in (False, True):
+        (folder := path.parent / f"faces{fitting}").mkdir(exist_ok=True)
+        for other, content in {**whole, (name if name in whole else b"pixels.npy"): data}.items():
+            (folder / other.decode()).write_bytes(content)
+        if fitting:
+            with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+                manifest = json.loads((folder / "manifest.json").read_bytes())
+                manifest["files"] = {
+                    other: file_digest([folder / other]) for other in manifest["files"] if "/" not in other
+                }
+                write_document(folder / "manifest.json", manifest)
+        with contextlib.suppress(FerTransferError):
+            open_faces(folder)
+
+
+WHOLE_FACES = list(faces())
+
+
 def yamls(group: str) -> Callable[[], Iterator[bytes]]:
     return lambda: (path.read_bytes() for path in sorted((conf_dir() / group).glob("*.yaml")))
 
@@ -198,6 +237,7 @@ KINDS: dict[str, tuple[Callable[[], Iterator[bytes]], str, Callable[[Path], None
     "safetensors": (safetensors, ".safetensors", read_weights, 10),
     "checkpoint": (checkpoints, ".pth", read_weights, 10),
     "caffemodel": (caffemodels, ".caffemodel", read_weights, 10),
+    "faces": (lambda: iter(WHOLE_FACES), ".bin", read_faces, 15),
     "override": (overrides, ".txt", read_override, 3),
     "plan": (yamls("plan"), ".yaml", read_yaml("plan"), 1),
     "study": (yamls("study"), ".yaml", read_yaml("study"), 1),

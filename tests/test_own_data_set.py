@@ -30,18 +30,37 @@ def release(tmp_path):
     return ["release=checkers", "release.path=checkers.npz"]
 
 
+TINY = [
+    "backbone=timm", "recipe.backbone.name=test_resnet", "recipe.augment.resize=36", "recipe.augment.crop=32",
+    "recipe.epochs=3", "recipe.batch_size=16", "recipe.optimizer.lr=0.02",
+]  # fmt: skip
+
+
+def test_a_study_of_it_is_its_own_table(release, tmp_path, faces_folder):
+    """The release is the study's target: reported, protected, claimed about; nothing of the paper's is left."""
+    assert command("prepare", *release, "allow=[checkers.*]", cwd=tmp_path).returncode == 0
+    emotiw = f"runtime.faces.emotiw={faces_folder}/emotiw"
+    done = command("train", "-m", "study=checkers", *TINY, emotiw, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("to train") == 3  # emotiw, and checkers twice: from fresh weights and after emotiw
+    done = command("report", "study=checkers", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Checkers" in done.stdout and "EmotiW first helps" in done.stdout
+    assert not [word for word in ("Ng et al", "AlexNet", "fer28", "FER Public") if word in done.stdout]
+    with (tmp_path / "report" / "table.csv").open() as file:
+        status = {(line["plan"], line["split"]): line["status"] for line in csv.DictReader(file)}
+    assert status["checkers", "checkers/test"] == status["emotiw_checkers", "checkers/test"] == "run"
+    on_test = "plan.stages.checkers.data.train.checkers=[Train,test]"
+    done = command("train", "study=checkers", "plan=checkers", on_test, *TINY, emotiw, cwd=tmp_path)
+    assert done.returncode == 1 and "['test'], which study 'checkers' protects" in done.stderr
+
+
 def test_one_reader_and_two_yaml_files(release, tmp_path, faces_folder):
     refused = command("prepare", *release, cwd=tmp_path)
     assert refused.returncode == 1 and "allow=" in refused.stderr, "a target of others is asked for by name"
     done = command("prepare", *release, "allow=[checkers.*]", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    tiny = ["backbone=timm", "recipe.backbone.name=test_resnet", "recipe.augment.resize=36", "recipe.augment.crop=32"]
-    tiny += [
-        "recipe.epochs=3",
-        "recipe.batch_size=16",
-        "recipe.optimizer.lr=0.02",
-        f"runtime.faces.emotiw={faces_folder}/emotiw",
-    ]
+    tiny = [*TINY, f"runtime.faces.emotiw={faces_folder}/emotiw"]
     cascade = ["plan=fer28_emotiw", "data@plan.stages.fer.data=checkers"]  # checkers in the place of FER28
     done = command("train", *tiny, *cascade, cwd=tmp_path)  # its faces are found where fer-prepare puts them
     assert done.returncode == 0, done.stderr
