@@ -263,7 +263,7 @@ def main_tables(
 ) -> list[Table]:
     """The published rows (unless left out), then for each group its plans, other splits, recalls and claims.
 
-    A group whose only plan is not one of a claim has no claims table worth printing, and so none.
+    A group in which no claim has both its plans run has no claims table worth printing, and so none.
     """
     tables = [published_table(published, groups, study, level)] if with_published and published else []
     for group in groups:
@@ -271,7 +271,7 @@ def main_tables(
         tables += [
             table for table in (others_table(group, study, level), recalls_table(group, study)) if table is not None
         ]
-        if any(find(group, better, worse, study.first).points for _, better, worse in claimed(study)):
+        if any(find(group, better, worse, study.first).run for _, better, worse in claimed(study)):
             tables.append(claims_table(group, published, study, level))
     return tables
 
