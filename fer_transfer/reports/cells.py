@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score
-from fer_transfer.study import Numbers, Published, Reported, Study
+from fer_transfer.study import LeftOpen, Numbers, Published, Reported, Study
 
 
 def caveat_line(caveats: Sequence[str]) -> str:
@@ -69,17 +69,50 @@ def is_selected(rows: Sequence[Row], split: str) -> bool:
     return any(row.selected_on(split) for row in rows)
 
 
+def wide_columns(study: Study) -> list[Reported]:
+    """The columns with k/n and an interval: the first, those with published numbers and those of protected splits."""
+    return [
+        column
+        for column in study.reported
+        if column is study.first or column.published or study.protects(*column.split.split("/"))
+    ]
+
+
 def column_heading(column: Reported, study: Study) -> str:
-    """Heading of our numbers in a column, with the faces they are over where the study has both."""
-    both = sum(other.split == column.split for other in study.reported) > 1
-    return f"{column.heading} ours\n{column.over} faces" if both else f"{column.heading}\nours"
+    """Heading of our numbers in a wide column, with the faces they are over where the study has both."""
+    return _heading(column, study.reported, "ours")
+
+
+def published_heading(column: Reported, study: Study) -> str:
+    """Heading of the published numbers of a column; the faces only where there are published numbers over both."""
+    return _heading(column, [other for other in study.reported if other.published], "paper")
+
+
+def short_heading(column: Reported, study: Study) -> str:
+    """Heading of a narrow column of accuracies alone, with the faces where the study has both."""
+    heading = column.heading.replace(" ", "\n")
+    return f"{heading}\n{column.over}\nfaces" if _has_both(column, study.reported) else heading
+
+
+def _heading(column: Reported, columns: Sequence[Reported], whose: str) -> str:
+    heading = f"{column.heading} {whose}\n{column.over} faces"
+    return heading if _has_both(column, columns) else f"{column.heading}\n{whose}"
+
+
+def _has_both(column: Reported, columns: Sequence[Reported]) -> bool:
+    return sum(other.split == column.split for other in columns) > 1
+
+
+def published_networks(study: Study) -> dict[str, str]:
+    """Headings of the published networks that have a column beside the first; none where that one has no numbers."""
+    return study.networks if study.first.published else {}
 
 
 def settings_notes(group: Group, study: Study) -> list[str]:
     """What was chosen, on what it ran, how long it took; a stage that several rows share is counted once."""
     settings = _common_settings(group) | _faces_settings(group)
-    left_open = study.left_open
-    chosen = {key: value for key, value in settings.items() if any(word in key.lower() for word in left_open.words)}
+    words = study.left_open.words
+    chosen = {key: value for key, value in settings.items() if any(word in key.lower() for word in words)}
     rest = {key: value for key, value in settings.items() if key not in chosen}
     records = [row.record for row in group.rows]
     seconds = {stage.get("key"): stage.get("seconds") or 0.0 for record in records for stage in record.stages}
@@ -95,9 +128,15 @@ def settings_notes(group: Group, study: Study) -> list[str]:
             else []
         ),
         f"Settings {group.settings_id[:8]}: {_listed(rest)}.",
-        f"{left_open.says}. Chosen here: {_listed(chosen)}; seeds {seeds}.",
+        _choices_note(chosen, seeds, study.left_open),
         f"Device: {', '.join(devices)}. Training time: {time} for {len(seconds)} distinct stages.",
     ]
+
+
+def _choices_note(chosen: dict[str, str], seeds: str, left_open: LeftOpen) -> str:
+    """What the study leaves open, where it says so, and what was chosen."""
+    says = "" if left_open.says == LeftOpen.says else f"{left_open.says}. "
+    return says + (f"Chosen here: {_listed(chosen)}; seeds {seeds}." if chosen else f"Seeds: {seeds}.")
 
 
 def _common_settings(group: Group) -> dict[str, str]:
