@@ -150,7 +150,7 @@ def best_against_baseline(group: Group, study: Study) -> Finding | None:
 
 def published_difference(published: Sequence[Published], study: Study, backbone: str, better: str, worse: str) -> str:
     """The published difference on the study's first column in points, or an empty string where there is none."""
-    prefix = study.first.published
-    percents = {row.plan: row.numbers[prefix][0] for row in published if row.backbone == backbone and prefix}
+    column = study.first.published
+    percents = {row.plan: row.numbers[column][0] for row in published if row.backbone == backbone and column}
     first, second = percents.get(better), percents.get(worse)
     return f"{first - second:+.1f}" if first is not None and second is not None else ""

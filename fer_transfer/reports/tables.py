@@ -23,12 +23,12 @@ from fer_transfer.reports.cells import (
     published_networks,
     published_percent,
     score_cell,
-    settings_notes,
     short_cell,
     short_heading,
     wide_columns,
 )
 from fer_transfer.reports.claims import RULE, best_against_baseline, claimed, find, published_difference
+from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import score
 from fer_transfer.study import Published, Reported, Study
@@ -53,7 +53,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def published_table(published: Sequence[Published], groups: Sequence[Group], study: Study, level: float) -> Table:
+def published_table(groups: Sequence[Group], published: Sequence[Published], study: Study, level: float) -> Table:
     """The published rows in their order, each beside ours; one that was run with several settings has several lines."""
     columns = wide_columns(study)
     rows: list[tuple[str, ...]] = []
@@ -74,7 +74,7 @@ def published_table(published: Sequence[Published], groups: Sequence[Group], stu
     notes = [
         f"Percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
         "deviation, k by seed.",
-        f"{'- : no number. ' if any('-' in row[2:] for row in rows) else ''}{study.footnote}".strip(),
+        f"{'- : no number. ' if any('-' in row for row in rows) else ''}{study.footnote}".strip(),
         *dagger_note(rows),
     ]
     for number, group in enumerate(used, 1):
@@ -111,7 +111,7 @@ def plans_table(group: Group, published: Sequence[Published], study: Study, leve
     for plan in group.plans(study):
         of_plan = group.of(plan)
         seeds = f"\n{len(of_plan)} seeds" if len(of_plan) > 1 else f"\nseed {of_plan[0].seed}" if of_plan else ""
-        paper = [published_percent(published, first.published, backbone, plan) for backbone in networks]
+        paper = [published_percent(published, first, backbone, plan) for backbone in networks]
         cells = [
             _ours(group, plan, column, level) if column in wide else _short_accuracy(of_plan, column)
             for column in study.reported
@@ -263,13 +263,13 @@ def confusion_table(row: Row, column: Reported, study: Study, level: float) -> T
 
 
 def main_tables(
-    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, with_published: bool
+    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, *, with_published: bool
 ) -> list[Table]:
-    """The published rows (unless left out), then for each group its plans, other splits, recalls and claims.
+    """The published rows (``with_published``), then for each group its plans, other splits, recalls and claims.
 
     A group in which no claim has both its plans run has no claims table worth printing, and so none.
     """
-    tables = [published_table(published, groups, study, level)] if with_published and published else []
+    tables = [published_table(groups, published, study, level)] if with_published and published else []
     for group in groups:
         tables.append(plans_table(group, published, study, level))
         tables += [
