@@ -221,3 +221,80 @@ def test_p_over_seeds_agrees_with_scipy_where_only_one_of_both_varies():
     by_seed = np.array([0.1, 0.3, 0.25, 0.2])
     assert paired_over_seeds(np.tile(by_seed[:, None], (1, 50)))[1] == pytest.approx(ttest_1samp(by_seed, 0).pvalue)
     assert paired_over_seeds(np.zeros((3, 5))) == (0.0, 1.0) and paired_over_seeds(np.ones((3, 5))) == (1.0, 0.0)
+
+
+OWN = {
+    "name": "own", "title": "Own",
+    "reported": [
+        {"split": "rafdb/test", "over": "found", "heading": "RAF"}, {"split": "rafdb/test", "heading": "RAF"},
+        {"split": "fer2013/PrivateTest", "over": "found", "heading": "FER Private"},
+        {"split": "fer2013/PrivateTest", "heading": "FER Private"},
+    ],
+    "grid": {"plan": ["emotiw", "fer28"]},
+}  # fmt: skip
+
+
+def report_of(tmp_path, study):
+    """The sections of table.md by title, under a study that no configuration holds."""
+    digests = {"emotiw": "e" * 64, "fer2013": "f" * 64, "rafdb": "d" * 64}
+    for plan in study["grid"]["plan"]:
+        add_row(tmp_path / "store", plan, 0.5, digests=digests, splits=("rafdb/test", "fer2013/PrivateTest"))
+    config = compose("report", [f"store={tmp_path / 'store'}", f"out={tmp_path / 'report'}"])
+    config.study = study
+    report(config)
+    sections = (tmp_path / "report" / "table.md").read_text().split("\n## ")[1:]
+    return {section.partition("\n")[0].partition(":")[0]: section for section in sections}
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def test_a_study_that_protects_nothing_has_whole_cells_in_its_first_column(tmp_path):
+    sections = report_of(tmp_path, OWN)
+    plans = sections["mobilenetv2_100, settings 01234567"]
+    headings, _, first, *_ = [cells(line) for line in plans.splitlines() if line.startswith("|")]
+    assert headings == [
+        "Plan", "RAF ours<br>found faces", "RAF<br>all<br>faces", "FER<br>Private<br>found<br>faces",
+        "FER<br>Private<br>all<br>faces", "Macro<br>recall",
+    ]  # fmt: skip
+    assert "/100" in first[1] and "[" in first[1] and "/" not in first[2].replace("<br>", "")
+    assert "Paper" not in plans and "none recorded" not in plans and "Chosen" not in plans
+    assert "- Seeds: 0.\n" in plans
+    assert (
+        "table.md" in sections["Recall in percent by expression"] and "### emotiw, " in sections["Confusion matrices"]
+    )
+    assert "rafdb/test, found faces" in sections["Confusion matrices"]
+
+
+def test_what_a_study_leaves_open_is_said_in_its_words(tmp_path):
+    plans = report_of(tmp_path, OWN | {"left_open": {"words": ["epoch"]}})["mobilenetv2_100, settings 01234567"]
+    assert "- Chosen here: epochs 4; seeds 0.\n" in plans
+
+
+def test_published_numbers_of_a_study_that_protects_nothing(tmp_path):
+    header = "submission,backbone,plan,all_percent,all_k,all_n,found_percent,found_k,found_n,source"
+    (tmp_path / "own.csv").write_text(f"{header}\n1,mobilenetv2_100,fer28,50.0,50,100,40.0,40,100,s\n")
+    with_numbers = [
+        column | {"published": column["over"]} for column in ({"over": "all"} | c for c in OWN["reported"][:2])
+    ]
+    study = OWN | {
+        "reported": with_numbers,
+        "published": str(tmp_path / "own.csv"),
+        "networks": {"mobilenetv2_100": "Net"},
+    }
+    sections = report_of(tmp_path, study)
+    table = sections["The published rows (Own) and ours"]
+    headings, _, row = [cells(line) for line in table.splitlines() if line.startswith("|")]
+    assert headings[2:] == [
+        "RAF paper<br>found faces", "RAF ours<br>found faces", "RAF paper<br>all faces", "RAF ours<br>all faces",
+    ]  # fmt: skip
+    assert row[2].startswith("40.0 40/100<br>[") and row[4].startswith("50.0 50/100<br>[") and "/100" in row[5]
+    assert "no number" not in table
+    plans = sections["mobilenetv2_100, settings 01234567"]
+    assert "| Paper<br>Net |" in plans and "Paper: RAF, found faces." in plans
+
+
+def test_networks_without_published_numbers_have_no_column(tmp_path):
+    study = OWN | {"networks": {"bvlc_alexnet": "AlexNet"}, "claims": [{"says": "x", "pairs": [["fer28", "emotiw"]]}]}
+    assert all("AlexNet" not in section for section in report_of(tmp_path, study).values())

@@ -38,11 +38,11 @@ def report(config: DictConfig) -> None:
     study = study_from(plain(config.study))
     out, store = (path_given(plain(config), key) for key in ("out", "store"))
     groups, published = load_groups(store), published_rows(study)
-    tables = main_tables(groups, published, study, config.level, config.published)
+    tables = main_tables(groups, published, study, config.level, with_published=config.published)
     confusions = confusion_tables(groups, study, config.level)
 
     zips = write_zips(out, groups, study, str(config.submission_zip)) if config.submission_zip is not None else []
-    write_report(out, groups, published, study, config.level, config.published)
+    write_report(out, groups, published, study, config.level, with_published=config.published)
     write_text(
         out / "table.md",
         "# Results\n\n" + to_markdown(tables) + "\n## Confusion matrices\n\n" + to_markdown(confusions, 3),

@@ -1,10 +1,10 @@
-"""Text of the report's cells and notes: scores, published numbers, caveats, settings."""
+"""Text of the report's cells and headings: scores, published numbers, caveats."""
 
 import math
 from collections.abc import Sequence
 
 from fer_transfer.evaluation.statistics import wilson_interval
-from fer_transfer.reports.results import Group, Row, base_plan
+from fer_transfer.reports.results import Row, base_plan
 from fer_transfer.reports.scores import Score
 from fer_transfer.study import Numbers, Published, Reported, Study
 
@@ -32,10 +32,10 @@ def published_cell(numbers: Numbers, level: float) -> str:
     return f"{_as_published(percent)} {k}/{n}\n[{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def published_percent(published: Sequence[Published], prefix: str | None, backbone: str, plan: str) -> str:
+def published_percent(published: Sequence[Published], column: Reported, backbone: str, plan: str) -> str:
     """The published percentage of a column for a network and plan, or a dash."""
-    rows = [row for row in published if prefix and (row.backbone, row.plan) == (backbone, base_plan(plan))]
-    percents = [row.numbers[prefix][0] for row in rows if prefix]
+    rows = [row for row in published if (row.backbone, row.plan) == (backbone, base_plan(plan))]
+    percents = [row.numbers[column.published][0] for row in rows if column.published]
     return _as_published(percents[0]) if percents and percents[0] is not None else "-"
 
 
@@ -69,66 +69,43 @@ def is_selected(rows: Sequence[Row], split: str) -> bool:
     return any(row.selected_on(split) for row in rows)
 
 
-def column_heading(column: Reported, study: Study) -> str:
-    """Heading of our numbers in a column, with the faces they are over where the study has both."""
-    both = sum(other.split == column.split for other in study.reported) > 1
-    return f"{column.heading} ours\n{column.over} faces" if both else f"{column.heading}\nours"
-
-
-def settings_notes(group: Group, study: Study) -> list[str]:
-    """What was chosen, on what it ran, how long it took; a stage that several rows share is counted once."""
-    settings = _common_settings(group) | _faces_settings(group)
-    left_open = study.left_open
-    chosen = {key: value for key, value in settings.items() if any(word in key.lower() for word in left_open.words)}
-    rest = {key: value for key, value in settings.items() if key not in chosen}
-    records = [row.record for row in group.rows]
-    seconds = {stage.get("key"): stage.get("seconds") or 0.0 for record in records for stage in record.stages}
-    devices = dict.fromkeys(str(record.environment.get("device", "unknown")) for record in records)
-    total = math.fsum(seconds.values())
-    time = f"{total / 3600:.1f} h" if total >= 3600 else f"{total / 60:.1f} min" if total >= 60 else f"{total:.1f} s"
-    seeds = ", ".join(dict.fromkeys(row.seed for row in sorted(group.rows, key=lambda row: row.record.seeds)))
-    by_votes = settings.get("labelling.labels", "release") != "release"
+def wide_columns(study: Study) -> list[Reported]:
+    """The columns with k/n and an interval: the first, those with published numbers and those of protected splits."""
     return [
-        *(
-            ["Scores are of the labels as released; stages were trained and selected by FER+ labels."]
-            if by_votes
-            else []
-        ),
-        f"Settings {group.settings_id[:8]}: {_listed(rest)}.",
-        f"{left_open.says}. Chosen here: {_listed(chosen)}; seeds {seeds}.",
-        f"Device: {', '.join(devices)}. Training time: {time} for {len(seconds)} distinct stages.",
+        column
+        for column in study.reported
+        if column is study.first or column.published or study.protects(*column.split.split("/"))
     ]
 
 
-def _common_settings(group: Group) -> dict[str, str]:
-    """Each setting once; one in which plans differ names the plans after each value."""
-    by_value: dict[str, dict[str, list[str]]] = {}
-    for row in group.rows:
-        for key, value in row.record.settings.items():
-            plans = by_value.setdefault(key, {}).setdefault(str(value), [])
-            if row.plan not in plans:
-                plans.append(row.plan)
-    return {
-        key: next(iter(values))
-        if len(values) == 1
-        else " or ".join(f"{value} [{', '.join(plans)}]" for value, plans in values.items())
-        for key, values in by_value.items()
-    }
+def column_heading(column: Reported, study: Study) -> str:
+    """Heading of our numbers in a wide column, with the faces they are over where the study has both."""
+    return _heading(column, study.reported, "ours")
 
 
-def _faces_settings(group: Group) -> dict[str, str]:
-    """How the faces of the group were cut, by release."""
-    known = {digest: of for row in group.rows for digest, of in row.record.faces.items()}
-    return {f"faces.{release}": known[digest].preparation for release, digest in group.faces.items() if digest in known}
+def published_heading(column: Reported, study: Study) -> str:
+    """Heading of the published numbers of a column; the faces only where there are published numbers over both."""
+    return _heading(column, [other for other in study.reported if other.published], "paper")
 
 
-def _listed(settings: dict[str, str]) -> str:
-    """Names and values; of a ``_target_`` the class alone."""
-    short = {
-        key.removesuffix("._target_"): value.rpartition(".")[2] if key.endswith("_target_") else value
-        for key, value in settings.items()
-    }
-    return ", ".join(f"{key} {value}" for key, value in short.items()) or "none recorded"
+def short_heading(column: Reported, study: Study) -> str:
+    """Heading of a narrow column of accuracies alone, with the faces where the study has both."""
+    heading = column.heading.replace(" ", "\n")
+    return f"{heading}\n{column.over}\nfaces" if _has_both(column, study.reported) else heading
+
+
+def _heading(column: Reported, columns: Sequence[Reported], whose: str) -> str:
+    heading = f"{column.heading} {whose}\n{column.over} faces"
+    return heading if _has_both(column, columns) else f"{column.heading}\n{whose}"
+
+
+def _has_both(column: Reported, columns: Sequence[Reported]) -> bool:
+    return sum(other.split == column.split for other in columns) > 1
+
+
+def published_networks(study: Study) -> dict[str, str]:
+    """Headings of the published networks that have a column beside the first; none where that one has no numbers."""
+    return study.networks if study.first.published else {}
 
 
 def dagger_note(rows: Sequence[Sequence[str]]) -> list[str]:

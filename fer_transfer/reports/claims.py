@@ -1,6 +1,6 @@
 """A study's claims, each as paired comparisons of two plans on the faces of the study's first column."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,14 @@ import numpy as np
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import Comparison, compare, mean_and_spread, paired_over_seeds
-from fer_transfer.reports.results import Group, Row, base_plan
+from fer_transfer.reports.results import Group, base_plan
 from fer_transfer.study import Published, Reported, Study
 
 #: From so many common seeds on a verdict rests on seeds as well as on images.
 SEEDS_FOR_A_VERDICT = 3
+
+#: The reason that a user need not be told again: the table of plans says it.
+NOT_RUN = "not run"
 
 #: The rule of a verdict, as it stands under every table of claims; alpha is filled in.
 RULE = (
@@ -29,11 +32,12 @@ class Finding:
 
     Attributes:
         better, worse: the plans as the claim has them.
-        seeds: those that both were run with, ascending; empty if one was not run.
+        seeds: those at which both have predictions, ascending; empty without a comparison.
         points: difference of accuracy in percentage points, by seed.
-        p: two-sided; None without a common seed.
+        p: two-sided; None without a comparison.
         only_better, only_worse: images that one of the two alone has right, at the first common seed.
         reason: why there is no comparison, or "".
+        run: whether both plans were run.
     """
 
     better: str
@@ -44,6 +48,7 @@ class Finding:
     only_better: int = 0
     only_worse: int = 0
     reason: str = ""
+    run: bool = True
 
     def verdict(self, alpha: float) -> str:
         """``shows``, ``does not show`` (the reverse is significant) or ``not resolvable``; else the reason. See ``RULE``."""
@@ -82,22 +87,47 @@ def claimed(study: Study) -> Iterator[tuple[str, str, str]]:
 
 
 def find(group: Group, better: str, worse: str, column: Reported) -> Finding:
-    """Compare two plans of a group, seed by seed, on the faces of a column."""
-    of_better, of_worse = ({row.seed: row for row in group.of(plan)} for plan in (better, worse))
-    missing = [plan for plan, rows in ((better, of_better), (worse, of_worse)) if not rows]
-    if missing:
-        several = [plan for plan in missing if any(base_plan(row.plan) == plan for row in group.rows)]
-        if several:
-            return Finding(better, worse, reason=f"{' and '.join(several)} run with several settings of its own")
-        return Finding(better, worse, reason=f"{' and '.join(missing)} not run")
-    seeds = tuple(seed for seed in of_better if seed in of_worse)  # rows are in the order of their seeds
+    """Compare two plans of a group on the faces of a column, at each seed at which both have predictions of it."""
+    scored = {plan: _by_seed(group, plan, column) for plan in (better, worse)}
+    plans_by_reason: dict[str, list[str]] = {}
+    for plan, found in scored.items():
+        if isinstance(found, str):
+            plans_by_reason.setdefault(found, []).append(plan)
+    if plans_by_reason:
+        reason = "; ".join(f"{' and '.join(plans)} {reason}" for reason, plans in plans_by_reason.items())
+        return Finding(better, worse, reason=reason, run=NOT_RUN not in plans_by_reason)
+    return _compared(better, worse, *(found for found in scored.values() if not isinstance(found, str)))
+
+
+def _by_seed(group: Group, plan: str, column: Reported) -> dict[str, Predictions] | str:
+    """Predictions of a column's faces by ascending seed, or why a plan has none to compare."""
+    rows = group.of(plan)
+    if not rows:
+        return "run with several settings of its own" if any(base_plan(r.plan) == plan for r in group.rows) else NOT_RUN
+    if any(row.trained_on(column.split) for row in rows):
+        return f"trained on {column.split}"
+    having = {row.seed: row.predictions[column.split] for row in rows if row.predictions.get(column.split)}
+    return {seed: of.only_found() if column.over == "found" else of for seed, of in having.items()} or (
+        f"without predictions of {column.split}"
+    )
+
+
+def _compared(
+    better: str, worse: str, of_better: Mapping[str, Predictions], of_worse: Mapping[str, Predictions]
+) -> Finding:
+    seeds = tuple(seed for seed in of_better if seed in of_worse)
     if not seeds:
         return Finding(better, worse, reason="no common seed")
+    pairs = [(of_better[seed], of_worse[seed]) for seed in seeds]
+    if not all(predictions.labelled for pair in pairs for predictions in pair):
+        return Finding(better, worse, reason="labels withheld")
     try:
-        compared = [compare(_scored(of_better[seed], column), _scored(of_worse[seed], column)) for seed in seeds]
+        compared = [compare(*pair) for pair in pairs]
     except StoreError:
         return Finding(better, worse, reason="not the same labelled faces")
     first = compared[0]
+    if first.n < 2:  # no spread over faces, and nothing that could be resolved
+        return Finding(better, worse, reason=f"too few faces ({first.n})")
     points = tuple(100 * comparison.difference for comparison in compared)
     return Finding(better, worse, seeds, points, _p(compared), first.only_a, first.only_b)
 
@@ -106,13 +136,6 @@ def _p(compared: Sequence[Comparison]) -> float:
     if len(compared) < SEEDS_FOR_A_VERDICT:
         return compared[0].p
     return paired_over_seeds(np.stack([comparison.by_face for comparison in compared]).astype(np.float64))[1]
-
-
-def _scored(row: Row, column: Reported) -> Predictions:
-    if column.split not in row.predictions:
-        raise StoreError(f"Expected predictions of {column.split} in {row.path}.")
-    predictions = row.predictions[column.split]
-    return predictions.only_found() if column.over == "found" else predictions
 
 
 def best_against_baseline(group: Group, study: Study) -> Finding | None:
@@ -127,7 +150,7 @@ def best_against_baseline(group: Group, study: Study) -> Finding | None:
 
 def published_difference(published: Sequence[Published], study: Study, backbone: str, better: str, worse: str) -> str:
     """The published difference on the study's first column in points, or an empty string where there is none."""
-    prefix = study.first.published
-    percents = {row.plan: row.numbers[prefix][0] for row in published if row.backbone == backbone and prefix}
+    column = study.first.published
+    percents = {row.plan: row.numbers[column][0] for row in published if row.backbone == backbone and column}
     first, second = percents.get(better), percents.get(worse)
     return f"{first - second:+.1f}" if first is not None and second is not None else ""

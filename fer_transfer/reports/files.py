@@ -57,12 +57,12 @@ def _plain(value: Any) -> str:
 
 
 def score_lines(
-    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, with_published: bool
+    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, *, with_published: bool
 ) -> list[dict[str, Any]]:
     """One line per plan, split and set of faces; ``k`` lists the images right by seed, in the order of ``seeds``.
 
-    The study's columns come first, then every other split that was predicted. With the published rows, those whose network
-    was not run at all follow, as not run.
+    The study's columns come first, then every other split that was predicted. ``with_published``, the published rows whose
+    network was not run at all follow, as not run.
     """
     lines = []
     for group in groups:
@@ -179,6 +179,7 @@ def write_report(
     published: Sequence[Published],
     study: Study,
     level: float,
+    *,
     with_published: bool,
 ) -> list[Path]:
     """Write the CSV files of a report; those of rows stand in ``confusion/``, one file each.
@@ -193,7 +194,7 @@ def write_report(
         where = {"backbone": row.backbone, "plan": row.plan, "settings_id": row.settings_id, "seed": row.seed}
         per_class += [where | {key: value for key, value in line.items() if key not in study.order} for line in lines]
     contents = {
-        out / "table.csv": score_lines(groups, published, study, level, with_published),
+        out / "table.csv": score_lines(groups, published, study, level, with_published=with_published),
         out / "claims.csv": claim_lines(groups, study, level),
         out / "per_class.csv": per_class,
     } | {out / "confusion" / f"{row.name}.csv": lines for row, lines in by_row.items() if lines}

@@ -19,12 +19,16 @@ from fer_transfer.reports.cells import (
     is_selected,
     level_text,
     published_cell,
+    published_heading,
+    published_networks,
     published_percent,
     score_cell,
-    settings_notes,
     short_cell,
+    short_heading,
+    wide_columns,
 )
 from fer_transfer.reports.claims import RULE, best_against_baseline, claimed, find, published_difference
+from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import score
 from fer_transfer.study import Published, Reported, Study
@@ -49,9 +53,9 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def published_table(published: Sequence[Published], groups: Sequence[Group], study: Study, level: float) -> Table:
+def published_table(groups: Sequence[Group], published: Sequence[Published], study: Study, level: float) -> Table:
     """The published rows in their order, each beside ours; one that was run with several settings has several lines."""
-    columns = [column for column in study.reported if study.protects(*column.split.split("/"))]
+    columns = wide_columns(study)
     rows: list[tuple[str, ...]] = []
     used: list[Group] = []
     for row in published:
@@ -70,22 +74,22 @@ def published_table(published: Sequence[Published], groups: Sequence[Group], stu
     notes = [
         f"Percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
         "deviation, k by seed.",
-        f"- : no number. {study.footnote}".strip(),
+        f"{'- : no number. ' if any('-' in row for row in rows) else ''}{study.footnote}".strip(),
         *dagger_note(rows),
     ]
     for number, group in enumerate(used, 1):
         notes.append(f"[{number}] {group.title}, listed below. {caveat_line(group.caveats)}".strip())
     headings = [
-        heading
+        heading(column, study)
         for column in columns
-        for heading in ([f"{column.heading}\npaper"] if column.published else []) + [column_heading(column, study)]
+        for heading in ((published_heading, column_heading) if column.published else (column_heading,))
     ]
     return Table(
         f"The published rows ({study.title}) and ours",
         tuple(dict.fromkeys(caveat for group in used for caveat in group.caveats)),
         ("Sub.", "Network, plan", *headings),
         tuple(rows),
-        tuple(notes),
+        tuple(filter(None, notes)),
     )
 
 
@@ -102,12 +106,12 @@ def _ours(group: Group | None, plan: str, column: Reported, level: float) -> str
 
 def plans_table(group: Group, published: Sequence[Published], study: Study, level: float) -> Table:
     """The plans of one group in the study's columns, beside the published networks; macro recall of the first column."""
-    first, wide = study.first, [column for column in study.reported if study.protects(*column.split.split("/"))]
+    first, wide, networks = study.first, wide_columns(study), published_networks(study)
     rows = []
     for plan in group.plans(study):
         of_plan = group.of(plan)
         seeds = f"\n{len(of_plan)} seeds" if len(of_plan) > 1 else f"\nseed {of_plan[0].seed}" if of_plan else ""
-        paper = [published_percent(published, first.published, backbone, plan) for backbone in study.networks]
+        paper = [published_percent(published, first, backbone, plan) for backbone in networks]
         cells = [
             _ours(group, plan, column, level) if column in wide else _short_accuracy(of_plan, column)
             for column in study.reported
@@ -116,18 +120,18 @@ def plans_table(group: Group, published: Sequence[Published], study: Study, leve
         macro = found if isinstance(found, str) else short_cell(found.macro_percent, is_selected(of_plan, first.split))
         rows.append((f"{plan}{seeds}", *paper, *cells, macro))
     headings = [
-        column_heading(column, study) if column in wide else column.heading.replace(" ", "\n")
-        for column in study.reported
+        column_heading(column, study) if column in wide else short_heading(column, study) for column in study.reported
     ]
     over = f"{first.heading}, {first.over} faces"
     notes = [
         f"Ours: percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
-        f"deviation, k by seed. Macro: mean recall of the expressions, {over}. Paper: {over}."
+        f"deviation, k by seed. Macro: mean recall of the expressions, {over}."
+        + (f" Paper: {over}." if networks else "")
     ]
     return Table(
         group.title,
         group.caveats,
-        ("Plan", *(f"Paper\n{name}" for name in study.networks.values()), *headings, "Macro\nrecall"),
+        ("Plan", *(f"Paper\n{name}" for name in networks.values()), *headings, "Macro\nrecall"),
         tuple(rows),
         (*notes, *dagger_note(rows), *settings_notes(group, study)),
     )
@@ -204,10 +208,10 @@ def _chosen(row: Row, column: Reported) -> Predictions | None:
 
 def claims_table(group: Group, published: Sequence[Published], study: Study, level: float) -> Table:
     """Whether the study's claims show in a group, each with its difference and p."""
-    rows, first = [], study.first
+    rows, first, networks = [], study.first, published_networks(study)
     for claim, better, worse in claimed(study):
         finding = find(group, better, worse, first)
-        paper = [published_difference(published, study, backbone, better, worse) or "-" for backbone in study.networks]
+        paper = [published_difference(published, study, backbone, better, worse) or "-" for backbone in networks]
         seeds = f"{len(finding.seeds)} seeds" if finding.knows_seeds else f"seed {(*finding.seeds, '')[0]}"
         p = f"{finding.p:.2g}\n{seeds}" if finding.p is not None else "-"
         daggers = ["†" if is_selected(group.of(plan), first.split) else "" for plan in (better, worse)]
@@ -228,7 +232,7 @@ def claims_table(group: Group, published: Sequence[Published], study: Study, lev
         (
             "Claim",
             "Compared",
-            *(["Paper\n" + " / ".join(study.networks.values())] if study.networks else []),
+            *(["Paper\n" + " / ".join(networks.values())] if networks else []),
             "Ours",
             "p",
             "Verdict",
@@ -259,26 +263,26 @@ def confusion_table(row: Row, column: Reported, study: Study, level: float) -> T
 
 
 def main_tables(
-    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, with_published: bool
+    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, *, with_published: bool
 ) -> list[Table]:
-    """The published rows (unless left out), then for each group its plans, other splits, recalls and claims.
+    """The published rows (``with_published``), then for each group its plans, other splits, recalls and claims.
 
-    A group whose only plan is not one of a claim has no claims table worth printing, and so none.
+    A group in which no claim has both its plans run has no claims table worth printing, and so none.
     """
-    tables = [published_table(published, groups, study, level)] if with_published and published else []
+    tables = [published_table(groups, published, study, level)] if with_published and published else []
     for group in groups:
         tables.append(plans_table(group, published, study, level))
         tables += [
             table for table in (others_table(group, study, level), recalls_table(group, study)) if table is not None
         ]
-        if any(find(group, better, worse, study.first).points for _, better, worse in claimed(study)):
+        if any(find(group, better, worse, study.first).run for _, better, worse in claimed(study)):
             tables.append(claims_table(group, published, study, level))
     return tables
 
 
 def confusion_tables(groups: Sequence[Group], study: Study, level: float) -> list[Table]:
-    """The confusion matrix of each row on the protected splits whose labels are known, over the first faces reported of each."""
-    columns = {column.split: column for column in reversed(study.reported) if study.protects(*column.split.split("/"))}
+    """The confusion matrix of each row on the splits of wide columns that are labelled, over the first faces reported of each."""
+    columns = {column.split: column for column in reversed(wide_columns(study))}
     drawn = (
         confusion_table(row, column, study, level)
         for group in groups

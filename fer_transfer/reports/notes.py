@@ -1,0 +1,96 @@
+"""Notes under a group's table of plans: settings, choices, where the initial weights come from, device and time."""
+
+import math
+from collections.abc import Sequence
+
+from fer_transfer.reports.results import Group
+from fer_transfer.stages.lineage import StageLineage
+from fer_transfer.study import LeftOpen, Study
+
+
+def settings_notes(group: Group, study: Study) -> list[str]:
+    """What was chosen, what it started from, on what it ran, how long it took; a stage that rows share is counted once."""
+    settings = _common_settings(group) | _faces_settings(group)
+    words = study.left_open.words
+    chosen = {key: value for key, value in settings.items() if any(word in key.lower() for word in words)}
+    rest = {key: value for key, value in settings.items() if key not in chosen}
+    records = [row.record for row in group.rows]
+    seconds = {stage.get("key"): stage.get("seconds") or 0.0 for record in records for stage in record.stages}
+    devices = dict.fromkeys(str(record.environment.get("device", "unknown")) for record in records)
+    total = math.fsum(seconds.values())
+    time = f"{total / 3600:.1f} h" if total >= 3600 else f"{total / 60:.1f} min" if total >= 60 else f"{total:.1f} s"
+    seeds = ", ".join(dict.fromkeys(row.seed for row in sorted(group.rows, key=lambda row: row.record.seeds)))
+    by_votes = settings.get("labelling.labels", "release") != "release"
+    return [
+        *(
+            ["Scores are of the labels as released; stages were trained and selected by FER+ labels."]
+            if by_votes
+            else []
+        ),
+        f"Settings {group.settings_id[:8]}: {_listed(rest)}.",
+        _choices_note(chosen, seeds, study.left_open),
+        *_inheritance_notes(group),
+        f"Device: {', '.join(devices)}. Training time: {time} for {len(seconds)} distinct stages.",
+    ]
+
+
+def _choices_note(chosen: dict[str, str], seeds: str, left_open: LeftOpen) -> str:
+    """What the study leaves open, where it says so, and what was chosen."""
+    says = "" if left_open.says == LeftOpen.says else f"{left_open.says}. "
+    return says + (f"Chosen here: {_listed(chosen)}; seeds {seeds}." if chosen else f"Seeds: {seeds}.")
+
+
+def _inheritance_notes(group: Group) -> list[str]:
+    """The stages of other plans in the initial weights, once for each such file; plans are named where they differ in it."""
+    plans_by_file: dict[tuple[str, str], dict[str, None]] = {}
+    for row in group.rows:
+        inherited = row.record.lineage.stages[: -len(row.record.seeds)]
+        file = (inherited[-1].key, _made_by(inherited)) if inherited else ("", "")
+        plans_by_file.setdefault(file, {})[row.plan] = None
+    differ = len(plans_by_file) > 1
+    return [
+        f"Initial weights{' of ' + ', '.join(plans) if differ else ''} were made by {made_by}."
+        for (_, made_by), plans in plans_by_file.items()
+        if made_by
+    ]
+
+
+def _made_by(stages: Sequence[StageLineage]) -> str:
+    """Stages, each with what it was trained on, and their seeds."""
+    names = []
+    for stage in stages:
+        faces = "; ".join(f"{used.release}: {', '.join(used.trained_on)}" for used in stage.faces if used.trained_on)
+        names.append(f"{stage.name} ({faces})")
+    seeds = dict.fromkeys(str(stage.seed) for stage in stages)
+    return f"stage{'s' * (len(names) > 1)} {', '.join(names)} with seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
+
+
+def _common_settings(group: Group) -> dict[str, str]:
+    """Each setting once; one in which plans differ names the plans after each value."""
+    by_value: dict[str, dict[str, list[str]]] = {}
+    for row in group.rows:
+        for key, value in row.record.settings.items():
+            plans = by_value.setdefault(key, {}).setdefault(str(value), [])
+            if row.plan not in plans:
+                plans.append(row.plan)
+    return {
+        key: next(iter(values))
+        if len(values) == 1
+        else " or ".join(f"{value} [{', '.join(plans)}]" for value, plans in values.items())
+        for key, values in by_value.items()
+    }
+
+
+def _faces_settings(group: Group) -> dict[str, str]:
+    """How the faces of the group were cut, by release."""
+    known = {digest: of for row in group.rows for digest, of in row.record.faces.items()}
+    return {f"faces.{release}": known[digest].preparation for release, digest in group.faces.items() if digest in known}
+
+
+def _listed(settings: dict[str, str]) -> str:
+    """Names and values; of a ``_target_`` the class alone."""
+    short = {
+        key.removesuffix("._target_"): value.rpartition(".")[2] if key.endswith("_target_") else value
+        for key, value in settings.items()
+    }
+    return ", ".join(f"{key} {value}" for key, value in short.items()) or "none recorded"
