@@ -84,8 +84,10 @@ def _array(path: Path, expected: str) -> NDArray[Any]:
         raise _damaged(path.parent, f"Expected {path}, but got: {error.strerror or error}.") from None
     except FacesError:
         raise
-    except ValueError as error:
-        raise _damaged(path.parent, f"Expected an array in {path}, but got: {error}.") from None
+    except (
+        Exception
+    ) as error:  # a header that was damaged is parsed as Python: numpy raises tokenize's errors and others
+        raise _damaged(path.parent, f"Expected an array in {path}, but got: {type(error).__name__}: {error}.") from None
     return array
 
 
