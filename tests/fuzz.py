@@ -131,7 +131,7 @@ def read_faces(path: Path) -> None:
         for other, content in {**whole, (name if name in whole else b"pixels.npy"): data}.items():
             (folder / other.decode()).write_bytes(content)
         if fitting:
-            with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+            with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
                 manifest = json.loads((folder / "manifest.json").read_bytes())
                 manifest["files"] = {
                     other: file_digest([folder / other]) for other in manifest["files"] if "/" not in other
