@@ -185,6 +185,9 @@ def _check_splits(study: Study, where: str) -> None:
     columns = [(column.split, column.over) for column in study.reported]
     if twice := _twice(columns):
         raise ConfigError(f"Expected each column of {where} once, but got {twice[0][0]} over {twice[0][1]} twice.")
+    headings = dict.fromkeys((column.heading, column.over, column.split) for column in study.reported)
+    if twice := _twice([(heading, over) for heading, over, _ in headings]):
+        raise ConfigError(f"Expected a heading for each split of {where}, but {twice[0][0]!r} stands over two.")
     if study.challenge and study.challenge not in named[: len(study.reported)]:
         raise ConfigError(f"Expected challenge of {where} to be a reported split, but got {study.challenge!r}.")
 

@@ -32,6 +32,7 @@ VAL = {"split": "emotiw/Val", "heading": "Val"}
         (changed(reported=[VAL | {"split": "Val"}]), "release/split"),
         (changed(reported=[VAL, VAL]), "emotiw/Val over all twice"),
         (changed(reported=[VAL | {"over": "some"}]), "found or all"),
+        (changed(reported=[VAL, VAL | {"split": "fer2013/PublicTest"}], challenge=None), "stands over two"),
         (changed(reported=[VAL | {"spilt": "x"}]), "spilt"),
         (changed(protected=["emotiw.Val"]), "release/split"),
         (changed(challenge="emotiw/Train"), "challenge"),

@@ -65,10 +65,12 @@ def score(rows: Sequence[Row], split: str, over: str) -> Score | str:
         return "not run"
     if any(row.trained_on(split) for row in rows):
         return "trained on"
-    having = [row for row in rows if len(row.predictions.get(split, ())) > 0]
+    predicted = [(row, row.predictions[split]) for row in rows if split in row.predictions]
+    over_faces = [(row, of.only_found() if over == "found" else of) for row, of in predicted]
+    having = [row for row, of in over_faces if len(of)]
+    chosen = [of for _, of in over_faces if len(of)]
     if not having:
         return "-"
-    chosen = [row.predictions[split].only_found() if over == "found" else row.predictions[split] for row in having]
     if not all(predictions.labelled for predictions in chosen):
         return "withheld"
     matrices = [confusion_matrix(predictions.labels, predictions.predicted) for predictions in chosen]

@@ -22,7 +22,7 @@ class Runtime:
 
     Attributes:
         store: folder of finished stages.
-        faces: folder of prepared faces by release name.
+        faces: folder of prepared faces by the word that plans use for them.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads, or null for all.
         channels_last: keep pictures in channels_last memory format, the faster one on CPUs and tensor cores.

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from fake_store import SYNTHETIC, add_row
@@ -7,6 +8,7 @@ from fer_transfer.config import plain
 from fer_transfer.errors import StoreError
 from fer_transfer.files.document import read_document, write_document
 from fer_transfer.reports.results import load_groups
+from fer_transfer.reports.scores import score
 from fer_transfer.settings import compose
 from fer_transfer.study import published_rows, study_from
 
@@ -125,3 +127,11 @@ def test_the_papers_numbers_are_consistent():
         for percent, k, n in row.numbers.values():
             if k is not None and n is not None:
                 assert percent == pytest.approx(100 * k / n, abs=0.06)
+
+
+def test_a_split_in_which_no_face_was_found_has_no_score_over_the_found(tmp_path):
+    add_row(tmp_path, "emotiw", 0.4)
+    [group] = load_groups(tmp_path)
+    val = group.rows[0].predictions["emotiw/Val"]
+    group.rows[0].predictions["emotiw/Val"] = replace(val, found=val.found & False)
+    assert score(group.rows, "emotiw/Val", "found") == "-" and score(group.rows, "emotiw/Val", "all") != "-"
