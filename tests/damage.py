@@ -235,13 +235,15 @@ def outcome(place: Place, before: Numbers, deleted_record: bool) -> tuple[str, s
     if told is None and numbers != before and not deleted_record:  # deleting a record is how one leaves a row out
         return DIFFERENT, "fer-report"
     refused, _ = _try(place.train, place)
-    if refused is not None:
-        told = refused
+    told, steps = refused or told, []
+    while refused is not None:  # two files that were swapped are told one after the other
+        if refused in steps:
+            return NOT_MENDED, " THEN ".join([*steps, refused])
+        steps.append(refused)
         if "fer-prepare" in refused:
             _try(place.prepare, place)
-        again, _ = _try(lambda: place.train(repair="repair=true" in refused), place)
-        if again is not None:
-            return NOT_MENDED, f"{refused} THEN {again}"
+        repair = "repair=true" in refused
+        refused, _ = _try(lambda repair=repair: place.train(repair=repair), place)
     last, numbers = _try(place.report, place)
     if last is not None:
         return NOT_MENDED, f"{told} THEN {last}"
