@@ -27,10 +27,10 @@ class Scored(NamedTuple):
 
 
 def scored_splits(job: Job, faces: Mapping[str, Faces]) -> list[Scored]:
-    """Every split of evaluation that the lineage of a job was not trained on."""
+    """Every split of evaluation that the lineage of a job was not trained on, as far as its recipe goes (``at_most``)."""
     evaluation = job.stage.recipe.evaluation
     return [
-        Scored(of, split, job.folder.predictions(of.name, split, of.digest, evaluation))
+        Scored(of.few(job.stage.recipe.at_most), split, job.folder.predictions(of.name, split, of.digest, evaluation))
         for of in faces.values()
         for split in of.evaluation_splits
         if not job.lineage.trained_on(prepared(of), split)
@@ -51,8 +51,9 @@ def written_digest(scored: Scored, job: Job) -> str | None:
 
 
 def _told(scored: Scored, job: Job, sha256: str) -> dict[str, str]:
-    evaluation = job.stage.recipe.evaluation
-    return {"key": job.key, "faces": scored.faces.digest, "split": scored.split, "by": evaluation, "csv": sha256}
+    evaluation, caveat = job.stage.recipe.evaluation, job.own.caveat
+    told = {"key": job.key, "faces": scored.faces.digest, "split": scored.split, "by": evaluation, "csv": sha256}
+    return told | ({"caveat": caveat} if caveat else {})
 
 
 def predict(job: Job, faces: Mapping[str, Faces], runtime: Runtime, module: ExpressionClassifier | None = None) -> None:
