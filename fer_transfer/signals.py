@@ -27,7 +27,7 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """As a shell says it: 130 of SIGINT, 143 of SIGTERM, 129 of SIGHUP."""
+        """As a shell says it: 130 of SIGINT (of which the process itself dies: ``cli.app``), 143 of SIGTERM, 129 of SIGHUP."""
         return 128 + self.number
 
 

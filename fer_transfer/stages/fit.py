@@ -61,6 +61,7 @@ def fit(
         warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # frozen batch normalisation
         warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # values are logged by epoch
         warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", ".*`srun` command is available.*")  # one process a stage: nothing to launch
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # it is: stages.checkpoint
         trainer = pl.Trainer(
             accelerator=runtime.accelerator,
