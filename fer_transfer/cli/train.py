@@ -38,7 +38,11 @@ def train(config: DictConfig) -> "FinishedPlan":
     with stop_file(runtime.stop_file):
         finished = runner.run_plan(plan, config.stage)
         if config.stage is None:
-            write_record(runner.store, finished, submission, note)
+            record = write_record(runner.store, finished, submission, note)
+            if runtime.progress != "none":
+                from fer_transfer.reports.ending import ending
+
+                print(ending([record], {}, runner.store.root, study), flush=True)
     return finished
 
 
