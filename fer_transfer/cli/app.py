@@ -27,7 +27,7 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
     def job(config: DictConfig) -> None:
         try:
             # A socket that is closed is an error of its owner's, not the end of the process.
-            with _nobody_reads("error"), allowing(config.get("allow", ())):
+            with listening(), _nobody_reads("error"), allowing(config.get("allow", ())):
                 task(config)
         except FerTransferError as error:
             if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):

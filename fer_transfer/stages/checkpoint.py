@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.files.names import shown
-from fer_transfer.signals import Stopped, received
+from fer_transfer.signals import Stopped, announced, received, take_back
 
 _SEAL, _RANDOM = "fer_transfer", "random_states"
 
@@ -80,6 +80,10 @@ class Resumable(Checkpoint):
             self.data.skip_once(done)
             self._random = checkpoint[_RANDOM]
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Be the only one to hear signals: Lightning ends the process at SIGTERM, whatever it was meant for."""
+        take_back()
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -101,7 +105,7 @@ class Resumable(Checkpoint):
         signal, last = received(), batch_idx + 1 == int(trainer.num_training_batches)
         if last and signal is None:
             return  # the end of the epoch follows
-        if signal is not None or time.monotonic() - self._written > self.seconds:
+        if signal is not None or announced() or time.monotonic() - self._written > self.seconds:
             trainer.save_checkpoint(self.path)
         if signal is not None:
             raise Stopped(signal)
