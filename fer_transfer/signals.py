@@ -71,7 +71,8 @@ def listening(launcher: int | None = None) -> Iterator[None]:
         launcher: process that started the work; if this one is its child, the end of the launcher is taken for SIGTERM.
     """
     global _received, _announced, _ours, _launcher
-    _received, _announced = None, False
+    if not _ours:  # else what has come is still to be told to whoever listens outside
+        _received, _announced = None, False
     _launcher = launcher if launcher == os.getppid() else None
     if threading.current_thread() is not threading.main_thread():
         yield
