@@ -14,7 +14,7 @@ from fer_transfer.stages.plan import Stage
 
 
 def _remove_socket_folder() -> None:
-    """wandb leaves the folder of its service's socket in the temporary directory, empty, with every process."""
+    """Remove what wandb leaves: the folder of its service's socket in the temporary directory, empty by then."""
     for folder in Path(tempfile.gettempdir()).glob(f"wandb-{os.getpid()}-*"):
         with contextlib.suppress(OSError):  # what is not empty is in use
             folder.rmdir()
