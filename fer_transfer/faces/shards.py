@@ -19,7 +19,7 @@ from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.files.journal import Journal, journals, peek, remove
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Shard:
     """The ``number``-th of ``of`` parts of the frames: neighbours in the release, as many as in the others, or one more.
 
@@ -27,8 +27,8 @@ class Shard:
     [[0, 1], [2, 3], [4, 5, 6]]
     """
 
-    of: int
     number: int
+    of: int
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
@@ -60,7 +60,7 @@ def shard_from(text: object) -> Shard:
     number, of = map(int, found.groups()) if found else (0, 0)
     if not 1 <= number <= of:
         raise ConfigError(f"Expected shard=NUMBER/ALL, such as shard=3/16 or shard=16/16, but got {text!r}.")
-    return Shard(of, number)
+    return Shard(number, of)
 
 
 class Parts:
@@ -120,7 +120,7 @@ class Parts:
 
     def missing(self, of: int, first: int = 0) -> dict[Shard, str]:
         """Shards that are to do, and why; those of frames before the first that is needed are not."""
-        every = (Shard(of, number) for number in range(1, of + 1))
+        every = (Shard(number, of) for number in range(1, of + 1))
         needed = [shard for shard in every if self._rows(shard).stop > first and self._rows(shard)]
         return {shard: why for shard in needed if (why := self._lacks(shard))}
 
@@ -129,8 +129,8 @@ class Parts:
 
     def _there(self) -> list[Shard]:
         found = (re.fullmatch(r"(\d+)-of-(\d+)", path.name) for path in journals(self.path))
-        shards = sorted(Shard(int(match[2]), int(match[1])) for match in found if match)
-        return [shard for shard in shards if shard != WHOLE]
+        shards = [Shard(int(match[1]), int(match[2])) for match in found if match]
+        return sorted({*shards} - {WHOLE}, key=lambda shard: (shard.of, shard.number))
 
     def _settings(self, shard: Shard) -> dict[str, Any]:
         return {**self._of, "frames": self._shape[0], "shard": str(shard)}
