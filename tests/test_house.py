@@ -17,7 +17,7 @@ ORDER = (
     "errors", "config", "settings", "labels", "signals",
     "files", "detection", "faces", "releases", "synthetic",
     "backbones", "data", "training", "evaluation",
-    "study", "stages", "tracking", "reports",
+    "study", "stages", "tracking", "reports", "sweeps",
     "cli",
 )  # fmt: skip
 

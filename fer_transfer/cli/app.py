@@ -1,10 +1,13 @@
 """What the four commands share: Hydra's entry point, and errors shown as one message without a traceback."""
 
+import atexit
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,7 +27,7 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
     def job(config: DictConfig) -> None:
         try:
             # A socket that is closed is an error of its owner's, not the end of the process.
-            with _nobody_reads("error"), allowing(config.get("allow", ())):
+            with listening(), _nobody_reads("error"), allowing(config.get("allow", ())):
                 task(config)
         except FerTransferError as error:
             if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
@@ -40,11 +43,24 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
         except Stopped as stop:  # no further job of a multirun is started
             print(f"stopped by {stop}; what is done is kept, repeat the command to go on", file=sys.stderr, flush=True)
-            sys.exit(stop.exit_code)
+            _end_by(stop)
         finally:
             sys.stdout.flush()
     if failures:
         sys.exit(1)
+
+
+def _end_by(stop: Stopped) -> NoReturn:
+    """End as a shell expects of a command that was stopped.
+
+    A loop of a shell's ends with Ctrl-C only where the command died of SIGINT itself; after an exit with 130 it goes on.
+    """
+    if stop.number == signal.SIGINT and os.name == "posix":
+        atexit._run_exitfuncs()  # a process that dies of a signal does not come to them
+        sys.stdout.flush()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    sys.exit(stop.exit_code)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from fer_transfer.config import config_folders, nearest, plain
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.digest import digest
+from fer_transfer.stages.key import without_idle
 
 if TYPE_CHECKING:
     from fer_transfer.training.recipe import Recipe
@@ -81,7 +82,8 @@ def plan_from(config: DictConfig) -> Plan:
                 f"Take it out, or start the stage from these weights: plan.stages.{stage}.init_from=null."
             )
     differences = {stage: _different(own or {}, _seedless(recipe)) for stage, own in by_name.items()}
-    return Plan(name, made, digest([_seedless(recipe), {stage: own for stage, own in differences.items() if own}]))
+    own = {stage: of_stage for stage, of_stage in differences.items() if of_stage}
+    return Plan(name, made, digest([without_idle(_seedless(recipe)), own]))
 
 
 def _different(own: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
