@@ -26,3 +26,7 @@ class ConfigError(FerTransferError, ValueError):
 
 class StoreError(FerTransferError, RuntimeError):
     """The store of stages cannot be read or written, or does not hold what is asked for."""
+
+
+class ProcessError(FerTransferError, RuntimeError):
+    """Another process of those that train a stage together is gone."""

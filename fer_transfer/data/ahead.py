@@ -59,6 +59,7 @@ def ahead(batches: Iterator[T], first: Callable[[], object] = _nothing) -> Itera
     try:
         while not isinstance(batch := made.get(), _End):
             yield batch
+            del batch  # before the thread is woken: both would want Python's lock
         if batch.error is not None:
             raise batch.error
     finally:
