@@ -2,13 +2,16 @@
 
 A command runs ``with listening():``. A signal then raises ``Stopped`` where the work is, except within ``deferred()``, where it
 is kept until the work asks for it: between two steps of training a checkpoint can be written first. A second signal does not
-wait.
+wait. Where no signal reaches, on another machine, a file says the same: ``stop_file``.
 """
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is missing on Windows
@@ -33,6 +36,9 @@ class Stopped(BaseException):
 
 _deferring = 0
 _received: int | None = None
+_stop_file: Path | None = None
+_looked = 0.0
+_LOOK = 1.0  # seconds between looks for the file: a network file system is asked each time
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -73,8 +79,24 @@ def deferred() -> Iterator[None]:
     check()
 
 
+@contextmanager
+def stop_file(path: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Take it for SIGTERM when a file appears; looked for once a second, by ``received`` and ``check``."""
+    global _stop_file, _looked
+    before, _stop_file, _looked = _stop_file, Path(path) if path else None, -_LOOK
+    try:
+        yield
+    finally:
+        _stop_file = before
+
+
 def received() -> int | None:
     """The signal that has come, or None."""
+    global _received, _looked
+    if _received is None and _stop_file is not None and time.monotonic() - _looked > _LOOK:
+        _looked = time.monotonic()
+        if _stop_file.exists():
+            _received = signal.SIGTERM
     return _received
 
 
@@ -84,5 +106,5 @@ def check() -> None:
     Raises:
         Stopped: if a signal has come.
     """
-    if _received is not None:
-        raise Stopped(_received)
+    if (number := received()) is not None:
+        raise Stopped(number)

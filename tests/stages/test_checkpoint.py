@@ -71,7 +71,7 @@ def interrupted(tiny, tmp_path, monkeypatch, *overrides):
     with pytest.raises(Killed):
         run(tiny, *overrides, killed_after(monkeypatch, 1, 1))
     monkeypatch.undo()
-    [path] = (tmp_path / "store").glob("*/last.ckpt")
+    [path] = (tmp_path / "store" / ".work").glob("*/last.ckpt")
     return path
 
 
@@ -84,10 +84,6 @@ def test_a_checkpoint_that_is_not_what_was_written_is_said_and_not_resumed(tiny,
     content["epoch"] += 1
     torch.save(content, tmp_path / "changed.ckpt")
     changed = (tmp_path / "changed.ckpt").read_bytes()
-    other = (
-        interrupted(tiny, tmp_path, monkeypatch, "recipe.seed=1", f"runtime.store={tmp_path / 'store'}") if 0 else None
-    )
-    assert other is None
     reference = load_file(run(tiny, f"runtime.store={tmp_path / 'reference'}").weights)
     for damage, word in (
         (flipped, "digest"),
@@ -98,20 +94,21 @@ def test_a_checkpoint_that_is_not_what_was_written_is_said_and_not_resumed(tiny,
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(damage)
         resumed = load_file(run(tiny).weights)
-        err = capsys.readouterr().err
-        assert "the stage starts again" in err and word in err
+        out = capsys.readouterr().out
+        assert "the stage starts again" in out and word in out
         assert all(torch.equal(tensor, reference[name]) for name, tensor in resumed.items())
-        shutil.rmtree(path.parent)
+        shutil.rmtree(tmp_path / "store" / path.parent.name.partition(".")[0])
+        shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def test_another_stages_checkpoint_is_not_resumed(tiny, tmp_path, monkeypatch, capsys):
     first = interrupted(tiny, tmp_path, monkeypatch)
-    key = first.parent.name
+    key = first.parent.name.partition(".")[0]
     shutil.move(first.parent, tmp_path / "kept")
     second = interrupted(tiny, tmp_path, monkeypatch, "recipe.seed=1")
     shutil.copy(tmp_path / "kept" / "last.ckpt", second)
     run(tiny, "recipe.seed=1")
-    assert f"it is of stage {key}" in capsys.readouterr().err
+    assert f"it is of stage {key}" in capsys.readouterr().out
 
 
 def test_the_digest_tells_everything_apart():
@@ -136,7 +133,7 @@ def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if "faces/s" in line:
+        if "/s " in line:
             os.kill(process.pid, getattr(signal, name))
             break
     sent = time.monotonic()
@@ -144,6 +141,6 @@ def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name
     assert process.returncode == code and time.monotonic() - sent < 20
     assert err.strip().splitlines() == [f"stopped by {name}; what is done is kept, repeat the command to go on"]
     assert "fer28" not in "".join(lines) + out
-    [path] = (tmp_path / "store").glob("*/last.ckpt")
+    [path] = (tmp_path / "store" / ".work").glob("*/last.ckpt")
     content = torch.load(path, weights_only=True)
     assert content["fer_transfer"]["digest"] == content_digest(content)
