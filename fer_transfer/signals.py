@@ -36,6 +36,7 @@ class Stopped(BaseException):
 
 _deferring = 0
 _received: int | None = None
+_listening: list[int] = []
 _stop_file: Path | None = None
 _looked = 0.0
 _LOOK = 1.0  # seconds between looks for the file: a network file system is asked each time
@@ -60,11 +61,19 @@ def listening() -> Iterator[None]:
     for number in (getattr(signal, name) for name in _NAMES if hasattr(signal, name)):
         if signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, _handle)
+    _listening[:] = before
     try:
         yield
     finally:
+        _listening.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def listen_again() -> None:
+    """Take the signals back from a library that has put handlers of its own before these; in the main thread."""
+    for number in _listening:
+        signal.signal(number, _handle)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from fer_transfer.cli.loader import checked_by
 from fer_transfer.config import allowing, conf_dir
 from fer_transfer.errors import FerTransferError
 from fer_transfer.files.names import shown_text
+from fer_transfer.ranks import ranks
 from fer_transfer.signals import Stopped, listening
 
 
@@ -30,7 +31,7 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
                 raise  # a parallel launcher carries it back; this list stays in the worker
             failures.append(str(error))
-            print(f"error: {shown_text(str(error))}", file=sys.stderr, flush=True)
+            _say(f"error: {shown_text(str(error))}")
         except BrokenPipeError:
             print(flush=True)  # ends the process where it is standard output that nobody reads any more
             raise
@@ -39,12 +40,18 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
         except Stopped as stop:  # no further job of a multirun is started
-            print(f"stopped by {stop}; what is done is kept, repeat the command to go on", file=sys.stderr, flush=True)
+            _say(f"stopped by {stop}; what is done is kept, repeat the command to go on")
             sys.exit(stop.exit_code)
         finally:
             sys.stdout.flush()
     if failures:
         sys.exit(1)
+
+
+def _say(text: str) -> None:
+    """Of processes that work together the first one speaks."""
+    if ranks().leads:
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -5,11 +5,12 @@ the stage that it names with it, and end when it ends. Words go over a group of 
 another job trains the stage, is no failure of the group that trains.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed
@@ -17,6 +18,9 @@ from torch import Tensor, distributed
 from fer_transfer.errors import ProcessError
 from fer_transfer.ranks import Ranks, ranks
 from fer_transfer.signals import Stopped
+
+T = TypeVar("T")
+
 
 _PATIENCE = timedelta(days=30)
 
@@ -50,10 +54,10 @@ class Together:
     waiting: bool = True
 
     @contextmanager
-    def training(self, key: str, folder: str) -> Iterator[None]:
-        """Let the others train a stage too; called by the first process, around its own training."""
-        self._tell(Word(key, folder))
-        self.waiting = False  # after an error they notice by themselves: training has no place for words
+    def training(self, key: str, folder: Path) -> Iterator[None]:
+        """Let the others train a stage too; used by the first process, around its own training."""
+        self._tell(Word(key, str(folder)))
+        self.waiting = False  # until all are through: an error here reaches the others as the end of this process
         yield
         self.waiting = True
 
@@ -61,7 +65,6 @@ class Together:
         """Let the others end, if they wait for a word."""
         if self.ranks.leads and self.waiting:
             self._tell(Word(None, code=code))
-            self.waiting = False
 
     def told(self) -> Word:
         """Wait for a word of the first process.
@@ -69,15 +72,22 @@ class Together:
         Raises:
             ProcessError: if it is gone.
         """
-        return self._tell(None)
+        return self._tell(Word(None))
 
-    def _tell(self, word: Word | None) -> Word:
-        words = [word]
+    def _tell(self, word: Word) -> Word:
+        return self.led(lambda: word)
+
+    def led(self, decide: Callable[[], T]) -> T:
+        """What the first process decides, in all of them; every one has to ask at the same place.
+
+        Raises:
+            ProcessError: if one is gone.
+        """
+        decided = [decide() if self.ranks.leads else None]
         if self.group is not None:
             with others_needed():
-                distributed.broadcast_object_list(words, 0, self.group)
-        assert words[0] is not None
-        return words[0]
+                distributed.broadcast_object_list(decided, 0, self.group)
+        return cast(T, decided[0])
 
     def greatest(self, *values: int) -> list[int]:
         """Of each value the greatest that any process has; every process has to ask at the same place.
@@ -91,6 +101,12 @@ class Together:
         with others_needed():
             distributed.all_reduce(numbers, distributed.ReduceOp.MAX, self.group)
         return numbers.tolist()
+
+
+ALONE = Together(Ranks())
+
+
+ALONE = Together(Ranks())
 
 
 @contextmanager

@@ -67,6 +67,11 @@ class ExpressionClassifier(pl.LightningModule):
                     layer.eval()
         return self
 
+    @property
+    def trains_statistics(self) -> bool:
+        """Whether batch normalisation takes the statistics of batches while it trains."""
+        return any(layer.training for layer in self.network.modules() if isinstance(layer, _BATCH_NORMS))
+
     def on_train_batch_start(self, batch: FaceBatch, batch_idx: int) -> None:
         """Reseed at the first batch of each epoch: a resumed run then equals an uninterrupted one."""
         if batch_idx == 0:
