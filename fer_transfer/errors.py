@@ -28,5 +28,9 @@ class StoreError(FerTransferError, RuntimeError):
     """The store of stages cannot be read or written, or does not hold what is asked for."""
 
 
+class LaunchError(FerTransferError, RuntimeError):
+    """The jobs of a sweep cannot be started, or the machines they ran on are lost."""
+
+
 class ProcessError(FerTransferError, RuntimeError):
     """Another process of those that train a stage together is gone."""

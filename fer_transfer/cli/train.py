@@ -21,7 +21,7 @@ def train(config: DictConfig) -> "FinishedPlan | None":
     """
     # Imported here: fer-train --help and tab completion need none of it, nor do mistakes in the plan need what is below it.
     from fer_transfer.config import bind, plain, text_given, typed
-    from fer_transfer.signals import stop_file
+    from fer_transfer.signals import check, stop_file
     from fer_transfer.stages.plan import plan_from
     from fer_transfer.study import study_from
 
@@ -40,9 +40,14 @@ def train(config: DictConfig) -> "FinishedPlan | None":
         if not together.ranks.leads:
             runner.follow(plan)
             return None
+        check()
         finished = runner.run_plan(plan, config.stage)
         if config.stage is None:
-            write_record(runner.store, finished, submission, note)
+            record = write_record(runner.store, finished, submission, note)
+            if runtime.progress != "none":
+                from fer_transfer.reports.ending import ending
+
+                print(ending([record], {}, runner.store.root, study), flush=True)
     return finished
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.files.names import shown
-from fer_transfer.signals import Stopped, listen_again, received
+from fer_transfer.signals import Stopped, announced, received, take_back
 from fer_transfer.stages.together import Together
 
 _SEAL, _RANDOM = "fer_transfer", "random_states"
@@ -65,10 +65,6 @@ class Resumable(Checkpoint):
         self._random: Mapping[str, Any] | None = None
         self._written = time.monotonic()
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back: at SIGTERM Lightning broadcasts from its handler, wherever the processes are just then."""
-        listen_again()
-
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -87,6 +83,10 @@ class Resumable(Checkpoint):
             self.data.skip_once(done)
             self._random = checkpoint[_RANDOM]
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Be the only one to hear signals: Lightning ends the process at SIGTERM, or broadcasts from its handler."""
+        take_back()
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -103,8 +103,8 @@ class Resumable(Checkpoint):
         Raises:
             Stopped: after the checkpoint is written.
         """
-        late = time.monotonic() - self._written > self.seconds
-        signal, write = self.together.greatest(received() or 0, late)
+        due = announced() or time.monotonic() - self._written > self.seconds
+        signal, write = self.together.greatest(received() or 0, due)
         if not signal and batch_idx + 1 == int(trainer.num_training_batches):
             return  # the end of the epoch follows
         if signal or write:

@@ -27,10 +27,17 @@ class Scored(NamedTuple):
 
 
 def scored_splits(job: Job, faces: Mapping[str, Faces], folder: StageFolder | None = None) -> list[Scored]:
-    """Every split of evaluation that the lineage of a job was not trained on; in another folder than its own while it trains."""
-    evaluation = job.stage.recipe.evaluation
+    """Every split of evaluation that the lineage of a job was not trained on, as far as its recipe goes (``at_most``).
+
+    In another folder than its own while it trains.
+    """
+    recipe = job.stage.recipe
     return [
-        Scored(of, split, (folder or job.folder).predictions(of.name, split, of.digest, evaluation))
+        Scored(
+            of.few(recipe.at_most),
+            split,
+            (folder or job.folder).predictions(of.name, split, of.digest, recipe.evaluation),
+        )
         for of in faces.values()
         for split in of.evaluation_splits
         if not job.lineage.trained_on(prepared(of), split)
@@ -51,8 +58,9 @@ def written_digest(scored: Scored, job: Job) -> str | None:
 
 
 def _told(scored: Scored, job: Job, sha256: str) -> dict[str, str]:
-    evaluation = job.stage.recipe.evaluation
-    return {"key": job.key, "faces": scored.faces.digest, "split": scored.split, "by": evaluation, "csv": sha256}
+    evaluation, caveat = job.stage.recipe.evaluation, job.own.caveat
+    told = {"key": job.key, "faces": scored.faces.digest, "split": scored.split, "by": evaluation, "csv": sha256}
+    return told | ({"caveat": caveat} if caveat else {})
 
 
 def unpredicted(job: Job, faces: Mapping[str, Faces], folder: StageFolder | None = None) -> list[Scored]:

@@ -1,6 +1,7 @@
 """Runs the stages of a plan, each once: compute the key, look it up, lock, train or resume, predict, commit."""
 
 import json
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,10 +109,21 @@ class Runner:
             plan: that it runs.
 
         Raises:
-            ConfigError: if the plan comes to something else here: other faces, weights, versions.
             ProcessError: if another process is gone.
-            SystemExit: if the first one ended with another exit code than 0.
+            SystemExit: if the first one ended with another exit code than 0, or this one fails where the first does not: then
+                it says why.
         """
+        try:
+            code = self._follow(plan)
+        except ProcessError:
+            raise
+        except FerTransferError as error:
+            print(f"error: process {self.together.ranks.rank}: {shown_text(str(error))}", file=sys.stderr, flush=True)
+            code = 1
+        if code:
+            raise SystemExit(code)
+
+    def _follow(self, plan: Plan) -> int:
         faces, jobs = None, dict[str, Job]()
         while (word := self.together.told()).key is not None:
             if faces is None:
@@ -125,8 +137,7 @@ class Runner:
             folder, job = StageFolder(Path(word.folder)), jobs[word.key]
             log = StageLog(folder.log, job.stage.name, job.key, job.own.seed, echo=False)
             self._fit(job, faces, folder, log, None)
-        if word.code:
-            raise SystemExit(word.code)
+        return word.code
 
     def missing(self, jobs: tuple[Job, ...]) -> list[Job]:
         """The jobs that are not in the store; with ``repair``, damaged ones are taken out of it.

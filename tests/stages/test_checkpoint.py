@@ -1,6 +1,9 @@
 """Killed, stopped, resumed: at any batch, bit-identical; a checkpoint that is not what was written is never resumed."""
 
+import contextlib
+import itertools
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -122,7 +125,7 @@ def test_the_digest_tells_everything_apart():
     assert content_digest({**base, "fer_transfer": 1}) == content_digest(base)
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", -signal.SIGINT), ("SIGHUP", 129)])
 def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name, code):
     """A multirun of two plans in a process of its own; the second is not begun."""
     options = ["recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines", "runtime.threads=1"]
@@ -144,3 +147,28 @@ def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name
     [path] = (tmp_path / "store" / ".work").glob("*/last.ckpt")
     content = torch.load(path, weights_only=True)
     assert content["fer_transfer"]["digest"] == content_digest(content)
+
+
+def test_ctrl_c_ends_a_shells_loop(tiny, tmp_path):
+    """A terminal sends SIGINT to the shell and its command; the shell goes on unless the command died of it."""
+    options = ["plan=emotiw", "recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines"]
+    command = [sys.executable, "-c", "from fer_transfer.cli.train import main; main()", *tiny, *options]
+    loop = f"for s in 5 6; do echo seed $s; {shlex.join(command)} recipe.seed=$s; done; echo the loop went on"
+    shell = subprocess.Popen(
+        ["bash", "-c", loop],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    try:
+        lines = list(itertools.takewhile(lambda line: "faces/s" not in line, shell.stdout))
+        os.killpg(shell.pid, signal.SIGINT)
+        out, err = shell.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+    assert err.strip() == "stopped by SIGINT; what is done is kept, repeat the command to go on"
+    assert lines[0] == "seed 5\n" and "seed 6" not in out and "went on" not in out
+    assert shell.returncode in (-signal.SIGINT, 130)
