@@ -149,7 +149,7 @@ def _joblib_worker(text: str) -> str:
 _STATES = {
     "OUT_OF_MEMORY": "ran out of memory. Give more (hydra.launcher.mem_gb=N)",
     "CANCELLED": "was cancelled",
-    "TIMEOUT": "reached its time limit before it could be queued again. Give hydra.launcher.signal_delay_s more than a step takes",
+    "TIMEOUT": "reached its time limit before it was queued again. Give hydra.launcher.signal_delay_s more than a step takes",
     "NODE_FAIL": "lost its node",
 }
 
