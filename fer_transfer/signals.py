@@ -2,7 +2,7 @@
 
 A command runs ``with listening():``. A signal then raises ``Stopped`` where the work is, except within ``deferred()``, where it
 is kept until the work asks for it: between two steps of training a checkpoint can be written first. A second signal does not
-wait.
+wait. Where no signal reaches, on another machine, a file says the same: ``stop_file``.
 
 A launcher's worker may listen already. What it listens to is heard here first, and handed on at the end of the block, when the
 checkpoint is written: submitit then queues the job again (SIGUSR2: preempted, or its time is nearly up), Ray starts it elsewhere
@@ -13,8 +13,10 @@ checkpoint: the work goes on until it is ended or told by SIGUSR2.
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -35,13 +37,17 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """As a shell says it: 130 of SIGINT, 143 of SIGTERM, 129 of SIGHUP."""
+        """As a shell says it: 130 of SIGINT (of which the process itself dies: ``cli.app``), 143 of SIGTERM, 129 of SIGHUP."""
         return 128 + self.number
 
 
 _deferring = 0
 _received: int | None = None
+_stop_file: Path | None = None
+_looked = 0.0
+_LOOK = 1.0  # seconds between looks for the file: a network file system is asked each time
 _announced = False
+_launcher: int | None = None
 _ours: dict[int, Callable[[int, FrameType | None], None]] = {}
 
 
@@ -58,10 +64,15 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[None]:
-    """Turn the signals into ``Stopped``, in the main thread; what was ignored (``nohup``) stays ignored."""
-    global _received, _announced, _ours
+def listening(launcher: int | None = None) -> Iterator[None]:
+    """Turn the signals into ``Stopped``, in the main thread; what was ignored (``nohup``) stays ignored.
+
+    Args:
+        launcher: process that started the work; if this one is its child, the end of the launcher is taken for SIGTERM.
+    """
+    global _received, _announced, _ours, _launcher
     _received, _announced = None, False
+    _launcher = launcher if launcher == os.getppid() else None
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -113,8 +124,26 @@ def deferred() -> Iterator[None]:
     check()
 
 
+@contextmanager
+def stop_file(path: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Take it for SIGTERM when a file appears; looked for once a second, by ``received`` and ``check``."""
+    global _stop_file, _looked
+    before, _stop_file, _looked = _stop_file, Path(path) if path else None, -_LOOK
+    try:
+        yield
+    finally:
+        _stop_file = before
+
+
 def received() -> int | None:
     """The signal that has come, or None."""
+    global _received, _looked
+    if _received is None and _launcher is not None and os.getppid() != _launcher:
+        _received = signal.SIGTERM
+    if _received is None and _stop_file is not None and time.monotonic() - _looked > _LOOK:
+        _looked = time.monotonic()
+        if _stop_file.exists():
+            _received = signal.SIGTERM
     return _received
 
 
@@ -131,5 +160,5 @@ def check() -> None:
     Raises:
         Stopped: if a signal has come.
     """
-    if _received is not None:
-        raise Stopped(_received)
+    if (number := received()) is not None:
+        raise Stopped(number)

@@ -3,15 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_transfer.files.digest import digest
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.lineage import FacesUsed
-from fer_transfer.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from fer_transfer.training.recipe import Recipe
 
 #: Part of every key. Raise it when a change of code changes what a recipe trains.
 STORE_VERSION = 2
+
+#: Fields that came to the recipe when there were stores already, each with the value that changes nothing. With that value a
+#: field is left out of whatever is hashed, so that the stages and tables of those stores keep their names.
+_ADDED: Mapping[str, Any] = {"at_most": None}
 
 #: What draws the fresh weights and the order of faces, builds the network, and takes the steps. A release of one of them may
 #: change what a recipe trains, a patch of it should not.
@@ -23,7 +29,12 @@ def deciding_versions() -> dict[str, str]:
     return {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in _DECIDING}
 
 
-def recipe_of_weights(recipe: Recipe, network: Mapping[str, Any]) -> dict[str, Any]:
+def without_idle(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as plain data, less the fields added since that change nothing with the value they have."""
+    return {key: value for key, value in recipe.items() if key not in _ADDED or value != _ADDED[key]}
+
+
+def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe as plain data, less what cannot change the weights, and less what the lineage says by digest.
 
     The path of the initial weights (their identity stands beside), the words under which the command knew its faces (their
@@ -33,7 +44,7 @@ def recipe_of_weights(recipe: Recipe, network: Mapping[str, Any]) -> dict[str, A
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
-    content = asdict(recipe)
+    content = without_idle(asdict(recipe))
     content["backbone"].pop("weights")
     content["backbone"]["network"] = dict(network)
     content.pop("evaluation")

@@ -31,6 +31,7 @@ class Runtime:
         tune_malloc: let the C library keep freed memory instead of giving each big buffer back (Linux).
         checkpoint_minutes: of work within an epoch that an interruption without a signal may cost.
         progress: ``lines`` (one an epoch), ``bar`` (and a bar below), ``none``, or ``auto``: a bar on a terminal.
+        stop_file: as soon as this file is there, work stops as by SIGTERM, or None.
     """
 
     store: str = "store"
@@ -42,6 +43,7 @@ class Runtime:
     tune_malloc: bool = True
     checkpoint_minutes: float = 10.0
     progress: str = "auto"
+    stop_file: str | None = None
 
     def __post_init__(self) -> None:
         if self.progress not in ("auto", "bar", "lines", "none"):
