@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fer_transfer.cli.app import run
@@ -24,7 +26,16 @@ def train(config: DictConfig) -> "FinishedPlan | None":
     from fer_transfer.signals import check, stop_file
     from fer_transfer.stages.plan import plan_from
     from fer_transfer.study import study_from
+    from fer_transfer.sweeps.launching import shares_gpus
 
+    if (
+        config.runtime.device != "cpu"
+        and HydraConfig.get().mode == RunMode.MULTIRUN
+        and shares_gpus(HydraConfig.get().launcher)
+    ):
+        from fer_transfer.sweeps.gpus import take_gpu
+
+        take_gpu(config.runtime.gpus_per_job)  # before anything asks for CUDA
     study, plan = study_from(plain(config.study)), plan_from(config)
     note, submission = (text_given({key: plain(config[key])}, key) for key in ("note", "submission"))
     from fer_transfer.stages.recording import write_record

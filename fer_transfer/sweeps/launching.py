@@ -109,6 +109,11 @@ def starts_all_at_once(launcher: Mapping[str, Any]) -> bool:
     return kind_of(launcher) == _LOCAL
 
 
+def shares_gpus(launcher: Mapping[str, Any]) -> bool:
+    """Whether jobs run side by side on one machine, and nobody gives each its GPU."""
+    return kind_of(launcher) == _JOBLIB
+
+
 def own_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
