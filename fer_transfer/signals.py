@@ -87,8 +87,9 @@ def listening(launcher: int | None = None) -> Iterator[None]:
         _ours = outer
         for number, handler in before.items():
             signal.signal(number, handler)
-        if _signalled is not None and _is_anothers(handler := before.get(_signalled)):
-            handler(_signalled, None)
+        theirs: Any = before.get(_signalled) if _signalled is not None else None
+        if _is_anothers(theirs):
+            theirs(_signalled, None)
 
 
 def take_back() -> None:

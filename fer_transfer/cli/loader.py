@@ -59,12 +59,7 @@ class Loader(ConfigLoaderImpl):
                     f"Expected one plan for the {ranks().processes} processes that torchrun started, but got a sweep (-m). Leave "
                     "-m out and start torchrun once a plan, or sweep without torchrun: one device a job."
                 )
-            with warnings.catch_warnings():
-                # The launchers' own entries have the names of the files in conf/, which count and need no schema.
-                warnings.filterwarnings("ignore", "\\n?.*is validated against ConfigStore schema")
-                config = super().load_configuration(
-                    config_name, overrides, run_mode, from_shell, validate_sweep_overrides
-                )
+            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
             if run_mode == RunMode.RUN:  # of a multirun every job is composed and checked before the first starts
                 check_settings(config, self.root)
             elif run_mode == RunMode.MULTIRUN:
