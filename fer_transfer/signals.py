@@ -47,6 +47,7 @@ _stop_file: Path | None = None
 _looked = 0.0
 _LOOK = 1.0  # seconds between looks for the file: a network file system is asked each time
 _announced = False
+_launcher: int | None = None
 _ours: dict[int, Callable[[int, FrameType | None], None]] = {}
 
 
@@ -63,10 +64,15 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[None]:
-    """Turn the signals into ``Stopped``, in the main thread; what was ignored (``nohup``) stays ignored."""
-    global _received, _announced, _ours
+def listening(launcher: int | None = None) -> Iterator[None]:
+    """Turn the signals into ``Stopped``, in the main thread; what was ignored (``nohup``) stays ignored.
+
+    Args:
+        launcher: process that started the work; if this one is its child, the end of the launcher is taken for SIGTERM.
+    """
+    global _received, _announced, _ours, _launcher
     _received, _announced = None, False
+    _launcher = launcher if launcher == os.getppid() else None
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -132,6 +138,8 @@ def stop_file(path: str | os.PathLike[str] | None) -> Iterator[None]:
 def received() -> int | None:
     """The signal that has come, or None."""
     global _received, _looked
+    if _received is None and _launcher is not None and os.getppid() != _launcher:
+        _received = signal.SIGTERM
     if _received is None and _stop_file is not None and time.monotonic() - _looked > _LOOK:
         _looked = time.monotonic()
         if _stop_file.exists():

@@ -7,6 +7,7 @@ file of somebody else's could run anything. Here only ``conf/``, installed packa
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -52,7 +53,12 @@ class Loader(ConfigLoaderImpl):
     ) -> DictConfig:
         """Compose and check."""
         try:
-            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+            with warnings.catch_warnings():
+                # The launchers' own entries have the names of the files in conf/, which count and need no schema.
+                warnings.filterwarnings("ignore", "\\n?.*is validated against ConfigStore schema")
+                config = super().load_configuration(
+                    config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+                )
             if run_mode == RunMode.RUN:  # of a multirun every job is composed and checked before the first starts
                 check_settings(config, self.root)
             elif run_mode == RunMode.MULTIRUN:

@@ -21,7 +21,7 @@ def train(config: DictConfig) -> "FinishedPlan":
     """
     # Imported here: fer-train --help and tab completion need none of it, nor do mistakes in the plan need what is below it.
     from fer_transfer.config import bind, plain, text_given, typed
-    from fer_transfer.signals import stop_file
+    from fer_transfer.signals import check, stop_file
     from fer_transfer.stages.plan import plan_from
     from fer_transfer.study import study_from
 
@@ -36,6 +36,7 @@ def train(config: DictConfig) -> "FinishedPlan":
     runtime = typed(Runtime, plain(config.runtime), "The runtime")
     runner = Runner(runtime, study, logger, note, bool(config.repair), bool(config.retry))
     with stop_file(runtime.stop_file):
+        check()
         finished = runner.run_plan(plan, config.stage)
         if config.stage is None:
             record = write_record(runner.store, finished, submission, note)

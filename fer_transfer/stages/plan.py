@@ -47,7 +47,7 @@ class Plan:
         return self.stages[-1]
 
 
-def plan_from(config: DictConfig) -> Plan:
+def plan_from(config: Mapping[str, Any] | DictConfig) -> Plan:
     """Read the plan of a composed configuration.
 
     A stage's recipe is ``recipe``, over it ``stages.<name>`` (what every stage of that name has different, in whichever
@@ -56,8 +56,8 @@ def plan_from(config: DictConfig) -> Plan:
     Raises:
         ConfigError: on an unknown parent, a cycle, several ends, or a recipe that does not check.
     """
-    name, stages = _read(config.plan)
-    by_name = plain(config.stages) or {}
+    name, stages = _read(config["plan"])
+    by_name = plain(config["stages"]) or {}
     _check_names({"stages": by_name, "plan.stages": stages})
     known = _known_stages() | set(stages)
     if unknown := sorted(set(by_name) - known):
@@ -66,7 +66,7 @@ def plan_from(config: DictConfig) -> Plan:
             f"{', '.join(unknown)}.{nearest(unknown[0], known)}"
         )
     parents = {stage: node.get("init_from") for stage, node in stages.items()}
-    recipe = plain(config.recipe)
+    recipe = plain(config["recipe"])
     contents = {
         stage: _merged(_merged(recipe, by_name.get(stage) or {}), stages[stage]) for stage in _order(name, parents)
     }
@@ -109,7 +109,7 @@ def _seedless(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _read(plan: DictConfig) -> tuple[str, dict[str, Any]]:
+def _read(plan: Mapping[str, Any] | DictConfig) -> tuple[str, dict[str, Any]]:
     """Name and stages of a plan, as plain data."""
     name, stages = plan.get("name"), plain(plan.get("stages")) or {}
     if not isinstance(name, str) or not name:
