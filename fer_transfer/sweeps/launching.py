@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from hydra.core.utils import JobReturn, JobStatus
+
 from fer_transfer.errors import ConfigError, FerTransferError
+from fer_transfer.outcome import Outcome
 
 _AGAIN = "The same command goes on from the last checkpoint."
 
@@ -132,6 +135,16 @@ def explained(error: BaseException) -> str:
             return explain(" ".join(str(error).split()))
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def outcome_of(back: JobReturn | None) -> Outcome:
+    """What a job came to."""
+    if back is None:
+        return Outcome()
+    value = back._return_value
+    if back.status is JobStatus.FAILED:
+        return Outcome(error=explained(value))
+    return value if isinstance(value, Outcome) else Outcome()
 
 
 def _is_installed(module: str) -> bool:

@@ -30,7 +30,7 @@ from fer_transfer.sweeps.graph import (
     tasks_of,
     waves,
 )
-from fer_transfer.sweeps.launching import explained, starts_all_at_once, threads_of, workers_of
+from fer_transfer.sweeps.launching import explained, outcome_of, starts_all_at_once, threads_of, workers_of
 from fer_transfer.sweeps.planning import Planner, name_of, plan_rows
 from fer_transfer.sweeps.rows import Row
 from fer_transfer.sweeps.view import View
@@ -208,16 +208,6 @@ class Sweep:
             if number not in records and not waits:
                 finished = FinishedPlan(row.plan, row.jobs, 0, row.faces)
                 records[number] = write_record(self.planner.runner.store, finished, row.submission, row.note)
-
-
-def outcome_of(back: JobReturn | None) -> Outcome:
-    """What a job came to."""
-    if back is None:
-        return Outcome()
-    value = back._return_value
-    if back.status is JobStatus.FAILED:
-        return Outcome(error=explained(value))
-    return value if isinstance(value, Outcome) else Outcome()
 
 
 def _died(task: Task, reason: str) -> JobReturn:
