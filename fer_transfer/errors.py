@@ -26,3 +26,7 @@ class ConfigError(FerTransferError, ValueError):
 
 class StoreError(FerTransferError, RuntimeError):
     """The store of stages cannot be read or written, or does not hold what is asked for."""
+
+
+class LaunchError(FerTransferError, RuntimeError):
+    """The jobs of a sweep cannot be started, or the machines they ran on are lost."""

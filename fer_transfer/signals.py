@@ -2,16 +2,26 @@
 
 A command runs ``with listening():``. A signal then raises ``Stopped`` where the work is, except within ``deferred()``, where it
 is kept until the work asks for it: between two steps of training a checkpoint can be written first. A second signal does not
-wait.
+wait. Where no signal reaches, on another machine, a file says the same: ``stop_file``.
+
+A launcher's worker may listen already. What it listens to is heard here first, and handed on at the end of the block, when the
+checkpoint is written: submitit then queues the job again (SIGUSR2: preempted, or its time is nearly up), Ray starts it elsewhere
+(SIGTERM: its node goes). What submitit passes over, SIGTERM, with which SLURM announces that it may end a job, only brings a
+checkpoint: the work goes on until it is ended or told by SIGUSR2.
 """
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is missing on Windows
+_LAUNCHERS = ("SIGUSR1", "SIGUSR2")  # heard where a launcher does; they would end any other process
 
 
 class Stopped(BaseException):
@@ -27,12 +37,18 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """As a shell says it: 130 of SIGINT, 143 of SIGTERM, 129 of SIGHUP."""
+        """As a shell says it: 130 of SIGINT (of which the process itself dies: ``cli.app``), 143 of SIGTERM, 129 of SIGHUP."""
         return 128 + self.number
 
 
 _deferring = 0
 _received: int | None = None
+_stop_file: Path | None = None
+_looked = 0.0
+_LOOK = 1.0  # seconds between looks for the file: a network file system is asked each time
+_announced = False
+_launcher: int | None = None
+_ours: dict[int, Callable[[int, FrameType | None], None]] = {}
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -42,23 +58,58 @@ def _handle(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
 
+def _note(number: int, frame: FrameType | None) -> None:
+    global _announced
+    _announced = True
+
+
 @contextmanager
-def listening() -> Iterator[None]:
-    """Turn the signals into ``Stopped``, in the main thread; what was ignored (``nohup``) stays ignored."""
-    global _received
-    _received = None
+def listening(launcher: int | None = None) -> Iterator[None]:
+    """Turn the signals into ``Stopped``, in the main thread; what was ignored (``nohup``) stays ignored.
+
+    Args:
+        launcher: process that started the work; if this one is its child, the end of the launcher is taken for SIGTERM.
+    """
+    global _received, _announced, _ours, _launcher
+    _received, _announced = None, False
+    _launcher = launcher if launcher == os.getppid() else None
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {}
-    for number in (getattr(signal, name) for name in _NAMES if hasattr(signal, name)):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, _handle)
+    outer, before = _ours, {number: signal.getsignal(number) for number in _heard()}
+    _ours = {number: _note if _is_passed_over(number) else _handle for number in before}
+    take_back()
     try:
         yield
     finally:
+        _ours = outer
         for number, handler in before.items():
             signal.signal(number, handler)
+        if _received is not None and _is_anothers(handler := before.get(_received)):
+            handler(_received, None)
+
+
+def take_back() -> None:
+    """Listen again, after something that was started within ``listening`` has put handlers of its own."""
+    for number, handler in _ours.items():
+        signal.signal(number, handler)
+
+
+def _heard() -> Iterator[int]:
+    for name in (name for name in (*_NAMES, *_LAUNCHERS) if hasattr(signal, name)):
+        number: int = getattr(signal, name)
+        handler = signal.getsignal(number)
+        if handler is not signal.SIG_IGN and (name in _NAMES or _is_anothers(handler)):
+            yield number
+
+
+def _is_anothers(handler: Any) -> bool:
+    """Whether somebody else means to hear a signal; Python's own handler of SIGINT only raises."""
+    return callable(handler) and handler not in (_handle, _note, signal.default_int_handler)
+
+
+def _is_passed_over(number: int) -> bool:
+    return number == signal.SIGTERM and "SUBMITIT_EXECUTOR" in os.environ
 
 
 @contextmanager
@@ -73,9 +124,34 @@ def deferred() -> Iterator[None]:
     check()
 
 
+@contextmanager
+def stop_file(path: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Take it for SIGTERM when a file appears; looked for once a second, by ``received`` and ``check``."""
+    global _stop_file, _looked
+    before, _stop_file, _looked = _stop_file, Path(path) if path else None, -_LOOK
+    try:
+        yield
+    finally:
+        _stop_file = before
+
+
 def received() -> int | None:
     """The signal that has come, or None."""
+    global _received, _looked
+    if _received is None and _launcher is not None and os.getppid() != _launcher:
+        _received = signal.SIGTERM
+    if _received is None and _stop_file is not None and time.monotonic() - _looked > _LOOK:
+        _looked = time.monotonic()
+        if _stop_file.exists():
+            _received = signal.SIGTERM
     return _received
+
+
+def announced() -> bool:
+    """Whether the end was announced since this was asked last: time for a checkpoint."""
+    global _announced
+    was, _announced = _announced, False
+    return was
 
 
 def check() -> None:
@@ -84,5 +160,5 @@ def check() -> None:
     Raises:
         Stopped: if a signal has come.
     """
-    if _received is not None:
-        raise Stopped(_received)
+    if (number := received()) is not None:
+        raise Stopped(number)

@@ -7,6 +7,7 @@ file of somebody else's could run anything. Here only ``conf/``, installed packa
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +25,7 @@ from omegaconf import DictConfig
 from fer_transfer.config import conf_dir, nearest
 from fer_transfer.errors import ConfigError, FerTransferError
 from fer_transfer.settings import check_settings, declared
+from fer_transfer.sweeps.launching import check_launcher
 
 #: Keys that a file outside ``conf/`` may not hold: Hydra's own settings, and what else may be imported.
 _COMMAND_LINE_ONLY = ("hydra", "allow")
@@ -51,9 +53,16 @@ class Loader(ConfigLoaderImpl):
     ) -> DictConfig:
         """Compose and check."""
         try:
-            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+            with warnings.catch_warnings():
+                # The launchers' own entries have the names of the files in conf/, which count and need no schema.
+                warnings.filterwarnings("ignore", "\\n?.*is validated against ConfigStore schema")
+                config = super().load_configuration(
+                    config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+                )
             if run_mode == RunMode.RUN:  # of a multirun every job is composed and checked before the first starts
                 check_settings(config, self.root)
+            elif run_mode == RunMode.MULTIRUN:
+                check_launcher(config.hydra.launcher)
         except Exception as error:  # of Hydra's, OmegaConf's and YAML's kinds, ValueError and TypeError
             if not validate_sweep_overrides or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise  # Hydra's first look at the mode of the run: it goes on, and composes again

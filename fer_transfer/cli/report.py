@@ -53,9 +53,13 @@ def report(config: DictConfig) -> None:
     console = Console(width=None if wide else 100, highlight=False)
     for table in tables:
         to_terminal(table, console)
+    parts = (
+        sum(row.is_part(study.challenge) for group in groups for row in group.rows) if zips and study.challenge else 0
+    )
+    left_out = f" ({parts} rows have predictions of a part only, and none)" if parts else ""
     written = "table.csv, table.md, table.tex, claims.csv, per_class.csv and confusion/"
     console.print(
-        f"\nWritten to {out}: {written}" + (f", {len(zips)} zips for the challenge in zips/" if zips else ""),
+        f"\nWritten to {out}: {written}" + (f", {len(zips)} zips for the challenge in zips/{left_out}" if zips else ""),
         markup=False,
     )
 

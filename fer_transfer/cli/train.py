@@ -21,6 +21,7 @@ def train(config: DictConfig) -> "FinishedPlan":
     """
     # Imported here: fer-train --help and tab completion need none of it, nor do mistakes in the plan need what is below it.
     from fer_transfer.config import bind, plain, text_given, typed
+    from fer_transfer.signals import check, stop_file
     from fer_transfer.stages.plan import plan_from
     from fer_transfer.study import study_from
 
@@ -32,9 +33,17 @@ def train(config: DictConfig) -> "FinishedPlan":
 
     options = plain(config.logger)
     logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
-    runner = Runner(typed(Runtime, plain(config.runtime), "The runtime"), study, logger, note, bool(config.repair))
-    finished = runner.run_plan(plan)
-    write_record(runner.store, finished, submission, note)
+    runtime = typed(Runtime, plain(config.runtime), "The runtime")
+    runner = Runner(runtime, study, logger, note, bool(config.repair), bool(config.retry))
+    with stop_file(runtime.stop_file):
+        check()
+        finished = runner.run_plan(plan, config.stage)
+        if config.stage is None:
+            record = write_record(runner.store, finished, submission, note)
+            if runtime.progress != "none":
+                from fer_transfer.reports.ending import ending
+
+                print(ending([record], {}, runner.store.root, study), flush=True)
     return finished
 
 

@@ -13,7 +13,7 @@ A folder appears under its name only when it is complete: it is written aside an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Faces:
         duplicate_of: int32 [N], row of the first face with exactly these pixels (its own row if it is the first).
         votes: uint8 [N, 10] FER+ votes, or None.
         manifest: counts, settings, versions, caveats, digest.
+        at_most: faces that ``rows`` gives of a split; None: all.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class Faces:
     duplicate_of: NDArray[np.int32]
     votes: NDArray[np.uint8] | None
     manifest: dict[str, Any]
+    at_most: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -124,8 +126,12 @@ class Faces:
         ]
         return digest(sources) if sources else ""
 
+    def few(self, at_most: int | None) -> "Faces":
+        """The same faces, of which ``rows`` gives at most so many of a split."""
+        return replace(self, at_most=at_most)
+
     def rows(self, splits: Sequence[str]) -> NDArray[np.int64]:
-        """Rows of the given splits, in the order of the release.
+        """Rows of the given splits, in the order of the release; where there is an ``at_most``, so many of each.
 
         Raises:
             FacesError: if a split is unknown or empty.
@@ -137,4 +143,15 @@ class Faces:
                     f"Expected split {split!r} in {self.folder}, but it holds {', '.join(present)}. "
                     "Choose one of these, or prepare the release that has it."
                 )
-        return np.flatnonzero(np.isin(self.splits, list(splits)))
+        rows = np.flatnonzero(np.isin(self.splits, list(splits)))
+        if self.at_most is None:
+            return rows
+        by_split = [rows[self.splits[rows] == split] for split in dict.fromkeys(splits)]
+        return np.sort(np.concatenate([rows[:0], *(_spread(of, self.labels[of], self.at_most) for of in by_split)]))
+
+
+def _spread(rows: NDArray[np.int64], labels: NDArray[np.int8], count: int) -> NDArray[np.int64]:
+    """At most so many of the rows: of each label in proportion to its share (to a face), evenly over its rows."""
+    by_label = rows[np.argsort(labels, kind="stable")]
+    count = min(count, len(rows))
+    return by_label[(2 * np.arange(count) + 1) * len(rows) // (2 * count)]

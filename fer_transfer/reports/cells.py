@@ -8,6 +8,13 @@ from fer_transfer.reports.results import Row, base_plan
 from fer_transfer.reports.scores import Score
 from fer_transfer.study import Numbers, Published, Reported, Study
 
+#: Signs beside a number, and what each means.
+_SELECTED, _PART = "†", "‡"
+_MARKS = {
+    _SELECTED: "an epoch was chosen on this split: the number is optimistic.",
+    _PART: "over n faces that are spread evenly over the split: it says nothing about the split as a whole.",
+}
+
 
 def caveat_line(caveats: Sequence[str]) -> str:
     """The caveats as one line that cannot be overlooked; empty without any.
@@ -44,24 +51,39 @@ def _as_published(percent: float) -> str:
     return f"{percent:.1f}" if round(percent, 1) == percent else f"{percent:g}"
 
 
-def score_cell(found: Score | str, level: float, selected: bool = False) -> str:
-    """Our score: mean (± sd over several seeds), k by seed / n, interval."""
+def score_cell(found: Score | str, level: float, marks: str = "") -> str:
+    """Our score: mean (± sd over several seeds) with its marks, k by seed / n, interval."""
     if isinstance(found, str):
         return found
-    dagger = "†" if selected else ""
     low, high = found.interval(level)
+    separator = " " if len(found.seeds) == 1 else "\n"
+    return f"{mean_text(found.percent)}{marks}{separator}{_counted(found)}\n[{low:.1f}, {high:.1f}]"
+
+
+def _counted(found: Score) -> str:
+    """Images right, by seed as far as there is room, of all."""
     by_seed = ", ".join(map(str, found.correct))
     if len(found.seeds) > 2:
         by_seed = f"{min(found.correct)}..{max(found.correct)}"
-    score = f"{mean_text(found.percent)}{dagger}"
-    separator = " " if len(found.seeds) == 1 else "\n"
-    return f"{score}{separator}{by_seed}/{max(found.count)}\n[{low:.1f}, {high:.1f}]"
+    return f"{by_seed}/{max(found.count)}"
 
 
-def short_cell(mean_and_sd: tuple[float, float], selected: bool = False) -> str:
-    """A mean above its standard deviation over seeds, for narrow columns."""
+def short_score_cell(found: Score | str, marks: str = "") -> str:
+    """Our score in a narrow column: without k/n, unless it is of a part of the split."""
+    if isinstance(found, str):
+        return found
+    return short_cell(found.percent, marks) + (f"\n{_counted(found)}" if _PART in marks else "")
+
+
+def short_cell(mean_and_sd: tuple[float, float], marks: str = "") -> str:
+    """A mean with its marks above its standard deviation over seeds, for narrow columns."""
     mean, spread = mean_and_sd
-    return f"{mean:.1f}{'†' if selected else ''}" + ("" if math.isnan(spread) else f"\n± {spread:.1f}")
+    return f"{mean:.1f}{marks}" + ("" if math.isnan(spread) else f"\n± {spread:.1f}")
+
+
+def marks_of(rows: Sequence[Row], split: str) -> str:
+    """The signs beside a score of rows on a split; ``marks_notes`` says what each means."""
+    return _SELECTED * is_selected(rows, split) + _PART * any(row.is_part(split) for row in rows)
 
 
 def is_selected(rows: Sequence[Row], split: str) -> bool:
@@ -108,11 +130,10 @@ def published_networks(study: Study) -> dict[str, str]:
     return study.networks if study.first.published else {}
 
 
-def dagger_note(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The footnote of the dagger, where one of the cells has one."""
-    if any("†" in cell for row in rows for cell in row):
-        return ["† an epoch was chosen on this split: the number is optimistic."]
-    return []
+def marks_notes(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The footnotes of the marks that the cells have."""
+    text = "".join(cell for row in rows for cell in row)
+    return [f"{mark} {says}" for mark, says in _MARKS.items() if mark in text]
 
 
 def mean_text(mean_and_sd: tuple[float, float]) -> str:

@@ -1,7 +1,7 @@
 """A study's claims, each as paired comparisons of two plans on the faces of the study's first column."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Finding:
         only_better, only_worse: images that one of the two alone has right, at the first common seed.
         reason: why there is no comparison, or "".
         run: whether both plans were run.
+        part: whether one of them was scored on a part of the split only.
     """
 
     better: str
@@ -49,11 +50,14 @@ class Finding:
     only_worse: int = 0
     reason: str = ""
     run: bool = True
+    part: bool = False
 
     def verdict(self, alpha: float) -> str:
-        """``shows``, ``does not show`` (the reverse is significant) or ``not resolvable``; else the reason. See ``RULE``."""
+        """``shows``, ``does not show`` (the reverse is significant) or ``not resolvable``; else why there is none. ``RULE``."""
         if self.p is None:
             return self.reason
+        if self.part:
+            return "no verdict on a part of the split"
         agree = [mean_and_spread(self.points)[0]] if self.knows_seeds else self.points
         if self.p < alpha and min(agree) > 0:
             return "shows"
@@ -96,7 +100,8 @@ def find(group: Group, better: str, worse: str, column: Reported) -> Finding:
     if plans_by_reason:
         reason = "; ".join(f"{' and '.join(plans)} {reason}" for reason, plans in plans_by_reason.items())
         return Finding(better, worse, reason=reason, run=NOT_RUN not in plans_by_reason)
-    return _compared(better, worse, *(found for found in scored.values() if not isinstance(found, str)))
+    finding = _compared(better, worse, *(found for found in scored.values() if not isinstance(found, str)))
+    return replace(finding, part=any(row.is_part(column.split) for plan in scored for row in group.of(plan)))
 
 
 def _by_seed(group: Group, plan: str, column: Reported) -> dict[str, Predictions] | str:

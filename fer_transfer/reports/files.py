@@ -204,11 +204,11 @@ def write_report(
 
 
 def write_zips(out: Path, groups: Sequence[Group], study: Study, team: str) -> list[Path]:
-    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of the study's challenge.
+    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of all faces of the study's challenge.
 
     Raises:
         ConfigError: if the team's name cannot name a file, or the study has no challenge.
-        StoreError: if no row has such predictions, or the folder cannot be written.
+        StoreError: if no row has such predictions, or only of a part, or the folder cannot be written.
     """
     check_team(team)
     if study.challenge is None:
@@ -219,12 +219,18 @@ def write_zips(out: Path, groups: Sequence[Group], study: Study, team: str) -> l
             f"Expected predictions of {study.challenge}, but no finished plan has any. Prepare a release with these images and "
             "run fer-train again, or leave submission_zip out."
         )
+    whole = [row for row in rows if not row.is_part(study.challenge)]
+    if not whole:
+        raise StoreError(
+            f"Expected predictions of all faces of {study.challenge}, every one is scored by the challenge, but {len(rows)} rows "
+            f"have {len(rows[0].predictions[study.challenge])} (recipe.at_most). Train with recipe.at_most=null."
+        )
     try:
         return [
             write_submission_zip(
                 row.predictions[study.challenge], out / "zips" / row.name, team, caveat_line(row.caveats)
             )
-            for row in rows
+            for row in whole
         ]
     except OSError as error:
         raise StoreError(f"Cannot write {out / 'zips'}: {error}. Free space or choose out=<folder>.") from None

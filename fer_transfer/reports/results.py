@@ -68,6 +68,11 @@ class Row:
         """Whether a stage chose its epoch on ``release/split``: then its score is optimistic."""
         return self.record.lineage.selected_on(*self._prepared(split))
 
+    def is_part(self, split: str) -> bool:
+        """Whether it may be scored on a part of ``release/split`` only: on as many faces as its last stage takes of any."""
+        at_most = self.record.lineage.stages[-1].at_most
+        return at_most is not None and len(self.predictions.get(split, ())) >= at_most
+
     def _prepared(self, split: str) -> tuple[Prepared, str]:
         release, _, name = split.partition("/")
         release, _, digest = release.partition("@")  # of other faces than the group's

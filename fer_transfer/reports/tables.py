@@ -15,9 +15,9 @@ from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import (
     caveat_line,
     column_heading,
-    dagger_note,
-    is_selected,
     level_text,
+    marks_notes,
+    marks_of,
     published_cell,
     published_heading,
     published_networks,
@@ -25,6 +25,7 @@ from fer_transfer.reports.cells import (
     score_cell,
     short_cell,
     short_heading,
+    short_score_cell,
     wide_columns,
 )
 from fer_transfer.reports.claims import RULE, best_against_baseline, claimed, find, published_difference
@@ -75,7 +76,7 @@ def published_table(groups: Sequence[Group], published: Sequence[Published], stu
         f"Percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
         "deviation, k by seed.",
         f"{'- : no number. ' if any('-' in row for row in rows) else ''}{study.footnote}".strip(),
-        *dagger_note(rows),
+        *marks_notes(rows),
     ]
     for number, group in enumerate(used, 1):
         notes.append(f"[{number}] {group.title}, listed below. {caveat_line(group.caveats)}".strip())
@@ -101,7 +102,7 @@ def _beside(row: Published, group: Group | None, plan: str, column: Reported, st
 
 def _ours(group: Group | None, plan: str, column: Reported, level: float) -> str:
     rows = group.of(plan) if group else ()
-    return score_cell(score(rows, column.split, column.over), level, is_selected(rows, column.split))
+    return score_cell(score(rows, column.split, column.over), level, marks_of(rows, column.split))
 
 
 def plans_table(group: Group, published: Sequence[Published], study: Study, level: float) -> Table:
@@ -117,7 +118,7 @@ def plans_table(group: Group, published: Sequence[Published], study: Study, leve
             for column in study.reported
         ]
         found = score(of_plan, first.split, first.over)
-        macro = found if isinstance(found, str) else short_cell(found.macro_percent, is_selected(of_plan, first.split))
+        macro = found if isinstance(found, str) else short_cell(found.macro_percent, marks_of(of_plan, first.split))
         rows.append((f"{plan}{seeds}", *paper, *cells, macro))
     headings = [
         column_heading(column, study) if column in wide else short_heading(column, study) for column in study.reported
@@ -133,13 +134,12 @@ def plans_table(group: Group, published: Sequence[Published], study: Study, leve
         group.caveats,
         ("Plan", *(f"Paper\n{name}" for name in networks.values()), *headings, "Macro\nrecall"),
         tuple(rows),
-        (*notes, *dagger_note(rows), *settings_notes(group, study)),
+        (*notes, *marks_notes(rows), *settings_notes(group, study)),
     )
 
 
 def _short_accuracy(rows: Sequence[Row], column: Reported) -> str:
-    found = score(rows, column.split, column.over)
-    return found if isinstance(found, str) else short_cell(found.percent, is_selected(rows, column.split))
+    return short_score_cell(score(rows, column.split, column.over), marks_of(rows, column.split))
 
 
 def others_table(group: Group, study: Study, level: float) -> Table | None:
@@ -150,7 +150,7 @@ def others_table(group: Group, study: Study, level: float) -> Table | None:
     rows = [
         (
             row[0],
-            *(score_cell(score(group.of(row[0]), s, "all"), level, is_selected(group.of(row[0]), s)) for s in splits),
+            *(score_cell(score(group.of(row[0]), s, "all"), level, marks_of(group.of(row[0]), s)) for s in splits),
         )
         for row in [(plan,) for plan in group.plans(study) if group.of(plan)]
     ]
@@ -159,7 +159,7 @@ def others_table(group: Group, study: Study, level: float) -> Table | None:
         group.caveats,
         ("Plan", *(split.replace("/", "\n", 1) for split in splits)),
         tuple(rows),
-        (f"Over all faces of a split. Study {study.name} does not report these.", *dagger_note(rows)),
+        (f"Over all faces of a split. Study {study.name} does not report these.", *marks_notes(rows)),
     )
 
 
@@ -174,7 +174,8 @@ def recalls_table(group: Group, study: Study) -> Table | None:
         if matrices:
             counts = matrices[0].sum(axis=1)
             recall = np.mean([recall_per_class(matrix) for matrix in matrices], axis=0)
-            rows.append((plan, *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in order)))
+            marks = marks_of(group.of(plan), study.first.split)
+            rows.append((f"{plan}{marks}", *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in order)))
     if counts is None:
         return None
     columns = (f"{EXPRESSIONS[i]}\nn {counts[i]}" for i in order)
@@ -184,7 +185,7 @@ def recalls_table(group: Group, study: Study) -> Table | None:
         group.caveats,
         ("Plan", *columns),
         tuple(rows),
-        (f"{over}, mean over seeds. Confusion matrices by row: confusion/ and table.md.",),
+        (f"{over}, mean over seeds. Confusion matrices by row: confusion/ and table.md.", *marks_notes(rows)),
     )
 
 
@@ -214,8 +215,8 @@ def claims_table(group: Group, published: Sequence[Published], study: Study, lev
         paper = [published_difference(published, study, backbone, better, worse) or "-" for backbone in networks]
         seeds = f"{len(finding.seeds)} seeds" if finding.knows_seeds else f"seed {(*finding.seeds, '')[0]}"
         p = f"{finding.p:.2g}\n{seeds}" if finding.p is not None else "-"
-        daggers = ["†" if is_selected(group.of(plan), first.split) else "" for plan in (better, worse)]
-        compared = f"{better}{daggers[0]}\nagainst {worse}{daggers[1]}"
+        marks = [marks_of(group.of(plan), first.split) for plan in (better, worse)]
+        compared = f"{better}{marks[0]}\nagainst {worse}{marks[1]}"
         verdict = "\n".join(filter(None, (finding.verdict(1 - level), finding.rests_on)))
         rows.append((claim, compared, *([" / ".join(paper)] if paper else []), finding.difference() or "-", p, verdict))
     notes = [f"Points on {first.heading}, {first.over} faces. {RULE.format(alpha=1 - level)}"]
@@ -238,7 +239,7 @@ def claims_table(group: Group, published: Sequence[Published], study: Study, lev
             "Verdict",
         ),
         tuple(rows),
-        (*notes, *dagger_note(rows)),
+        (*notes, *marks_notes(rows)),
     )
 
 
@@ -247,7 +248,7 @@ def confusion_table(row: Row, column: Reported, study: Study, level: float) -> T
     matrix = _matrix(row, column)
     if matrix is None:
         return None
-    recall = recall_per_class(matrix)
+    recall, part = recall_per_class(matrix), "‡" if row.is_part(column.split) else ""
     rows, order = [], _order(study)
     for truth in order:
         n, k = int(matrix[truth].sum()), int(matrix[truth, truth])
@@ -255,10 +256,11 @@ def confusion_table(row: Row, column: Reported, study: Study, level: float) -> T
         share = f"{100 * recall[truth]:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "-"
         rows.append((EXPRESSIONS[truth], *(str(matrix[truth, c]) for c in order), str(n), share))
     return Table(
-        f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}: {column.split}, {column.over} faces",
+        f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}: {column.split}{part}, {column.over} faces",
         row.caveats,
         ("Truth", *study.order, "n", "Recall"),
         tuple(rows),
+        tuple(marks_notes([[part]])),
     )
 
 

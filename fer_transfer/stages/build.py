@@ -30,7 +30,7 @@ def data_of(job: Job, faces: Mapping[str, Faces]) -> FacesDataModule:
         f"{job.stage.name}.data",
         recipe.data,
         labelling=recipe.labelling,
-        faces=faces,
+        faces={word: of.few(recipe.at_most) for word, of in faces.items()},
         batch_size=recipe.batch_size,
         seed=recipe.seed,
     )

@@ -5,26 +5,51 @@ within an epoch goes on with the face and the random numbers that an uninterrupt
 """
 
 import hashlib
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
-from torch import Tensor
+from pytorch_lightning.callbacks import Callback, Checkpoint
+from torch import Tensor, nn
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.files.names import shown
-from fer_transfer.signals import Stopped, received
+from fer_transfer.signals import Stopped, announced, received, take_back
 
 _SEAL, _RANDOM = "fer_transfer", "random_states"
 
 
-class Resumable(Callback):
-    """Writes ``last.ckpt`` within an epoch, seals every checkpoint, and puts back what Lightning does not.
+class BestEpoch(Callback):
+    """Keeps the weights of the epoch with the highest ``selection_accuracy``, the first of several; in the checkpoint too."""
+
+    def __init__(self) -> None:
+        self._score, self._weights = -1.0, dict[str, Tensor]()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the epoch's accuracy."""
+        score = float(trainer.callback_metrics["selection_accuracy"])
+        if score > self._score:
+            self._score = score
+            self._weights = {name: tensor.detach().cpu().clone() for name, tensor in pl_module.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is kept."""
+        return {"score": self._score, "weights": self._weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up again."""
+        self._score, self._weights = state_dict["score"], state_dict["weights"]
+
+    def put_back(self, module: nn.Module) -> None:
+        """Load the weights of that epoch."""
+        module.load_state_dict(self._weights)
+
+
+class Resumable(Checkpoint):
+    """Writes ``last.ckpt``, seals it, and puts back what Lightning does not.
 
     Args:
         path: of ``last.ckpt``.
@@ -55,6 +80,10 @@ class Resumable(Callback):
             self.data.skip_once(done)
             self._random = checkpoint[_RANDOM]
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Be the only one to hear signals: Lightning ends the process at SIGTERM, whatever it was meant for."""
+        take_back()
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -75,14 +104,18 @@ class Resumable(Callback):
         """
         signal, last = received(), batch_idx + 1 == int(trainer.num_training_batches)
         if last and signal is None:
-            return  # the epoch's own follows
-        if signal is not None or time.monotonic() - self._written > self.seconds:
+            return  # the end of the epoch follows
+        if signal is not None or announced() or time.monotonic() - self._written > self.seconds:
             trainer.save_checkpoint(self.path)
         if signal is not None:
             raise Stopped(signal)
 
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's checkpoint; Lightning calls a ``Checkpoint`` behind all other callbacks."""
+        trainer.save_checkpoint(self.path)
 
-def read_checkpoint(path: Path, key: str, stage: str) -> str | None:
+
+def read_checkpoint(path: Path, key: str, say: Callable[[str], object]) -> str | None:
     """The checkpoint to resume from; a damaged one is set aside, which is said, and the stage starts again.
 
     Only what the file's own bytes cause is damage: a failing disk or a full memory says nothing about the file.
@@ -90,7 +123,7 @@ def read_checkpoint(path: Path, key: str, stage: str) -> str | None:
     Args:
         path: of ``last.ckpt``.
         key: of the stage that would resume.
-        stage: its name, to say.
+        say: told of a damaged one.
 
     Raises:
         OSError, MemoryError: as they come.
@@ -105,11 +138,8 @@ def read_checkpoint(path: Path, key: str, stage: str) -> str | None:
         aside = path.with_suffix(".ckpt.damaged")
         path.replace(aside)
         first = shown((str(error).splitlines() or [type(error).__name__])[0])
-        print(
-            f"warning: the checkpoint of stage {stage!r} is not what was written ({first}); it is kept as {aside}, and the stage "
-            "starts again",
-            file=sys.stderr,
-            flush=True,
+        say(
+            f"warning: the checkpoint is not what was written ({first}); it is kept as {aside.name}, and the stage starts again"
         )
         return None
     return str(path)

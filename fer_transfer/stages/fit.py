@@ -8,18 +8,17 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import Logger
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
 from fer_transfer.signals import check, deferred
-from fer_transfer.stages.checkpoint import Resumable, read_checkpoint
-from fer_transfer.stages.progress import EpochLog
+from fer_transfer.stages.checkpoint import BestEpoch, Resumable, read_checkpoint
+from fer_transfer.stages.progress import EpochLog, StageLog
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.training.module import ExpressionClassifier
@@ -29,7 +28,7 @@ def fit(
     module: ExpressionClassifier,
     data: FacesDataModule,
     folder: StageFolder,
-    name: str,
+    log: StageLog,
     runtime: Runtime,
     logger: Logger | None,
 ) -> None:
@@ -38,21 +37,19 @@ def fit(
     Args:
         module: trained in place; its recipe says how.
         data: what it is trained on.
-        folder: of the stage; metrics and checkpoints go there.
-        name: of the stage, to print.
+        folder: to work in; metrics and checkpoints go there.
+        log: of the stage; knows its name and key.
         runtime: device and progress.
         logger: besides ``metrics.csv``, or None.
     """
     recipe, style = module.recipe, runtime.progress_style()
-    callbacks: list[pl.Callback] = [
-        EpochLog(folder.metrics, name, len(data.train_set), style != "none", data.selected_by)
+    best = BestEpoch() if recipe.keep == "best" else None
+    callbacks = [
+        EpochLog(folder, log, len(data.train_set), data.selected_by),
+        *([best] if best else []),  # before the checkpoint, which then holds what was best so far
+        Resumable(folder.checkpoint, log.key, data, runtime.checkpoint_minutes),
+        *([RichProgressBar(leave=False)] if style == "bar" else []),
     ]
-    if recipe.keep == "best":  # before "last", which then holds what was best so far
-        callbacks.append(_best_checkpoint(folder.path))
-    callbacks.append(ModelCheckpoint(folder.path, "last", enable_version_counter=False))
-    if style == "bar":
-        callbacks.append(RichProgressBar(leave=False))
-    callbacks.append(Resumable(folder.checkpoint, folder.path.name, data, runtime.checkpoint_minutes))
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Batches are made by one indexing call each: worker processes would only cost.
@@ -60,11 +57,12 @@ def fit(
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")  # Lightning's own use of torch
         warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # frozen batch normalisation
         warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")  # values are logged by epoch
-        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # it is: stages.checkpoint
+        warnings.filterwarnings("ignore", ".*`srun` command is available.*")  # a job of SLURM's is one process here
         trainer = pl.Trainer(
             accelerator=runtime.accelerator,
             devices=1,
+            plugins=LightningEnvironment(),  # else it takes a job of SLURM's for one process of many
             precision=recipe.precision,  # type: ignore[arg-type]
             max_epochs=recipe.epochs,
             callbacks=callbacks,
@@ -76,13 +74,12 @@ def fit(
             default_root_dir=folder.path,
         )
         with deferred(), _by_signal():
-            trainer.fit(module, data, ckpt_path=read_checkpoint(folder.checkpoint, folder.path.name, name))
+            trainer.fit(module, data, ckpt_path=read_checkpoint(folder.checkpoint, log.key, log))
     if logger is not None:
         logger.finalize("success")
-    if recipe.keep == "best":
-        best = torch.load(folder.path / "best.ckpt", map_location="cpu", weights_only=True)
-        module.load_state_dict(best["state_dict"])
-    _refuse_diverged(module, name)
+    if best:
+        best.put_back(module)
+    _refuse_diverged(module, log.stage)
 
 
 @contextmanager
@@ -103,9 +100,3 @@ def _refuse_diverged(module: ExpressionClassifier, name: str) -> None:
             f"Stage {name!r} diverged: {len(broken)} tensors are not finite ({', '.join(broken[:3])}). "
             "Lower the learning rate (recipe.optimizer.lr) or clip gradients (recipe.gradient_clip=1)."
         )
-
-
-def _best_checkpoint(folder: Path) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        folder, "best", "selection_accuracy", mode="max", save_weights_only=True, enable_version_counter=False
-    )

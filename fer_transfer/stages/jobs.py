@@ -66,7 +66,12 @@ class Job:
 
 
 def jobs_of(
-    plan: Plan, faces: Mapping[str, Faces], store: Store, study: Study, note: str | None = None
+    plan: Plan,
+    faces: Mapping[str, Faces],
+    store: Store,
+    study: Study,
+    note: str | None = None,
+    backbones: dict[str, Backbone] | None = None,
 ) -> tuple[Job, ...]:
     """The jobs of a plan, parents first.
 
@@ -76,12 +81,13 @@ def jobs_of(
         store: where finished stages are.
         study: whose protected splits no stage may train on.
         note: a caveat that stays with every stage trained under it.
+        backbones: those described before, by their recipe; new ones are added, so that several plans share them.
 
     Raises:
         ConfigError: if a stage trains on a protected split, or a backbone cannot be described.
         WeightsError: if initial weights are missing or damaged.
     """
-    backbones: dict[str, Backbone] = {}
+    backbones = {} if backbones is None else backbones
     jobs: dict[str, Job] = {}
     for stage in plan.stages:
         name = json.dumps(asdict(stage.recipe.backbone), sort_keys=True, default=str)

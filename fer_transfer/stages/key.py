@@ -15,6 +15,10 @@ if TYPE_CHECKING:  # it imports torch, which looking into a store does not wait 
 #: Part of every key. Raise it when a change of code changes what a recipe trains.
 STORE_VERSION = 2
 
+#: Fields that came to the recipe when there were stores already, each with the value that changes nothing. With that value a
+#: field is left out of whatever is hashed, so that the stages and tables of those stores keep their names.
+_ADDED: Mapping[str, Any] = {"at_most": None}
+
 #: What draws the fresh weights and the order of faces, builds the network, and takes the steps. A release of one of them may
 #: change what a recipe trains, a patch of it should not.
 _DECIDING = ("torch", "timm", "pytorch-lightning", "numpy")
@@ -23,6 +27,11 @@ _DECIDING = ("torch", "timm", "pytorch-lightning", "numpy")
 def deciding_versions() -> dict[str, str]:
     """Major and minor version of every library that decides what a recipe trains."""
     return {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in _DECIDING}
+
+
+def without_idle(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as plain data, less the fields added since that change nothing with the value they have."""
+    return {key: value for key, value in recipe.items() if key not in _ADDED or value != _ADDED[key]}
 
 
 def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +44,7 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
-    content = asdict(recipe)
+    content = without_idle(asdict(recipe))
     content["backbone"].pop("weights")
     content["backbone"]["network"] = dict(network)
     content.pop("evaluation")

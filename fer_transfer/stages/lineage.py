@@ -101,6 +101,19 @@ class StageLineage:
         return int(self.recipe["seed"])
 
     @property
+    def at_most(self) -> int | None:
+        """Faces of a split that it was trained, selected and scored on; None: all."""
+        return self.recipe.get("at_most")
+
+    @property
+    def caveat(self) -> str | None:
+        """What must stand beside every number of weights that came through a stage of few faces, or None."""
+        if self.at_most is None:
+            return None
+        epochs = int(self.recipe["epochs"])
+        return f"quick: at most {self.at_most} faces a split, {epochs} epoch{'s' * (epochs > 1)}"
+
+    @property
     def chose_an_epoch(self) -> bool:
         """Whether the epoch was chosen on the selection splits; otherwise they were only watched."""
         return bool(self.recipe["keep"] == "best")
@@ -142,8 +155,8 @@ class Lineage:
     def caveats(self) -> tuple[str, ...]:
         """What must stand beside every number of these weights, each once."""
         of_faces = [f"{used.release}: {caveat}" for used in self._used() for caveat in used.caveats]
-        notes = [stage.note for stage in self.stages if stage.note]
-        return tuple(dict.fromkeys([*of_faces, *notes, *([self.pretraining] if self.pretraining else [])]))
+        of_stages = [text for stage in self.stages for text in (stage.caveat, stage.note) if text]
+        return tuple(dict.fromkeys([*of_faces, *of_stages, *([self.pretraining] if self.pretraining else [])]))
 
     def seedless(self, own: int) -> str:
         """Identity, seeds apart, of the last ``own`` stages and of what the first of them started from.
@@ -198,6 +211,8 @@ def lineage_from_json(content: Any, where: object) -> Lineage:
 def _stage(content: Mapping[str, Any]) -> StageLineage:
     recipe = dict(content["recipe"])
     int(recipe["seed"]), str(recipe["keep"])  # what the properties read
+    if recipe.get("at_most") is not None:
+        int(recipe["at_most"]), int(recipe["epochs"])
     return StageLineage(
         _text(content["name"]),
         _text(content["key"]),

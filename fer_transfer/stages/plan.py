@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from fer_transfer.config import config_folders, nearest, plain
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.digest import digest
+from fer_transfer.stages.key import without_idle
 
 if TYPE_CHECKING:
     from fer_transfer.training.recipe import Recipe
@@ -46,7 +47,7 @@ class Plan:
         return self.stages[-1]
 
 
-def plan_from(config: DictConfig) -> Plan:
+def plan_from(config: Mapping[str, Any] | DictConfig) -> Plan:
     """Read the plan of a composed configuration.
 
     A stage's recipe is ``recipe``, over it ``stages.<name>`` (what every stage of that name has different, in whichever
@@ -55,8 +56,8 @@ def plan_from(config: DictConfig) -> Plan:
     Raises:
         ConfigError: on an unknown parent, a cycle, several ends, or a recipe that does not check.
     """
-    name, stages = _read(config.plan)
-    by_name = plain(config.stages) or {}
+    name, stages = _read(config["plan"])
+    by_name = plain(config["stages"]) or {}
     _check_names({"stages": by_name, "plan.stages": stages})
     known = _known_stages() | set(stages)
     if unknown := sorted(set(by_name) - known):
@@ -65,7 +66,7 @@ def plan_from(config: DictConfig) -> Plan:
             f"{', '.join(unknown)}.{nearest(unknown[0], known)}"
         )
     parents = {stage: node.get("init_from") for stage, node in stages.items()}
-    recipe = plain(config.recipe)
+    recipe = plain(config["recipe"])
     contents = {
         stage: _merged(_merged(recipe, by_name.get(stage) or {}), stages[stage]) for stage in _order(name, parents)
     }
@@ -81,7 +82,8 @@ def plan_from(config: DictConfig) -> Plan:
                 f"Take it out, or start the stage from these weights: plan.stages.{stage}.init_from=null."
             )
     differences = {stage: _different(own or {}, _seedless(recipe)) for stage, own in by_name.items()}
-    return Plan(name, made, digest([_seedless(recipe), {stage: own for stage, own in differences.items() if own}]))
+    own = {stage: of_stage for stage, of_stage in differences.items() if of_stage}
+    return Plan(name, made, digest([without_idle(_seedless(recipe)), own]))
 
 
 def _different(own: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _seedless(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _read(plan: DictConfig) -> tuple[str, dict[str, Any]]:
+def _read(plan: Mapping[str, Any] | DictConfig) -> tuple[str, dict[str, Any]]:
     """Name and stages of a plan, as plain data."""
     name, stages = plan.get("name"), plain(plan.get("stages")) or {}
     if not isinstance(name, str) or not name:

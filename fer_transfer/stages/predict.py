@@ -14,7 +14,7 @@ from fer_transfer.stages.build import finished_module
 from fer_transfer.stages.inputs import prepared
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
-from fer_transfer.stages.store import write_to_store
+from fer_transfer.stages.store import StageFolder, write_to_store
 from fer_transfer.training.module import ExpressionClassifier
 
 
@@ -26,11 +26,18 @@ class Scored(NamedTuple):
     path: Path
 
 
-def scored_splits(job: Job, faces: Mapping[str, Faces]) -> list[Scored]:
-    """Every split of evaluation that the lineage of a job was not trained on."""
-    evaluation = job.stage.recipe.evaluation
+def scored_splits(job: Job, faces: Mapping[str, Faces], folder: StageFolder | None = None) -> list[Scored]:
+    """Every split of evaluation that the lineage of a job was not trained on, as far as its recipe goes (``at_most``).
+
+    In another folder than its own while it trains.
+    """
+    recipe = job.stage.recipe
     return [
-        Scored(of, split, job.folder.predictions(of.name, split, of.digest, evaluation))
+        Scored(
+            of.few(recipe.at_most),
+            split,
+            (folder or job.folder).predictions(of.name, split, of.digest, recipe.evaluation),
+        )
         for of in faces.values()
         for split in of.evaluation_splits
         if not job.lineage.trained_on(prepared(of), split)
@@ -51,27 +58,41 @@ def written_digest(scored: Scored, job: Job) -> str | None:
 
 
 def _told(scored: Scored, job: Job, sha256: str) -> dict[str, str]:
-    evaluation = job.stage.recipe.evaluation
-    return {"key": job.key, "faces": scored.faces.digest, "split": scored.split, "by": evaluation, "csv": sha256}
+    evaluation, caveat = job.stage.recipe.evaluation, job.own.caveat
+    told = {"key": job.key, "faces": scored.faces.digest, "split": scored.split, "by": evaluation, "csv": sha256}
+    return told | ({"caveat": caveat} if caveat else {})
 
 
-def predict(job: Job, faces: Mapping[str, Faces], runtime: Runtime, module: ExpressionClassifier | None = None) -> None:
+def unpredicted(job: Job, faces: Mapping[str, Faces], folder: StageFolder | None = None) -> list[Scored]:
+    """The splits whose predictions are not there as they were written."""
+    return [scored for scored in scored_splits(job, faces, folder) if written_digest(scored, job) is None]
+
+
+def predict(
+    job: Job,
+    faces: Mapping[str, Faces],
+    runtime: Runtime,
+    module: ExpressionClassifier | None = None,
+    folder: StageFolder | None = None,
+) -> None:
     """Write the predictions that are not there as they were written.
 
     Args:
-        job: a stage whose weights are in the store, or about to be.
+        job: a stage.
         faces: those at hand.
         runtime: where to compute.
-        module: with the stage's weights, where it is there already.
+        module: with the stage's weights; read from the store by default.
+        folder: where the stage is while it trains.
     """
-    missing = [scored for scored in scored_splits(job, faces) if written_digest(scored, job) is None]
-    if not missing:
-        return
     device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
-    module = (module or finished_module(job, runtime)).to(device).eval()
-    for scored in missing:
-        sha256 = _of_split(module, scored.faces, scored.split, device).write(scored.path)
-        write_to_store(scored.path.with_suffix(".json"), _told(scored, job, sha256))
+    # Another job that writes the same ones may come between a file and what is said of it: looked at again.
+    for _ in range(3):
+        if not (missing := unpredicted(job, faces, folder)):
+            return
+        module = (module or finished_module(job, runtime)).to(device).eval()
+        for scored in missing:
+            sha256 = _of_split(module, scored.faces, scored.split, device).write(scored.path)
+            write_to_store(scored.path.with_suffix(".json"), _told(scored, job, sha256))
 
 
 @torch.inference_mode()

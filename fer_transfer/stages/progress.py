@@ -1,6 +1,8 @@
-"""What one follows a stage by: a CSV row an epoch always; on the terminal a line an epoch, and a minute within one."""
+"""What one follows a stage by: a CSV row an epoch, a log with a line an epoch and a minute within one, and how far it is now."""
 
+import contextlib
 import csv
+import json
 import math
 import time
 from pathlib import Path
@@ -11,7 +13,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from fer_transfer.errors import ConfigError
-from fer_transfer.files.names import shown
+from fer_transfer.files.names import shown, shown_text
+from fer_transfer.stages.store import StageFolder
 
 _COLUMNS = [
     "epoch",
@@ -26,27 +29,56 @@ _COLUMNS = [
 
 
 _WITHIN = 60.0  # seconds between lines within an epoch: an epoch of a large network takes an hour on a CPU
+_NOW = 1.0  # seconds between two states of progress.json
+
+
+class StageLog:
+    """Says what happens in a stage: into ``log.txt`` with the time, and, if wanted, on standard output with what names it.
+
+    Args:
+        path: of ``log.txt``; a stage that goes on appends to it.
+        stage, key, seed: of the stage.
+        echo: whether to print too.
+    """
+
+    def __init__(self, path: Path, stage: str, key: str, seed: int, echo: bool) -> None:
+        self.path, self.stage, self.key, self.echo = path, shown(stage), key, echo
+        self.name = f"{self.stage} {key[:8]} seed {seed}"
+
+    def __call__(self, text: str) -> None:
+        """Say it."""
+        self.silently(text)
+        if self.echo:
+            print(f"  {self.name} {shown_text(text)}", flush=True)
+
+    def silently(self, text: str) -> None:
+        """Say one line, or several, to the log alone."""
+        with self.path.open("a", encoding="utf-8") as file:
+            for line in shown_text(text).splitlines():
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
 
 class EpochLog(Callback):
-    """Appends a row to ``metrics.csv`` after every epoch, and prints a line; another after every minute within one.
+    """Appends a row to ``metrics.csv`` after every epoch, and says a line; another after every minute within one.
 
-    A row's ``lr`` is the rate of the first parameter group (the backbone's) in the epoch's last step.
+    A row's ``lr`` is the rate of the first parameter group (the backbone's) in the epoch's last step. ``progress.json`` is
+    written again at most once a second, for whoever looks on; it may be missing or old.
 
     Args:
-        path: of the CSV file; rows of epochs that a resumed run repeats are dropped first.
-        stage: name to print.
+        folder: of the stage; rows of epochs that a resumed run repeats are dropped first.
+        log: says the lines.
         faces: training faces an epoch.
-        lines: whether to print.
         selected_by: whose labels selection is scored with, where they are not the release's own.
 
     Raises:
         ConfigError: as soon as an epoch's loss is not finite.
     """
 
-    def __init__(self, path: Path, stage: str, faces: int, lines: bool, selected_by: str = "") -> None:
-        self.path, self.stage, self.faces, self.lines = path, shown(stage), faces, lines
+    def __init__(self, folder: StageFolder, log: StageLog, faces: int, selected_by: str = "") -> None:
+        self.path, self.now, self.say, self.faces = folder.metrics, folder.progress, log, faces
         self._sums = torch.zeros(3, dtype=torch.float64)  # of loss, accuracy and faces
+        self._shown: dict[str, Any] = {}
+        self._shown_at = -_NOW
         self.selection = f"selection ({selected_by})" if selected_by else "selection"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -56,7 +88,7 @@ class EpochLog(Callback):
         with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
-            writer.writerows(row for row in rows if int(row["epoch"]) < self._first)
+            writer.writerows(row for n, row in enumerate(rows) if row["epoch"] == str(n) and n < self._first)
         self._started = self._epoch_started = self._said = time.perf_counter()
         self._losses: list[torch.Tensor] = []
         self._seen = 0
@@ -88,21 +120,28 @@ class EpochLog(Callback):
         values = torch.stack([outputs["loss"].detach(), outputs["accuracy"], torch.ones_like(outputs["accuracy"])])
         self._sums = self._sums.to(values.device) + values.double() * faces
         self._seen += faces
-        if not self.lines or trainer.progress_bar_callback is not None:
-            return
         self._losses.append(outputs["loss"].detach())  # not read here: that would wait for a GPU
         now, batches = time.perf_counter(), int(trainer.num_training_batches)
-        if now - self._said < _WITHIN or batch_idx + 1 == batches:
+        if now - self._shown_at < _NOW or batch_idx + 1 == batches:
             return
         loss, done = torch.stack(self._losses).mean().item(), (batch_idx + 1) / batches
-        self._said, self._losses = now, []
-        epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
         rate = self._seen / (now - self._epoch_started)
-        print(
-            f"  {self.stage} {epoch} at {done:.0%}  loss {loss:.3f}  "
-            f"{rate:.0f} faces/s  {(1 - done) * self.faces / rate:.0f} s left of this epoch",
-            flush=True,
-        )
+        self._show(trainer, done, loss=loss, faces_per_second=rate)
+        if now - self._said >= _WITHIN:
+            self._said, self._losses = now, []
+            self.say(
+                f"{trainer.current_epoch + 1}/{trainer.max_epochs} at {done:.0%} loss {loss:.3f} "
+                f"{rate:.0f}/s {(1 - done) * self.faces / rate:.0f} s left of this epoch"
+            )
+
+    def _show(self, trainer: pl.Trainer, done: float, **values: float) -> None:
+        """Write where it is: epochs done, with the share of the one that is being done."""
+        self._shown_at = time.perf_counter()
+        self._shown |= {"done": trainer.current_epoch + done, "epochs": trainer.max_epochs, **values}
+        aside = self.now.with_name(".progress.json")
+        with contextlib.suppress(OSError):  # nothing depends on it
+            aside.write_text(json.dumps(self._shown), encoding="utf-8")
+            aside.replace(self.now)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Training part of the epoch is over: its rate does not count the selection split."""
@@ -124,19 +163,20 @@ class EpochLog(Callback):
             csv.DictWriter(file, _COLUMNS).writerow(row)
         if not math.isfinite(values["train_loss"]):
             raise ConfigError(
-                f"The training loss of stage {self.stage!r} became {values['train_loss']} in epoch {trainer.current_epoch + 1}. "
+                f"The training loss of stage {self.say.stage!r} became {values['train_loss']} in epoch "
+                f"{trainer.current_epoch + 1}. "
                 "Lower the learning rate (recipe.optimizer.lr) or clip gradients (recipe.gradient_clip=1)."
             )
-        if self.lines:
-            print(self._line(trainer, values, row), flush=True)
+        rate = float(row["faces_per_second"])
+        self._show(trainer, 1.0, loss=loss / count, selection=values["selection_accuracy"], faces_per_second=rate)
+        self.say(self._line(trainer, values, rate))
 
-    def _line(self, trainer: pl.Trainer, values: dict[str, float], row: dict[str, Any]) -> str:
+    def _line(self, trainer: pl.Trainer, values: dict[str, float], rate: float) -> str:
         done, total = trainer.current_epoch + 1, int(trainer.max_epochs or 0)
         left = (time.perf_counter() - self._started) / (done - self._first) * (total - done)
         return (
-            f"  {self.stage} {done:>{len(str(total))}}/{total}  loss {values['train_loss']:.3f}  "
-            f"train {values['train_accuracy']:.1%}  {self.selection} {values['selection_accuracy']:.1%}  "
-            f"{float(row['faces_per_second']):.0f} faces/s  {left:.0f} s left"
+            f"{done:>{len(str(total))}}/{total} loss {values['train_loss']:.3f} train {values['train_accuracy']:.1%} "
+            f"{self.selection} {values['selection_accuracy']:.1%} {rate:.0f}/s {left:.0f} s left"
         )
 
 

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -11,10 +12,12 @@ from filelock import Timeout
 from pytorch_lightning.loggers import Logger
 
 from fer_transfer.backbones.weights import LINEAGE_KEY, RECORD_KEY, save_weights
-from fer_transfer.errors import StoreError
+from fer_transfer.config import nearest
+from fer_transfer.errors import ConfigError, FerTransferError, StoreError
 from fer_transfer.faces.faces import Faces
 from fer_transfer.files.names import shown_text
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.signals import check as check_signals
 from fer_transfer.stages.build import check, data_of, module_to_train
 from fer_transfer.stages.fit import fit
 from fer_transfer.stages.inputs import open_inputs
@@ -22,10 +25,11 @@ from fer_transfer.stages.jobs import Job, jobs_of
 from fer_transfer.stages.key import code_of_keys
 from fer_transfer.stages.plan import Plan, Stage
 from fer_transfer.stages.predict import predict
+from fer_transfer.stages.progress import StageLog
 from fer_transfer.stages.runtime import Runtime, environment
-from fer_transfer.stages.store import DamagedStageError, Store, write_to_store
+from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, write_to_store
+from fer_transfer.stages.work import commit, unfinished, working
 from fer_transfer.study import Study
-from fer_transfer.training.module import ExpressionClassifier
 
 LoggerFactory = Callable[[str, Stage, str], Logger]  # (plan, stage, key) -> logger
 
@@ -49,6 +53,7 @@ class Runner:
         logger: makes one more logger for a stage, besides the CSV that is always written.
         note: a caveat that stays with every stage trained.
         repair: set damaged stages aside and train them again.
+        retry: try stages again that failed before.
     """
 
     def __init__(
@@ -58,23 +63,28 @@ class Runner:
         logger: LoggerFactory | None = None,
         note: str | None = None,
         repair: bool = False,
+        retry: bool = False,
     ) -> None:
         runtime.apply()
-        self.runtime, self.study, self.logger, self.note, self.repair = runtime, study, logger, note, repair
+        self.runtime, self.study, self.logger, self.note = runtime, study, logger, note
+        self.repair, self.retry = repair, retry
         self.store = Store(runtime.store)
 
-    def run_plan(self, plan: Plan) -> FinishedPlan:
+    def run_plan(self, plan: Plan, only: str | None = None) -> FinishedPlan:
         """Check everything, then train what is not in the store.
+
+        Args:
+            plan: to run.
+            only: train this stage and those that it starts from, and stop there.
 
         Raises:
             ConfigError, FacesError, WeightsError: before anything is trained.
-            StoreError: if the store cannot be written.
+            StoreError: if the store cannot be written, or a stage failed before.
         """
         faces = open_inputs(plan, self.runtime, self.study, self._say)
         jobs = jobs_of(plan, faces, self.store, self.study, self.note)
-        missing = [job for job in jobs if not self._is_finished(job)]
-        for job in jobs:
-            job.lineage  # noqa: B018  one that is damaged, or of another version, is told before anything is trained
+        jobs = jobs if only is None else up_to(jobs, only, plan)
+        missing = self.missing(jobs)
         self._say_what_comes(plan, jobs, missing)
         for job in missing:
             check(job, faces, self.runtime)
@@ -82,6 +92,22 @@ class Runner:
             self._ensure(plan, job, faces)
         predict(jobs[-1], faces, self.runtime)
         return FinishedPlan(plan, jobs, len(missing), faces)
+
+    def missing(self, jobs: tuple[Job, ...]) -> list[Job]:
+        """The jobs that are not in the store; with ``repair``, damaged ones are taken out of it.
+
+        Raises:
+            StoreError: if one is damaged or of another version, or failed before.
+        """
+        missing = [job for job in jobs if not self._is_finished(job)]
+        for job in jobs:
+            job.lineage  # noqa: B018  one that is damaged, or of another version, is told before anything is trained
+        for job in missing:
+            if self.retry:
+                self.store.forget_failure(job.key)
+            elif error := self.store.failure(job.key):
+                raise StoreError(f"{error} It failed before; retry=true added to the command tries it again.")
+        return missing
 
     def _is_finished(self, job: Job) -> bool:
         try:
@@ -102,8 +128,7 @@ class Runner:
     def _say_what_comes(self, plan: Plan, jobs: tuple[Job, ...], missing: list[Job]) -> None:
         self._say(f"{plan.name}: {len(jobs)} stage{'s' if len(jobs) > 1 else ''}")
         for job in jobs:
-            state = "to resume" if job.folder.checkpoint.exists() else "to train"
-            self._say(f"  {job.stage.name} {job.key} {state if job in missing else 'in the store'}")
+            self._say(f"  {job.stage.name} {job.key} seed {job.own.seed} {state_of(job, missing, self.store)}")
         if missing:
             for note in dict.fromkeys(note for job in missing for note in job.backbone.notes):
                 self._say(f"  {note}")
@@ -116,7 +141,12 @@ class Runner:
             lock.acquire(blocking=False)
         except Timeout:
             self._say(f"  {job.stage.name} {job.key} is being trained by another job: waiting")
-            lock.acquire()
+            while not lock.is_locked:  # by and by, so that it can be told to stop
+                check_signals()
+                try:
+                    lock.acquire(timeout=1)
+                except Timeout:
+                    continue
         try:
             yield
         finally:
@@ -129,27 +159,57 @@ class Runner:
                 self._say(f"  {job.stage.name} {job.key} was trained by another job")
                 return
             try:
-                job.folder.path.mkdir(parents=True, exist_ok=True)
-                self._train(plan, job, faces)
+                with working(self.store, job.key) as folder:
+                    if folder.result() is None:  # else only the last step was left to do
+                        self._train_or_tell(plan, job, faces, folder)
+                    commit(folder, job.folder)
             except OSError as error:
                 raise StoreError(
                     f"Cannot write stage {job.stage.name!r} to {job.folder.path}: {error}. Free space or choose another "
-                    "runtime.store; the same command then goes on from the last finished epoch."
+                    "runtime.store; the same command then goes on from the last checkpoint."
                 ) from None
 
-    def _train(self, plan: Plan, job: Job, faces: Mapping[str, Faces]) -> None:
+    def _train_or_tell(self, plan: Plan, job: Job, faces: Mapping[str, Faces], folder: StageFolder) -> None:
+        """Train; what the stage itself is to blame for is kept, so that it is not tried again by itself."""
+        log = StageLog(
+            folder.log, job.stage.name, job.key, job.own.seed, self.runtime.progress_style() in ("lines", "bar")
+        )
+        try:
+            self._train(plan, job, faces, folder, log)
+        except (OSError, MemoryError, StoreError):
+            raise
+        except FerTransferError as error:
+            self.store.fail(job.key, job.stage.name, str(error))
+            raise
+        except Exception:
+            log.silently(traceback.format_exc())
+            raise
+
+    def _train(self, plan: Plan, job: Job, faces: Mapping[str, Faces], folder: StageFolder, log: StageLog) -> None:
         started = time.perf_counter()
-        recipe, folder = job.stage.recipe, job.folder
+        recipe = job.stage.recipe
         write_to_store(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
+        log.silently(f"{plan.name}/{job.stage.name} {job.key} seed {recipe.seed}, from {job.own.start}")
         # At the start of every stage: with one seed at program start, a cached first stage would change the second.
         pl.seed_everything(recipe.seed, verbose=False)
         data = data_of(job, faces)
         module, taken = module_to_train(job, data, self.runtime)
         logger = self.logger(plan.name, job.stage, job.key) if self.logger else None
-        fit(module, data, folder, job.stage.name, self.runtime, logger)
+        fit(module, data, folder, log, self.runtime, logger)
         save_weights(folder.weights, module.network, self._metadata(job))
-        predict(job, faces, self.runtime, module)
-        self._commit(job, module, taken, time.perf_counter() - started)
+        predict(job, faces, self.runtime, module, folder)
+        folder.finish(
+            {
+                "key": job.key,
+                "stage": job.stage.name,
+                "lineage": job.lineage.to_json(),
+                "code": code_of_keys(),
+                "initial_weights": taken,
+                "input": module.transform.description,
+                "seconds": round(time.perf_counter() - started, 1),
+                "environment": environment(self.runtime.accelerator),
+            }
+        )
 
     def _metadata(self, job: Job) -> dict[str, str]:
         """What travels with the weights; whoever starts from the file inherits it."""
@@ -161,15 +221,28 @@ class Runner:
             "key": job.key,
         }
 
-    def _commit(self, job: Job, module: ExpressionClassifier, taken: dict[str, object], seconds: float) -> None:
-        result = {
-            "key": job.key,
-            "stage": job.stage.name,
-            "lineage": job.lineage.to_json(),
-            "code": code_of_keys(),
-            "initial_weights": taken,
-            "input": module.transform.description,
-            "seconds": round(seconds, 1),
-            "environment": environment(self.runtime.accelerator),
-        }
-        job.folder.finish(result)
+
+def up_to(jobs: tuple[Job, ...], name: str, plan: Plan) -> tuple[Job, ...]:
+    """The job of a stage and those that it starts from, parents first.
+
+    Raises:
+        ConfigError: if the plan has no such stage.
+    """
+    by_name = {job.stage.name: job for job in jobs}
+    if name not in by_name:
+        raise ConfigError(
+            f"Expected stage=NAME to name a stage of plan {plan.name!r}, {', '.join(by_name)}, but got {name!r}."
+            f"{nearest(name, by_name)}"
+        )
+    chain = [by_name[name]]
+    while chain[0].parent is not None:
+        chain.insert(0, chain[0].parent)
+    return tuple(chain)
+
+
+def state_of(job: Job, missing: Sequence[Job], store: Store) -> str:
+    """What will happen to a stage, in words."""
+    if job not in missing:
+        return "in the store"
+    resumed = any(work.folder.checkpoint.exists() for work in unfinished(store, job.key))
+    return "to resume" if resumed else "to train"

@@ -1,6 +1,7 @@
 """The runtime: where and how a stage is computed, which must not change what is computed."""
 
 import ctypes
+import os
 import platform
 import sys
 from dataclasses import dataclass, field
@@ -24,27 +25,33 @@ class Runtime:
         store: folder of finished stages.
         faces: folder of prepared faces by the word that plans use for them.
         device: ``auto``, ``cpu`` or ``cuda``.
-        threads: CPU threads, or null for all.
+        threads: CPU threads, or null for those that SLURM or Ray gives this job, otherwise all.
+        gpus_per_job: share of a GPU that a job takes where several run side by side on one machine.
         channels_last: keep pictures in channels_last memory format, the faster one on CPUs and tensor cores.
         tune_malloc: let the C library keep freed memory instead of giving each big buffer back (Linux).
         checkpoint_minutes: of work within an epoch that an interruption without a signal may cost.
         progress: ``lines`` (one an epoch), ``bar`` (and a bar below), ``none``, or ``auto``: a bar on a terminal.
+        stop_file: as soon as this file is there, work stops as by SIGTERM, or None.
     """
 
     store: str = "store"
     faces: dict[str, str] = field(default_factory=dict)
     device: str = "auto"
     threads: int | None = None
+    gpus_per_job: float = 1.0
     channels_last: bool = True
     tune_malloc: bool = True
     checkpoint_minutes: float = 10.0
     progress: str = "auto"
+    stop_file: str | None = None
 
     def __post_init__(self) -> None:
         if self.progress not in ("auto", "bar", "lines", "none"):
             raise ConfigError(f"Expected runtime.progress to be auto, bar, lines or none, but got {self.progress!r}.")
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"Expected runtime.threads to be at least 1 or null, but got {self.threads}.")
+        if not 0 < self.gpus_per_job <= 1:
+            raise ConfigError(f"Expected runtime.gpus_per_job above 0 and up to 1, but got {self.gpus_per_job}.")
         if not self.checkpoint_minutes >= 0:
             raise ConfigError(f"Expected runtime.checkpoint_minutes >= 0, but got {self.checkpoint_minutes}.")
         if self.device not in ("auto", "cpu", "cuda"):
@@ -76,14 +83,23 @@ class Runtime:
 
     def apply(self) -> None:
         """Set what is global to the process."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        if threads := self.threads or assigned_threads():
+            torch.set_num_threads(threads)
         if self.tune_malloc and self.accelerator == "cpu":
             keep_freed_memory()
 
     def progress_style(self) -> str:
         """``bar``, ``lines`` or ``none``; ``auto`` resolved."""
         return ("bar" if sys.stderr.isatty() else "lines") if self.progress == "auto" else self.progress
+
+
+def assigned_threads() -> int | None:
+    """Cores that SLURM or Ray gives this process, or None where neither runs it."""
+    if "ray" in sys.modules and (ray := sys.modules["ray"]).is_initialized():
+        cores = ray.get_runtime_context().get_assigned_resources().get("CPU", 0)
+    else:
+        cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or 0
+    return max(int(float(cores)), 1) if cores else None
 
 
 def keep_freed_memory() -> bool:

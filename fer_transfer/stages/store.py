@@ -2,15 +2,18 @@
 
 ::
 
-    store/<key>/
+    store/<key>/               a finished stage, renamed to here in one step
         recipe.json            everything the stage was trained with, and what it started from
         metrics.csv            one row an epoch, written while it trains
+        log.txt                what it said while it trained
         weights.safetensors    the network's own names; loads with safetensors and timm alone
         predictions/           one CSV per release and split, each with a JSON that says of what it is, and its digest
-        result.json            written last, by rename: the stage is finished when it is there
-        last.ckpt              only while it trains: to resume
-    store/<key>.lock           held by the job that trains it
+        result.json            digests of the others
     store/submissions/         one JSON per finished plan, network and evaluation (``stages.record``)
+    store/.work/               stages that are not finished (``stages.work``)
+        <key>.*/               the folder of the job that trains it: the same files, progress.json, and last.ckpt to resume
+        <key>.lock             held by that job
+        <key>.failed.json      why it failed, if it did
 """
 
 import itertools
@@ -60,6 +63,16 @@ class StageFolder:
         return self.path / "last.ckpt"
 
     @property
+    def log(self) -> Path:
+        """What was said while it trained."""
+        return self.path / "log.txt"
+
+    @property
+    def progress(self) -> Path:
+        """How far it is, while it trains (``stages.progress``)."""
+        return self.path / "progress.json"
+
+    @property
     def metrics(self) -> Path:
         """One row an epoch."""
         return self.path / "metrics.csv"
@@ -77,10 +90,9 @@ class StageFolder:
             return None
         except DocumentError as error:
             raise self._damaged(f"In {path}: {error}.") from None
-        if result.get("key") != self.path.name:
-            raise self._damaged(
-                f"Expected the result of stage {self.path.name} in {path}, but it is of {result.get('key')!r}."
-            )
+        key = self.path.name.partition(".")[0]  # of work, what follows says whose it is
+        if result.get("key") != key:
+            raise self._damaged(f"Expected the result of stage {key} in {path}, but it is of {result.get('key')!r}.")
         return result
 
     def is_finished(self) -> bool:
@@ -103,14 +115,17 @@ class StageFolder:
         return True
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Commit: write ``result.json``, with the digests of the files that belong to it, and drop what was for resuming.
+        """Write ``result.json``, with the digests of the files that belong to it.
 
         Raises:
             StoreError: if it cannot be written.
         """
         files = (self.weights, self.path / "recipe.json", self.metrics)
         write_to_store(self.path / "result.json", {**result, "files": {f.name: checked_digest(f) for f in files}})
-        for leftover in ("last.ckpt", "best.ckpt", "last.ckpt.damaged"):
+
+    def drop_leftovers(self) -> None:
+        """Remove what was for resuming and watching."""
+        for leftover in ("last.ckpt", "last.ckpt.damaged", "progress.json"):
             (self.path / leftover).unlink(missing_ok=True)
 
     def set_aside(self) -> Path:
@@ -150,9 +165,40 @@ class Store:
         """The folder of a key, there or not."""
         return StageFolder(self.root / key)
 
+    @property
+    def work(self) -> Path:
+        """The folder of what is not finished."""
+        return self.root / ".work"
+
     def lock(self, key: str) -> FileLock:
-        """Held while a stage trains, so that jobs that share it train it once."""
-        return FileLock(self.root / f"{key}.lock")
+        """Held while a stage trains, so that jobs that share it train it once.
+
+        Raises:
+            StoreError: if the store cannot be written.
+        """
+        try:
+            self.work.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"Cannot write {self.work}: {error}. Choose another runtime.store.") from None
+        return FileLock(self.work / f"{key}.lock")
+
+    def failure(self, key: str) -> str | None:
+        """Why a stage failed when it was tried last, or None."""
+        try:
+            return str(read_document(self._failed(key))["error"])
+        except (OSError, DocumentError, KeyError):
+            return None  # what cannot be read is tried again
+
+    def fail(self, key: str, stage: str, error: str) -> None:
+        """Remember that a stage failed: it is tried again only on request."""
+        write_to_store(self._failed(key), {"key": key, "stage": stage, "error": error})
+
+    def forget_failure(self, key: str) -> None:
+        """Let a stage be tried again."""
+        self._failed(key).unlink(missing_ok=True)
+
+    def _failed(self, key: str) -> Path:
+        return self.work / f"{key}.failed.json"
 
     @property
     def submissions(self) -> Path:

@@ -8,6 +8,7 @@ from fer_transfer.backbones.backbone import BackboneRecipe
 from fer_transfer.config import check_target, typed
 from fer_transfer.data.targets import Labelling
 from fer_transfer.errors import ConfigError
+from fer_transfer.labels import EXPRESSIONS
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -47,6 +48,7 @@ class Recipe:
         label_smoothing: 0..1.
         gradient_clip: largest gradient norm, or null.
         skip_weights: name patterns in which a child may differ from its parent.
+        at_most: faces of a split that are trained on, watched and scored, spread evenly over it; null: all.
         seed: of the fresh weights, the order of faces, crops, mirrors and dropout.
     """
 
@@ -66,6 +68,7 @@ class Recipe:
     class_weights: str
     label_smoothing: float
     gradient_clip: float | None
+    at_most: int | None
     seed: int
     labelling: Labelling = field(default_factory=Labelling)
     frozen: list[str] = field(default_factory=list)
@@ -89,6 +92,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "head_multiplier": (lambda v: v >= 0, "at least 0"),
     "label_smoothing": (lambda v: 0 <= v <= 1, "0 to 1"),
     "gradient_clip": (lambda v: v is None or v > 0, "null or above 0"),
+    "at_most": (lambda v: v is None or v >= len(EXPRESSIONS), "null or at least one face an expression, 7"),
 }
 
 

@@ -131,6 +131,18 @@ class Contents:
         """Its folder."""
         return self.store.root
 
+    def stage(self, prefix: str) -> Kept:
+        """The finished stage whose key begins so.
+
+        Raises:
+            StoreError: if there is none, or several, or its result cannot be read.
+        """
+        broken = {path.name: why for path, why in self.broken.items() if is_key(path.name)}
+        key = found_by(prefix, [*self.stages, *broken], "stage", self.root)
+        if key in broken:
+            raise StoreError(broken[key])
+        return self.stages[key]
+
     @cached_property
     def rows_of(self) -> Mapping[str, tuple[str, ...]]:
         """Identities of the rows that were made by way of a stage, by its key."""
@@ -151,6 +163,11 @@ def is_store(path: Path) -> bool:
     if (path / "submissions").is_dir() or (path / "store.json").is_file() or (path / ".work").is_dir():
         return True
     return any(is_key(name) or _DAMAGED.fullmatch(name) for name in os.listdir(path))
+
+
+def is_new(path: Path) -> bool:
+    """Whether there is nothing yet where a store may be made."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 def open_store(path: Path) -> Store:
@@ -187,7 +204,9 @@ def check_layout(root: Path) -> None:
     except DocumentError as error:
         content = without_digest(path)
         if "version" not in content:
-            raise StoreError(f"Expected the version of the store in {path}, but {error}. Delete it if no other does.") from None
+            raise StoreError(
+                f"Expected the version of the store in {path}, but {error}. Delete it if no other does."
+            ) from None
     version = content.get("version")
     if not isinstance(version, int) or version > LAYOUT:
         raise StoreError(
@@ -256,7 +275,9 @@ def size_of(path: Path) -> int:
     try:
         with os.scandir(path) as entries:
             return sum(
-                size_of(Path(entry.path)) if entry.is_dir(follow_symlinks=False) else entry.stat(follow_symlinks=False).st_size
+                size_of(Path(entry.path))
+                if entry.is_dir(follow_symlinks=False)
+                else entry.stat(follow_symlinks=False).st_size
                 for entry in entries
             )
     except NotADirectoryError:
@@ -298,4 +319,6 @@ def found_by(prefix: str, keys: Iterable[str], what: str, where: Path) -> str:
     if not found:
         raise StoreError(f"There is no {what} {prefix!r} in {where} ({len(known)} there). fer-store list shows them.")
     shown = f"{', '.join(found[:3])}{', ...' if len(found) > 3 else ''}"
-    raise StoreError(f"Expected the beginning of one {what}, but {len(found)} begin with {prefix!r}: {shown}. Give more of it.")
+    raise StoreError(
+        f"Expected the beginning of one {what}, but {len(found)} begin with {prefix!r}: {shown}. Give more of it."
+    )

@@ -22,7 +22,9 @@ def row_called(word: str, held: Contents) -> str:
     named = [identity for identity, record in held.records.items() if word in _names(record)]
     if len(named) > 1:
         first = ", ".join(f"{i} ({'/'.join(_parts(held.records[i]))})" for i in sorted(named)[:3])
-        raise StoreError(f"Expected one row, but {len(named)} are called {word!r}: {first}. Name one by its first digits.")
+        raise StoreError(
+            f"Expected one row, but {len(named)} are called {word!r}: {first}. Name one by its first digits."
+        )
     return named[0] if named else found_by(word, held.records, "row", held.root)
 
 

@@ -69,7 +69,9 @@ def _rows(held: Contents, digits: int) -> list[str]:
     if not held.records:
         return []
     head = ["row", "plan", "backbone", "seed", "evaluation", "splits", "stage"]
-    cells = [[identity[:digits], *_row(record, digits)] for identity, record in sorted(held.records.items(), key=_by_plan)]
+    cells = [
+        [identity[:digits], *_row(record, digits)] for identity, record in sorted(held.records.items(), key=_by_plan)
+    ]
     return ["", *columns([head, *cells])]
 
 
@@ -159,7 +161,13 @@ def time_text(seconds: float | None) -> str:
     """
     if seconds is None or not 0 <= seconds < 10**9:
         return "?"
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min" if seconds < 36000 else f"{seconds / 3600:.0f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 600
+        else f"{seconds / 60:.0f} min"
+        if seconds < 36000
+        else f"{seconds / 3600:.0f} h"
+    )
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -88,7 +88,9 @@ def _take_stage(theirs: Kept, store: Store, aside: Path, outcome: Outcome) -> No
     if ours is not None:
         _add_predictions(theirs, ours, outcome)
     elif folder.path.exists():
-        outcome.refused.append(f"stage {theirs.key}: {folder.path} is in the way; it has no result. fer-train finishes it.")
+        outcome.refused.append(
+            f"stage {theirs.key}: {folder.path} is in the way; it has no result. fer-train finishes it."
+        )
     else:
         _copy_stage(theirs, folder, aside / theirs.key)
         outcome.copied.append(theirs.key)
@@ -159,7 +161,9 @@ def _add_predictions(theirs: Kept, ours: Kept, outcome: Outcome) -> None:
             _copy_pair(of, ours.folder.path / "predictions")
             outcome.predictions += 1
         elif of.sha256 != mine[of.csv.name]:
-            outcome.kept.append(f"predictions {of.csv.name} of stage {ours.key} as they are here: another machine computed others")
+            outcome.kept.append(
+                f"predictions {of.csv.name} of stage {ours.key} as they are here: another machine computed others"
+            )
 
 
 def _take_row(identity: str, theirs: Record, other: Contents, here: Contents, outcome: Outcome) -> None:

@@ -52,7 +52,9 @@ def needless(held: Contents, hours: float) -> list[Needless]:
 
 def _stages(held: Contents) -> Iterator[Needless]:
     needed = _needed(held)
-    for folder in [held.store.stage(key).path for key in held.stages] + [path for path in held.broken if is_key(path.name)]:
+    for folder in [held.store.stage(key).path for key in held.stages] + [
+        path for path in held.broken if is_key(path.name)
+    ]:
         if folder.name not in needed:
             yield Needless(folder, "no row refers to it", size_of(folder), folder.name)
     for path in held.aside:

@@ -34,7 +34,9 @@ def showing(kept: Kept, held: Contents) -> list[str]:
 def _stage(stage: StageLineage, held: Contents) -> str:
     splits = ", ".join(f"{of.release} {'+'.join(of.trained_on)} ({of.digest[:8]})" for of in stage.faces)
     here = "" if stage.key in held.stages else ", not in this store"
-    return f"-> {stage.name} {stage.key}: {splits}, seed {stage.seed}{here}{f', note: {stage.note}' if stage.note else ''}"
+    return (
+        f"-> {stage.name} {stage.key}: {splits}, seed {stage.seed}{here}{f', note: {stage.note}' if stage.note else ''}"
+    )
 
 
 def _fields(content: Mapping[str, Any]) -> list[str]:

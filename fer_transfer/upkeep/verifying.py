@@ -44,7 +44,9 @@ def half_written(held: Contents) -> list[Path]:
     """Files that were being written aside, and never came to be renamed."""
     folders = [kept.folder.path for kept in held.stages.values()]
     folders += [folder / "predictions" for folder in folders]
-    return [path for folder in (*folders, held.store.submissions) for path in listed(folder) if _HALF.fullmatch(path.name)]
+    return [
+        path for folder in (*folders, held.store.submissions) for path in listed(folder) if _HALF.fullmatch(path.name)
+    ]
 
 
 def stage_problems(kept: Kept) -> Iterator[str]:

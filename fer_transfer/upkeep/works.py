@@ -9,7 +9,11 @@ from fer_transfer.stages.store import Store
 from fer_transfer.stages.work import Work, unfinished
 from fer_transfer.upkeep.contents import Contents, listed
 
-_LIVES = {True: "a job trains it", False: "nobody's, to be resumed", None: "of another host: whether it lives is unknown"}
+_LIVES = {
+    True: "a job trains it",
+    False: "nobody's, to be resumed",
+    None: "of another host: whether it lives is unknown",
+}
 
 
 def key_of(work: Work) -> str:
@@ -30,7 +34,9 @@ def started_from(work: Work) -> str | None:
 
 def unfinished_lines(held: Contents) -> list[str]:
     """For a reader: one line a folder, and one a failure."""
-    lines = [f"unfinished: {key_of(work)} {_LIVES[work.is_living]}{_where(held, work)}" for work in unfinished(held.store)]
+    lines = [
+        f"unfinished: {key_of(work)} {_LIVES[work.is_living]}{_where(held, work)}" for work in unfinished(held.store)
+    ]
     for path, content in failures(held.store).items():
         error = str(content.get("error") or f"the reason cannot be read in {path}")
         lines.append(f"failed: {path.name.partition('.')[0]} {content.get('stage', '')} {error}")

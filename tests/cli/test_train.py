@@ -48,6 +48,8 @@ def test_a_submission_is_one_command(tiny, tmp_path, elsewhere, in_process):
         assert len(rows) in (20, 40)
     code, stdout, _ = in_process("submission=sub3", *tiny, *TINY)
     assert code == 0 and stdout.count("in the store") == 2
+    assert "Val, found faces" in stdout and stdout.endswith(f"Next: fer-report store={tmp_path / 'store'}\n")
+    assert in_process("submission=sub3", *tiny, *TINY, "runtime.progress=none")[1] == ""
     assert left(elsewhere) == []  # no outputs/, no .hydra, no *.log, no lightning_logs/
 
 
@@ -144,6 +146,7 @@ def test_a_study_of_ones_own_is_two_files(elsewhere, in_process, faces_folder, m
     [cascade] = [record for record in records(elsewhere / "store") if record.plan == "emotiw_fer28_emotiw"]
     assert [stage["name"] for stage in cascade.stages] == ["first", "fer", "emotiw"]
     assert [stage["key"] for stage in cascade.stages] == [stage.key for stage in cascade.lineage.stages]
+    assert f"Next: fer-report --config-dir {elsewhere / 'own'} study=there_and_back\n" in out
     assert out.count("to train") == 3 and out.count("in the store") == 1  # emotiw alone is the cascade's first stage
     monkeypatch.setattr(sys, "argv", ["fer-report", *own])
     report_main()

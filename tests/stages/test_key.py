@@ -4,6 +4,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_transfer.config import plain
 from fer_transfer.files.digest import digest
 from fer_transfer.settings import compose
 from fer_transfer.stages import key as module
@@ -90,6 +91,19 @@ def test_runtime_does_not_count():
 
 def test_how_predictions_are_made_does_not_count():
     assert key(recipe("recipe.evaluation=ten_crops")) == key(recipe())
+
+
+def test_a_field_added_since_counts_only_where_it_changes_something():
+    """Stores of before have keys and settings without it."""
+    assert "at_most" not in recipe_of_weights(recipe(), {})
+    assert recipe_of_weights(recipe("recipe.at_most=64"), {})["at_most"] == 64
+    assert len({key(recipe()), key(recipe("recipe.at_most=64")), key(recipe("recipe.at_most=65"))}) == 3
+    config = compose("train", ["plan=emotiw"])
+    common = plain(config.recipe)
+    assert common.pop("at_most", "missing") is None
+    del common["seed"], common["backbone"]["weights"]
+    assert plan_from(config).common == digest([common, {}])
+    assert plan_from(compose("train", ["plan=emotiw", "recipe.at_most=64"])).common != digest([common, {}])
 
 
 def test_the_word_for_the_faces_does_not_count():

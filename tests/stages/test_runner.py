@@ -248,6 +248,8 @@ def content(path):
             part.pop("seconds", None)
         whole.get("files", {}).pop("metrics.csv", None)
         return {key: value for key, value in whole.items() if key != "environment"}
+    if path.name == "log.txt":
+        return len(path.read_text().splitlines())
     return path.read_bytes()
 
 

@@ -1,0 +1,1 @@
+"""Sweeps: where their jobs run, and how these share a machine."""

@@ -1,0 +1,99 @@
+"""The rows of a sweep: every combination of the overrides, composed.
+
+Hydra composes a configuration in 0.1 s. Rows that name the same groups and set the same keys differ in these keys' values
+alone: the first of them is composed by Hydra, the others are its copies with their own values put in.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from fer_transfer.config import plain
+
+Compose = Callable[[list[str]], DictConfig]
+
+_PARTS = ("hydra", "logger")  # of which a plan of work needs nothing
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job of a multirun, as Hydra counts them: a plan with its settings.
+
+    Attributes:
+        overrides: that make it.
+        settings: composed and resolved, plain data.
+    """
+
+    overrides: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+def rows_of(overrides: Sequence[Sequence[str]], compose: Compose, parser: OverridesParser) -> Iterator[Row]:
+    """Compose every row.
+
+    Args:
+        overrides: of each row.
+        compose: by Hydra.
+        parser: of overrides; knows the groups.
+    """
+    parse = cache(lambda text: parser.parse_override(text))
+    is_group = cache(lambda key: parser.config_loader is not None and parser.config_loader.get_group_options(key) != [])
+    composed: dict[tuple[Any, ...], Any] = {}
+    for given in overrides:
+        parsed = [parse(text) for text in given]
+        shape = tuple(_shape(override, is_group) for override in parsed)
+        if shape not in composed:
+            config = compose(list(given))
+            kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _PARTS])
+            composed[shape] = OmegaConf.to_container(kept, resolve=False)
+        settings = composed[shape]
+        for override, of_shape in zip(parsed, shape, strict=True):
+            if of_shape[0] == _VALUE:
+                settings = _with(settings, override.key_or_group.split("."), override.value())
+        yield Row(tuple(given), _resolved(settings))
+
+
+_VALUE, _LITERAL = "value", "literal"
+
+
+def _shape(override: Override, is_group: Callable[[str], bool]) -> tuple[str, ...]:
+    """What an override has in common with others that compose alike, or all of it."""
+    value = None if override.is_delete() else override.value()
+    single = not override.is_delete() and isinstance(value, bool | int | float | str) and "${" not in str(value)
+    key = override.key_or_group
+    if (
+        not single
+        or override.package is not None
+        or is_group(key)
+        or "_target_" in key
+        or key.partition(".")[0] in _PARTS
+    ):
+        return (_LITERAL, str(override.input_line))
+    return (_VALUE, str(override.type), key)
+
+
+def _with(tree: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    """A copy with another value at a path; what is not on the path is shared."""
+    first, *rest = path
+    return {**tree, first: _with(tree[first], rest, value) if rest else value}
+
+
+def _resolved(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not _interpolates(settings):
+        return settings
+    resolved = plain(OmegaConf.create(dict(settings)))
+    assert isinstance(resolved, dict)
+    return resolved
+
+
+def _interpolates(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_interpolates, value.values()))
+    if isinstance(value, list):
+        return any(map(_interpolates, value))
+    return isinstance(value, str) and ("${" in value or value == "???")
