@@ -124,7 +124,7 @@ def _prune(_: Sequence[str], settings: dict[str, str]) -> None:
     found = needless(held, hours)
     _print([f"{size_text(one.size):>8}  {one.path.relative_to(held.root)}  {one.why}" for one in found])
     total = f"{len(found)} things, {size_text(sum(one.size for one in found))}"
-    if not deletes:
+    if not deletes or not found:
         _print([f"{total} would be deleted; yes=true does it" if found else "nothing to delete"])
         return
     kept = delete(held.store, found)

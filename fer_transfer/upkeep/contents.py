@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from fer_transfer.errors import StoreError
 from fer_transfer.files.document import DocumentError, read_document, without_digest
 from fer_transfer.stages.lineage import Lineage, StageLineage, lineage_from_json
 from fer_transfer.stages.record import Record, read_record
-from fer_transfer.stages.store import Store, StageFolder
+from fer_transfer.stages.store import StageFolder, Store
 
 #: Newest layout of stores that is known, as ``store.json`` says it; a store without one is of the first.
 LAYOUT = 1
@@ -293,7 +294,7 @@ def shortest(keys: Iterable[str], at_least: int = 8) -> int:
     (9, 8)
     """
     ordered = sorted(set(keys))
-    shared = (len(os.path.commonprefix(pair)) for pair in zip(ordered, ordered[1:], strict=False))
+    shared = (len(os.path.commonprefix(pair)) for pair in pairwise(ordered))  # noqa: RUF071  of digits, not of folders
     return max([at_least, *(n + 1 for n in shared)])
 
 

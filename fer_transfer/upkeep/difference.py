@@ -88,7 +88,8 @@ def why(a: Kept, b: Kept, held: Contents) -> list[str]:
     """Lines that say in which fields two keys differ, and up the lineages until the starts are the same.
 
     Args:
-        a, b: the stages.
+        a: one stage.
+        b: another.
         held: the store, for the versions that the stages further up were trained under.
     """
     if a.key == b.key:

@@ -9,6 +9,9 @@ from fer_transfer.upkeep.contents import Contents, Kept, shortest, size_of
 from fer_transfer.upkeep.difference import deciding, flat
 from fer_transfer.upkeep.works import unfinished_lines
 
+#: The splits of a stage, as they are called in a narrow line.
+_SPLITS = {"on": "trained_on", "selected_on": "selected_on"}
+
 _Fields = Mapping[tuple[str, ...], str]
 
 
@@ -98,9 +101,14 @@ def _apart(stages: Sequence[Kept]) -> dict[str, str]:
     usual = _usual(list(fields.values()))
     names = _short_names([path for path, values in usual.items() if values[1] > 1])
     return {
-        key: " ".join(f"{names[path]}={_word(of.get(path))}" for path in names if of.get(path) != usual[path][0])
+        key: " ".join(f"{names[path]}={_word(of.get(path))}" for path in names if _differs(path, of, usual[path][0]))
         for key, of in fields.items()
     }
+
+
+def _differs(path: tuple[str, ...], of: _Fields, usual: str | None) -> bool:
+    """Of faces only those that a stage uses; which they are, what it was trained on tells."""
+    return of.get(path) != usual and (path in of or path[0] != "faces")
 
 
 def _fields(kept: Kept) -> Iterable[tuple[tuple[str, ...], str]]:
@@ -108,10 +116,10 @@ def _fields(kept: Kept) -> Iterable[tuple[tuple[str, ...], str]]:
     content = deciding(kept.own, kept.code)
     faces, recipe = content.pop("faces"), content.pop("recipe")
     del content["start"], faces["order"]
-    first = [field for part in ("trained_on", "selected_on") for field in flat({part: _splits(faces, part)})]
     rest = [field for field in flat(recipe) if field[0][:2] != ("backbone", "network")]
     digests = flat({"faces": {release: of["digest"][:8] for release, of in faces.items()}})
-    return [*first, *rest, *digests, *flat(content)]
+    trained, selected = (flat({name: _splits(faces, part)}) for name, part in _SPLITS.items())
+    return [*trained, *rest, *selected, *digests, *flat(content)]
 
 
 def _splits(faces: Mapping[str, Mapping[str, Sequence[str]]], part: str) -> str:
@@ -123,7 +131,7 @@ def _usual(fields: Sequence[_Fields]) -> dict[tuple[str, ...], tuple[str | None,
     paths = dict.fromkeys(path for of in fields for path in of)
     found = {}
     for path in paths:
-        counts = Counter(of.get(path) for of in fields)
+        counts = Counter(of.get(path) for of in fields if path in of or path[0] != "faces")
         common = min(counts, key=lambda value: (-counts[value], str(value)))
         found[path] = (common, len(counts))
     return found
@@ -131,8 +139,8 @@ def _usual(fields: Sequence[_Fields]) -> dict[tuple[str, ...], tuple[str | None,
 
 def _short_names(paths: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
     """The last part of a dotted name, where no other field has it."""
-    ends = Counter(path[-1] for path in paths if path)
-    return {path: path[-1] if path and ends[path[-1]] == 1 else ".".join(path) for path in paths}
+    ends = Counter(path[-1] for path in paths)
+    return {path: path[-1] if ends[path[-1]] == 1 and path[0] != "faces" else ".".join(path) for path in paths}
 
 
 def _word(value: str | None) -> str:

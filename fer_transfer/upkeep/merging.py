@@ -14,7 +14,7 @@ from fer_transfer.errors import StoreError
 from fer_transfer.faces.aside import Aside, remove_ownerless
 from fer_transfer.files.regular import irregular
 from fer_transfer.stages.record import Record, ScoredSplit
-from fer_transfer.stages.store import Store, StageFolder, write_to_store
+from fer_transfer.stages.store import StageFolder, Store, write_to_store
 from fer_transfer.upkeep.contents import Contents, Kept, contents, read_stage
 from fer_transfer.upkeep.predictions import PredictionsFile, predictions_of
 from fer_transfer.upkeep.verifying import scored_problem, stage_problems
@@ -148,8 +148,8 @@ def _add_predictions(theirs: Kept, ours: Kept, outcome: Outcome) -> None:
     outcome.there.append(theirs.key)
     if theirs.weights != ours.weights:
         outcome.kept.append(
-            f"stage {ours.key} as it is here: two machines trained it, weights {ours.weights[:12]} here and {theirs.weights[:12]} "
-            f"in {theirs.folder.path}"
+            f"stage {ours.key} as it is here: two machines trained it, weights {ours.weights[:12]} here and "
+            f"{theirs.weights[:12]} in {theirs.folder.path}"
         )
         return
     if wrong := next(stage_problems(ours), None):
@@ -196,7 +196,8 @@ def _lost(theirs: Record, fitting: Record, ours: Record | None, other: Contents)
     path = other.store.submissions / f"{theirs.identity}.json"
     damaged = scored_problem(path, lost[0], theirs.lineage.stages[-1].key, other)
     return damaged or (
-        f"its predictions of {lost[0].split} are not by the weights that are here. fer-train writes the row here, without training."
+        f"its predictions of {lost[0].split} are not by the weights that are here. fer-train writes the row here, and trains "
+        "nothing for it."
     )
 
 

@@ -109,7 +109,7 @@ def _age(path: Path) -> float:
         newest = max(of.lstat().st_mtime for of in (path, *(path.rglob("*") if path.is_dir() else ())))
     except OSError:
         return 0.0
-    return time.time() - newest
+    return float(time.time() - newest)
 
 
 def delete(store: Store, found: list[Needless]) -> list[Needless]:

@@ -28,9 +28,7 @@ def problems(held: Contents) -> Iterator[str]:
         yield from _ancestry(kept, held)
         yield from (f"{wrong} {_PREDICT}" for of in predictions_of(kept) if (wrong := of.wrong()))
     for path in held.unfinished:
-        yield (
-            f"Expected {path / 'result.json'}, but there is none: the stage is unfinished or was cut short. fer-train finishes it."
-        )
+        yield f"Expected {path / 'result.json'}, but there is none: the stage was cut short. fer-train finishes it."
     for identity, record in held.records.items():
         yield from record_problems(held.store.submissions / f"{identity}.json", record, held)
     for path, content in failures(held.store).items():
@@ -112,5 +110,8 @@ def scored_problem(path: Path, scored: ScoredSplit, key: str, held: Contents) ->
         )
     told = [of.told for of in predictions_of(held.stages[key]) if of.csv == file] if key in held.stages else []
     if told and told[0] and (told[0]["faces"], told[0]["split"]) != (scored.faces, scored.split):
-        return f"Expected in {file} predictions of {scored.split}, as {path.name} says, but they are of {told[0]['split']}. {_RECORD}"
+        found = told[0]["split"]
+        return (
+            f"Expected in {file} predictions of {scored.split}, as {path.name} says, but they are of {found}. {_RECORD}"
+        )
     return None
