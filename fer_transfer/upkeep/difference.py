@@ -11,6 +11,8 @@ from fer_transfer.upkeep.contents import Contents, Kept
 #: Stands for the value of a field that is not there.
 ABSENT = "(none)"
 
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 _Path = tuple[str, ...]
 
 
@@ -32,7 +34,7 @@ def flat(content: Any, path: _Path = ()) -> Iterator[tuple[_Path, str]]:
         for key, value in content.items():
             yield from flat(value, (*path, str(key)))
     else:
-        yield path, json.dumps(canonical(content), sort_keys=True, separators=(",", ":"))
+        yield path, _JSON.encode(canonical(content))
 
 
 def differences(a: Any, b: Any) -> list[Difference]:

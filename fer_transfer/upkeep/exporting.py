@@ -9,7 +9,7 @@ from fer_transfer.faces.aside import Aside, remove_ownerless
 from fer_transfer.stages.record import Record
 from fer_transfer.stages.store import Store
 from fer_transfer.upkeep.contents import Contents, contents, found_by, keys_of
-from fer_transfer.upkeep.merging import Outcome, merge
+from fer_transfer.upkeep.merging import Merged, merge
 from fer_transfer.upkeep.verifying import problems
 
 
@@ -37,7 +37,7 @@ def _names(record: Record) -> set[str]:
     return {"/".join(parts[:count]) for count in (1, 2, 3)} | ({record.submission} if record.submission else set())
 
 
-def export(held: Contents, identity: str, out: Path) -> Outcome:
+def export(held: Contents, identity: str, out: Path) -> Merged:
     """Write a row, its stages as far as they are in the store, and its predictions to a new folder.
 
     It is made beside, looked at, and renamed: there is all of it, or none.
@@ -60,7 +60,7 @@ def export(held: Contents, identity: str, out: Path) -> Outcome:
     return outcome
 
 
-def _written(held: Contents, identity: str, store: Store) -> Outcome:
+def _written(held: Contents, identity: str, store: Store) -> Merged:
     if (layout := held.root / "store.json").exists():
         shutil.copyfile(layout, store.root / layout.name)
     outcome = merge(of_row(held, identity), store)

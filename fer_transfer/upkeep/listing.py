@@ -12,6 +12,9 @@ from fer_transfer.upkeep.works import unfinished_lines
 #: The splits of a stage, as they are called in a narrow line.
 _SPLITS = {"on": "trained_on", "selected_on": "selected_on"}
 
+#: Stands for the value of a field that a stage does not have.
+_NONE = "(none)"
+
 _Fields = Mapping[tuple[str, ...], str]
 
 
@@ -101,14 +104,19 @@ def _apart(stages: Sequence[Kept]) -> dict[str, str]:
     usual = _usual(list(fields.values()))
     names = _short_names([path for path, values in usual.items() if values[1] > 1])
     return {
-        key: " ".join(f"{names[path]}={_word(of.get(path))}" for path in names if _differs(path, of, usual[path][0]))
+        key: " ".join(_said(path, of, names) for path in names if _differs(path, of, usual[path][0]))
         for key, of in fields.items()
     }
 
 
+def _said(path: tuple[str, ...], of: _Fields, names: Mapping[tuple[str, ...], str]) -> str:
+    value = of.get(path, _NONE).strip('"')
+    return f"{names[path]}={value}"
+
+
 def _differs(path: tuple[str, ...], of: _Fields, usual: str | None) -> bool:
     """Of faces only those that a stage uses; which they are, what it was trained on tells."""
-    return of.get(path) != usual and (path in of or path[0] != "faces")
+    return of.get(path, _NONE) != usual and (path in of or path[0] != "faces")
 
 
 def _fields(kept: Kept) -> Iterable[tuple[tuple[str, ...], str]]:
@@ -127,13 +135,13 @@ def _splits(faces: Mapping[str, Mapping[str, Sequence[str]]], part: str) -> str:
 
 
 def _usual(fields: Sequence[_Fields]) -> dict[tuple[str, ...], tuple[str | None, int]]:
-    """By field: its most common value (of equals the first in order), and how many values it has."""
+    """By field: the value that most stages have (None where no value is the first), and how many values it has."""
     paths = dict.fromkeys(path for of in fields for path in of)
     found = {}
     for path in paths:
-        counts = Counter(of.get(path) for of in fields if path in of or path[0] != "faces")
-        common = min(counts, key=lambda value: (-counts[value], str(value)))
-        found[path] = (common, len(counts))
+        counts = Counter(of.get(path, _NONE) for of in fields if path in of or path[0] != "faces")
+        (common, first), *others = counts.most_common(2)
+        found[path] = (None if others and others[0][1] == first else common, len(counts))
     return found
 
 
@@ -141,10 +149,6 @@ def _short_names(paths: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]
     """The last part of a dotted name, where no other field has it."""
     ends = Counter(path[-1] for path in paths)
     return {path: path[-1] if ends[path[-1]] == 1 and path[0] != "faces" else ".".join(path) for path in paths}
-
-
-def _word(value: str | None) -> str:
-    return "(none)" if value is None else value.strip('"')
 
 
 def size_text(size: int) -> str:

@@ -24,7 +24,7 @@ _UNSEALED = ("log.txt",)
 
 
 @dataclass
-class Outcome:
+class Merged:
     """What became of a merge: counts, what was kept as it is here (each in a line), and what was not taken, and why."""
 
     copied: list[str] = field(default_factory=list)
@@ -37,13 +37,13 @@ class Outcome:
     def lines(self) -> list[str]:
         """For a reader."""
         counts = (
-            f"{len(self.copied)} stages and {self.predictions} more predictions copied, {len(self.there)} stages were there, "
-            f"{self.rows} rows written or joined"
+            f"copied: {len(self.copied)} stages, {self.predictions} predictions of others; there already: "
+            f"{len(self.there)} stages; rows written or joined: {self.rows}"
         )
         return [counts, *(f"kept: {text}" for text in self.kept), *(f"not taken: {text}" for text in self.refused)]
 
 
-def merge(other: Contents, store: Store) -> Outcome:
+def merge(other: Contents, store: Store) -> Merged:
     """Take stages, predictions and rows of another store into this one.
 
     Each stage is copied beside and renamed, each row written at once: an interruption leaves whole stages and rows, and the
@@ -54,7 +54,7 @@ def merge(other: Contents, store: Store) -> Outcome:
     """
     if other.root.resolve() == store.root.resolve():
         raise StoreError(f"Expected another store than {store.root} itself, but got {other.root}.")
-    outcome = Outcome([], [], 0, 0, [], [f"{text}" for text in other.broken.values()])
+    outcome = Merged([], [], 0, 0, [], [f"{text}" for text in other.broken.values()])
     try:
         remove_ownerless(store.work / "merge")
         aside = Aside(store.work / "merge")
@@ -74,7 +74,7 @@ def merge(other: Contents, store: Store) -> Outcome:
     return outcome
 
 
-def _take_stage(theirs: Kept, store: Store, aside: Path, outcome: Outcome) -> None:
+def _take_stage(theirs: Kept, store: Store, aside: Path, outcome: Merged) -> None:
     wrong = next(_strange(theirs), None) or next(stage_problems(theirs), None)
     if wrong:
         outcome.refused.append(f"stage {theirs.key}: {wrong}")
@@ -143,7 +143,7 @@ def _copy_pair(of: PredictionsFile, folder: Path) -> None:
             aside.unlink(missing_ok=True)
 
 
-def _add_predictions(theirs: Kept, ours: Kept, outcome: Outcome) -> None:
+def _add_predictions(theirs: Kept, ours: Kept, outcome: Merged) -> None:
     """Of a stage that is here already: predictions that are missing, if both have the same weights."""
     outcome.there.append(theirs.key)
     if theirs.weights != ours.weights:
@@ -166,7 +166,7 @@ def _add_predictions(theirs: Kept, ours: Kept, outcome: Outcome) -> None:
             )
 
 
-def _take_row(identity: str, theirs: Record, other: Contents, here: Contents, outcome: Outcome) -> None:
+def _take_row(identity: str, theirs: Record, other: Contents, here: Contents, outcome: Merged) -> None:
     """Write a row, or join it with the one that is here; what it is scored by must be here as it names it."""
     path, ours = here.store.submissions / f"{identity}.json", here.records.get(identity)
     fitting = replace(theirs, predictions=tuple(of for of in theirs.predictions if _is_here(path, of, theirs, here)))
