@@ -6,12 +6,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fer_transfer.files.regular import open_regular
+
 
 def file_digest(paths: Iterable[Path]) -> str:
-    """SHA-256 over the bytes of the files, in the order given, hexadecimal."""
+    """SHA-256 over the bytes of the files, in the order given, hexadecimal.
+
+    Raises:
+        OSError: if one cannot be read, or is no regular file.
+    """
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(1 << 22):
                 digest.update(block)
     return digest.hexdigest()

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fer_transfer.files.regular import open_regular
+
+#: Bytes of a document that are read at most; none that is written comes near.
+LARGEST = 64 << 20
+
 #: Under this name the digest stands in the file.
 _SEAL = "sha256"
 
@@ -55,7 +60,7 @@ def read_document(path: Path) -> dict[str, Any]:
     fer_transfer.files.document.DocumentError: expected content of digest 015abd7f5cc5, but its own is 7e8059f49558
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = _json(path)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
@@ -71,7 +76,20 @@ def read_document(path: Path) -> dict[str, Any]:
 def without_digest(path: Path) -> dict[str, Any]:
     """Content of a JSON file that carries no digest, as files did before there was one; empty if it is no such mapping."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = _json(path)
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) and _SEAL not in content else {}
+
+
+def _json(path: Path) -> Any:
+    """JSON of a regular file: a FIFO is not waited for, and what has no end is not read."""
+    with open_regular(path) as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"over {LARGEST >> 20} MiB")
+    return json.loads(data.decode("utf-8"), parse_constant=_no_number)
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")

@@ -9,7 +9,7 @@ from fer_transfer.files.digest import digest
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.lineage import FacesUsed
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it imports torch, which looking into a store does not wait for
     from fer_transfer.training.recipe import Recipe
 
 #: Part of every key. Raise it when a change of code changes what a recipe trains.
@@ -52,21 +52,27 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
     return content
 
 
-def stage_key(recipe: Mapping[str, Any], start: str, faces: Sequence[FacesUsed]) -> str:
+def code_of_keys() -> dict[str, Any]:
+    """What decides a key besides recipe, start and faces: kept with the stage, so that its key can be explained."""
+    return {"expressions": list(EXPRESSIONS), "versions": deciding_versions(), "store": STORE_VERSION}
+
+
+def stage_key(
+    recipe: Mapping[str, Any], start: str, faces: Sequence[FacesUsed], code: Mapping[str, Any] | None = None
+) -> str:
     """The key of a stage.
 
     Args:
         recipe: as ``recipe_of_weights`` gives it.
         start: the parent's key, or the identity of the initial weights (``Backbone.identity``).
         faces: what the stage trains and selects on, in order: the order of a union is the order of its faces.
+        code: as ``code_of_keys`` gave it when the stage was trained; None: as it is now.
     """
     return digest(
         {
             "recipe": recipe,
             "start": start,
             "faces": [[used.digest, sorted(used.trained_on), sorted(used.selected_on)] for used in faces],
-            "expressions": EXPRESSIONS,
-            "versions": deciding_versions(),
-            "store": STORE_VERSION,
+            **(code_of_keys() if code is None else code),
         }
     )

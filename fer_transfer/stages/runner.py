@@ -25,6 +25,7 @@ from fer_transfer.stages.build import check, data_of, module_to_train
 from fer_transfer.stages.fit import fit
 from fer_transfer.stages.inputs import open_inputs
 from fer_transfer.stages.jobs import Job, jobs_of
+from fer_transfer.stages.key import code_of_keys
 from fer_transfer.stages.plan import Plan, Stage
 from fer_transfer.stages.predict import predict
 from fer_transfer.stages.progress import StageLog
@@ -246,6 +247,7 @@ class Runner:
                 "key": job.key,
                 "stage": job.stage.name,
                 "lineage": job.lineage.to_json(),
+                "code": code_of_keys(),
                 "initial_weights": taken,
                 "input": module.transform.description,
                 "seconds": round(time.perf_counter() - started, 1),
