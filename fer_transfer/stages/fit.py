@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
 from fer_transfer.signals import check, deferred
-from fer_transfer.stages.checkpoint import BestEpoch, Resumable, read_checkpoint
+from fer_transfer.stages.checkpoint import BestEpoch, Resumable, WholeFile, read_checkpoint
 from fer_transfer.stages.progress import EpochLog, StageLog
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
@@ -62,7 +62,10 @@ def fit(
         trainer = pl.Trainer(
             accelerator=runtime.accelerator,
             devices=1,
-            plugins=LightningEnvironment(),  # else it takes a job of SLURM's for one process of many
+            plugins=[
+                LightningEnvironment(),
+                WholeFile(),
+            ],  # without the first it takes a job of SLURM's for one process of many
             precision=recipe.precision,  # type: ignore[arg-type]
             max_epochs=recipe.epochs,
             callbacks=callbacks,
