@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from fer_transfer.errors import ConfigError, FerTransferError
+from fer_transfer.errors import ConfigError, FerTransferError, LaunchError
 
 _AGAIN = "The same command goes on from the last checkpoint."
 
@@ -132,6 +132,13 @@ def explained(error: BaseException) -> str:
             return explain(" ".join(str(error).split()))
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def nothing_started(error: BaseException) -> bool:
+    """Whether a launcher refused all of its jobs alike: then it is told once, and launching more would bring the same."""
+    package, name = type(error).__module__.partition(".")[0], type(error).__name__
+    refused = package == "submitit" and name in ("FailedJobError", "FailedSubmissionError")
+    return type(error) is LaunchError or (refused and "sbatch: error" in str(error))
 
 
 def _is_installed(module: str) -> bool:
