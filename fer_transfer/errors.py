@@ -30,3 +30,7 @@ class StoreError(FerTransferError, RuntimeError):
 
 class LaunchError(FerTransferError, RuntimeError):
     """The jobs of a sweep cannot be started, or the machines they ran on are lost."""
+
+
+class ProcessError(FerTransferError, RuntimeError):
+    """Another process of those that train a stage together is gone."""

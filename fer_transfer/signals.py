@@ -72,7 +72,8 @@ def listening(launcher: int | None = None) -> Iterator[None]:
         launcher: process that started the work; if this one is its child, the end of the launcher is taken for SIGTERM.
     """
     global _received, _signalled, _announced, _ours, _launcher
-    _received, _signalled, _announced = None, None, False
+    if not _ours:  # else what has come is still to be told to whoever listens outside
+        _received, _signalled, _announced = None, None, False
     _launcher = launcher if launcher == os.getppid() else None
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -86,8 +87,9 @@ def listening(launcher: int | None = None) -> Iterator[None]:
         _ours = outer
         for number, handler in before.items():
             signal.signal(number, handler)
-        if _signalled is not None and _is_anothers(handler := before.get(_signalled)):
-            handler(_signalled, None)
+        theirs: Any = before.get(_signalled) if _signalled is not None else None
+        if _is_anothers(theirs):
+            theirs(_signalled, None)
 
 
 def take_back() -> None:

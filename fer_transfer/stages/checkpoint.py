@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.files.names import shown
 from fer_transfer.signals import Stopped, announced, received, take_back
+from fer_transfer.stages.together import Together
 
 _SEAL, _RANDOM = "fer_transfer", "random_states"
 
@@ -56,10 +57,11 @@ class Resumable(Checkpoint):
         key: of the stage.
         data: whose order of faces is taken up again.
         minutes: of work that an interruption may cost.
+        together: the processes that train the stage; they write and stop at the same batch.
     """
 
-    def __init__(self, path: Path, key: str, data: FacesDataModule, minutes: float) -> None:
-        self.path, self.key, self.data, self.seconds = path, key, data, 60 * minutes
+    def __init__(self, path: Path, key: str, data: FacesDataModule, minutes: float, together: Together) -> None:
+        self.path, self.key, self.data, self.seconds, self.together = path, key, data, 60 * minutes, together
         self._random: Mapping[str, Any] | None = None
         self._written = time.monotonic()
 
@@ -67,9 +69,10 @@ class Resumable(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add the random states and the seal; the last callback, so that all is there."""
-        checkpoint[_RANDOM] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
-        checkpoint[_SEAL] = {"key": self.key, "digest": content_digest(checkpoint)}
         self._written = time.monotonic()
+        if trainer.is_global_zero:  # which writes it
+            checkpoint[_RANDOM] = random_states(pl_module.device)
+            checkpoint[_SEAL] = {"key": self.key, "digest": content_digest(checkpoint)}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -81,7 +84,7 @@ class Resumable(Checkpoint):
             self._random = checkpoint[_RANDOM]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Be the only one to hear signals: Lightning ends the process at SIGTERM, whatever it was meant for."""
+        """Be the only one to hear signals: Lightning ends the process at SIGTERM, or broadcasts from its handler."""
         take_back()
 
     def on_train_batch_start(
@@ -89,9 +92,7 @@ class Resumable(Checkpoint):
     ) -> None:
         """Put the random states back, once."""
         if self._random is not None:
-            torch.set_rng_state(self._random["cpu"].cpu())
-            if self._random["cuda"] and torch.cuda.is_available():
-                torch.cuda.set_rng_state_all([state.cpu() for state in self._random["cuda"]])
+            put_back(self._random, pl_module.device)
             self._random = None
 
     def on_train_batch_end(
@@ -102,17 +103,31 @@ class Resumable(Checkpoint):
         Raises:
             Stopped: after the checkpoint is written.
         """
-        signal, last = received(), batch_idx + 1 == int(trainer.num_training_batches)
-        if last and signal is None:
+        due = announced() or time.monotonic() - self._written > self.seconds
+        signal, write = self.together.greatest(received() or 0, due)
+        if not signal and batch_idx + 1 == int(trainer.num_training_batches):
             return  # the end of the epoch follows
-        if signal is not None or announced() or time.monotonic() - self._written > self.seconds:
+        if signal or write:
             trainer.save_checkpoint(self.path)
-        if signal is not None:
+        if signal:
             raise Stopped(signal)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's checkpoint; Lightning calls a ``Checkpoint`` behind all other callbacks."""
         trainer.save_checkpoint(self.path)
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """Of the CPU and of the device: the first process's stand for all, for what all draw alike."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({device.type: torch.get_device_module(device).get_rng_state()} if device.type != "cpu" else {})
+
+
+def put_back(states: Mapping[str, Any], device: torch.device) -> None:
+    """Go on with random states; a device of another kind than they are of goes on with its own."""
+    torch.set_rng_state(states["cpu"].cpu())
+    if device.type != "cpu" and isinstance(state := states.get(device.type), Tensor):
+        torch.get_device_module(device).set_rng_state(state.cpu())
 
 
 def read_checkpoint(path: Path, key: str, say: Callable[[str], object]) -> str | None:

@@ -84,7 +84,7 @@ def predict(
         module: with the stage's weights; read from the store by default.
         folder: where the stage is while it trains.
     """
-    device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
+    device = runtime.torch_device
     # Another job that writes the same ones may come between a file and what is said of it: looked at again.
     for _ in range(3):
         if not (missing := unpredicted(job, faces, folder)):

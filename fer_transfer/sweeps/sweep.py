@@ -154,7 +154,8 @@ class Sweep:
             yield batch, [[place[parent.number] for parent in task.parents] for task in batch]
             return
         for wave in waves(tasks):
-            size = self.workers if starts_all_at_once(self.options) else len(wave)
+            alone = self.workers == 1  # then a job that was stopped is the last one
+            size = self.workers if alone or starts_all_at_once(self.options) else len(wave)
             for start in range(0, len(wave), size):
                 yield wave[start : start + size], None
 
