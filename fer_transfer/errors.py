@@ -24,6 +24,10 @@ class ConfigError(FerTransferError, ValueError):
     """A recipe, plan or option is misspelt, missing or contradicts another."""
 
 
+class NoMemoryError(FerTransferError, MemoryError):
+    """A stage needs more memory, of the machine or of the device, than there is."""
+
+
 class StoreError(FerTransferError, RuntimeError):
     """The store of stages cannot be read or written, or does not hold what is asked for."""
 

@@ -26,9 +26,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tiny import SPLITS, overrides, write_faces
+
 import fer_transfer  # noqa: F401  before torch
 from fer_transfer.files.digest import file_digest
-from tiny import SPLITS, overrides, write_faces
 
 PLANS = ("emotiw", "fer28", "fer32", "fer28_emotiw", "fer32_emotiw", "fer32+emotiw")
 _DONE = re.compile(r"^\S+ \S+ +(\d+)/\d+ loss")
@@ -44,7 +45,12 @@ class Outcome(NamedTuple):
 def command(store: Path, faces: Path, plans: tuple[str, ...], epochs: int) -> list[str]:
     """The sweep, with two workers of one thread."""
     call = "from fer_transfer.cli.train import main; main()"
-    settings = [f"plan={','.join(plans)}", f"recipe.epochs={epochs}", "runtime.checkpoint_minutes=0", "runtime.device=cpu"]
+    settings = [
+        f"plan={','.join(plans)}",
+        f"recipe.epochs={epochs}",
+        "runtime.checkpoint_minutes=0",
+        "runtime.device=cpu",
+    ]
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     return [sys.executable, "-c", call, "-m", *overrides(faces, store), *settings, *launcher]
 
@@ -127,12 +133,18 @@ def run(folder: Path, kills: int, seed: int, plans: tuple[str, ...] = PLANS, epo
                 print(errors, flush=True)
                 wrong += 1
         found = outcome(store)
-        differences = {path for path in {*expected.files, *found.files} if expected.files.get(path) != found.files.get(path)}
+        differences = {
+            path for path in {*expected.files, *found.files} if expected.files.get(path) != found.files.get(path)
+        }
         same_table = table(store, folder / f"report{rounds}") == expected_table
         wrong += len(differences) + len(found.again) + (not same_table)
-        print(f"round {rounds}: {len(differences)} files differ, {len(found.again)} epochs again, table same: {same_table}")
+        print(
+            f"round {rounds}: {len(differences)} files differ, {len(found.again)} epochs again, table same: {same_table}"
+        )
         shutil.rmtree(store)
-    print(f"{done} kills in {rounds} sweeps of {len(expected.files)} files, {wrong} wrong, {time.monotonic() - started:.0f} s")
+    print(
+        f"{done} kills in {rounds} sweeps of {len(expected.files)} files, {wrong} wrong, {time.monotonic() - started:.0f} s"
+    )
     return wrong
 
 

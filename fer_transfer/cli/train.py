@@ -30,6 +30,7 @@ def train(config: DictConfig) -> "FinishedPlan | None":
 
     if (
         config.runtime.device != "cpu"
+        and HydraConfig.initialized()
         and HydraConfig.get().mode == RunMode.MULTIRUN
         and shares_gpus(HydraConfig.get().launcher)
     ):

@@ -51,19 +51,19 @@ class Aside:
         self._lock.release()
 
 
-def remove_ownerless(folder: Path, complete: Sequence[str]) -> None:
+def remove_ownerless(folder: Path, complete: Sequence[str] = ()) -> None:
     """Remove what processes that are no more were making of a folder.
 
     What they had completed is published, and a folder that one was replacing is put back otherwise.
 
     Args:
         folder: the folder that they were making.
-        complete: the names that a complete one holds at least.
+        complete: the names that a complete one holds at least; without any, none is taken for complete.
     """
     for lock in folder.parent.glob(f".{glob.escape(folder.name)}-{'[0-9a-f]' * 8}.lock"):
         with contextlib.suppress(Timeout, OSError), FileLock(lock).acquire(blocking=False):
             path = lock.with_suffix("")
-            if all((path / name).exists() for name in complete):
+            if complete and all((path / name).exists() for name in complete):
                 _publish(path, folder)
             _restore(path, folder)
             _remove(path)

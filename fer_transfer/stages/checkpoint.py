@@ -5,6 +5,8 @@ within an epoch goes on with the face and the random numbers that an uninterrupt
 """
 
 import hashlib
+import io
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,14 +15,41 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.files.names import shown
 from fer_transfer.signals import Stopped, announced, received, take_back
+from fer_transfer.stages.runtime import is_out_of_memory
 from fer_transfer.stages.together import Together
 
 _SEAL, _RANDOM = "fer_transfer", "random_states"
+
+
+class WholeFile(TorchCheckpointIO):
+    """Writes a checkpoint aside in its own folder and renames it.
+
+    Lightning's own way is a file in the system's temporary folder that is moved. To another file system that is a copy over the
+    checkpoint before: where the disk is full in the midst of it, or the process is killed, both are gone.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write it.
+
+        Raises:
+            OSError: if it cannot be written; the one before is still there then.
+        """
+        content = io.BytesIO()  # torch's own writer of files tells of a full disk by a RuntimeError
+        torch.save(checkpoint, content)
+        aside = Path(path).with_name(f".{Path(path).name}")
+        try:
+            aside.write_bytes(content.getbuffer())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 class BestEpoch(Callback):
@@ -141,7 +170,7 @@ def read_checkpoint(path: Path, key: str, say: Callable[[str], object]) -> str |
         say: told of a damaged one.
 
     Raises:
-        OSError, MemoryError: as they come.
+        OSError, MemoryError, RuntimeError: of the disk or the memory, as they come.
     """
     if not path.exists():
         return None
@@ -150,6 +179,8 @@ def read_checkpoint(path: Path, key: str, say: Callable[[str], object]) -> str |
     except (OSError, MemoryError):
         raise
     except Exception as error:  # at damaged bytes torch raises anything
+        if is_out_of_memory(error):
+            raise
         aside = path.with_suffix(".ckpt.damaged")
         path.replace(aside)
         first = shown((str(error).splitlines() or [type(error).__name__])[0])

@@ -21,7 +21,7 @@ from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
 from fer_transfer.ranks import Ranks
 from fer_transfer.signals import check, deferred
-from fer_transfer.stages.checkpoint import BestEpoch, Resumable, read_checkpoint
+from fer_transfer.stages.checkpoint import BestEpoch, Resumable, WholeFile, read_checkpoint
 from fer_transfer.stages.progress import EpochLog, StageLog
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
@@ -96,11 +96,11 @@ def fit(
 def processes(ranks: Ranks) -> dict[str, Any]:
     """What the Trainer is told of its processes; without a word it looks around, and takes a job of SLURM's for one of many."""
     if ranks.processes == 1:
-        return {"devices": 1, "plugins": LightningEnvironment()}
+        return {"devices": 1, "plugins": [LightningEnvironment(), WholeFile()]}
     return {
         "devices": ranks.here,
         "num_nodes": ranks.processes // ranks.here,
-        "plugins": TorchElasticEnvironment(),
+        "plugins": [TorchElasticEnvironment(), WholeFile()],
         "strategy": "ddp",
         "use_distributed_sampler": False,  # each process takes its faces of the same batches (data.datamodules)
     }

@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from pytorch_lightning.loggers import Logger
 
 from fer_transfer.backbones.weights import LINEAGE_KEY, RECORD_KEY, save_weights
 from fer_transfer.config import nearest
-from fer_transfer.errors import ConfigError, FerTransferError, ProcessError, StoreError
+from fer_transfer.errors import ConfigError, FerTransferError, NoMemoryError, ProcessError, StoreError
 from fer_transfer.faces.faces import Faces
+from fer_transfer.files.document import write_document
 from fer_transfer.files.names import shown_text
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.signals import check as check_signals
@@ -29,8 +30,8 @@ from fer_transfer.stages.key import code_of_keys
 from fer_transfer.stages.plan import Plan, Stage
 from fer_transfer.stages.predict import predict
 from fer_transfer.stages.progress import StageLog
-from fer_transfer.stages.runtime import Runtime, environment
-from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, write_to_store
+from fer_transfer.stages.runtime import Runtime, environment, is_out_of_memory
+from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, cannot_write
 from fer_transfer.stages.together import ALONE, Together
 from fer_transfer.stages.work import commit, unfinished, working
 from fer_transfer.study import Study
@@ -87,6 +88,7 @@ class Runner:
         Raises:
             ConfigError, FacesError, WeightsError: before anything is trained.
             StoreError: if the store cannot be written, or a stage failed before.
+            NoMemoryError: if there is too little for a stage.
         """
         faces, jobs = self._inputs(plan)
         jobs = jobs if only is None else up_to(jobs, only, plan)
@@ -96,7 +98,8 @@ class Runner:
             check(job, faces, self.runtime, self.together.ranks.processes)
         for job in missing:
             self._ensure(plan, job, faces)
-        predict(jobs[-1], faces, self.runtime)
+        with self._named(plan, jobs[-1]):
+            predict(jobs[-1], faces, self.runtime)
         return FinishedPlan(plan, jobs, len(missing), faces)
 
     def _inputs(self, plan: Plan) -> tuple[dict[str, Faces], tuple[Job, ...]]:
@@ -201,20 +204,32 @@ class Runner:
 
     def _ensure(self, plan: Plan, job: Job, faces: Mapping[str, Faces]) -> None:
         """Train a stage unless another job did while this one waited."""
-        with self._locked(job):
+        with self._named(plan, job), self._locked(job):
             if job.folder.is_finished():
                 self._say(f"  {job.stage.name} {job.key} was trained by another job")
                 return
-            try:
-                with working(self.store, job.key) as folder:
-                    if folder.result() is None:  # else only the last step was left to do
-                        self._train_or_tell(plan, job, faces, folder)
-                    commit(folder, job.folder)
-            except OSError as error:
-                raise StoreError(
-                    f"Cannot write stage {job.stage.name!r} to {job.folder.path}: {error}. Free space or choose another "
-                    "runtime.store; the same command then goes on from the last checkpoint."
-                ) from None
+            with working(self.store, job.key) as folder:
+                if folder.result() is None:  # else only the last step was left to do
+                    self._train_or_tell(plan, job, faces, folder)
+                commit(folder, job.folder)
+
+    @contextmanager
+    def _named(self, plan: Plan, job: Job) -> Iterator[None]:
+        """Say of which row and stage it is that the store cannot be written, or that there is too little memory."""
+        recipe = job.stage.recipe
+        which = f"stage {job.stage.name!r} of {plan.name} ({recipe.backbone.name}, seed {recipe.seed})"
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(f"{which} to {job.folder.path}", error) from None
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise NoMemoryError(
+                f"There is too little memory for {which}: {said}. Run fewer jobs at a time, and the same command goes on "
+                f"from the last checkpoint; or lower recipe.batch_size={recipe.batch_size}, which makes it another stage."
+            ) from None
 
     def _train_or_tell(self, plan: Plan, job: Job, faces: Mapping[str, Faces], folder: StageFolder) -> None:
         """Train; what the stage itself is to blame for is kept, so that it is not tried again by itself."""
@@ -226,16 +241,19 @@ class Runner:
         except (OSError, MemoryError, StoreError, ProcessError):
             raise
         except FerTransferError as error:
-            self.store.fail(job.key, job.stage.name, str(error))
+            with suppress(StoreError):  # on a full disk the error itself is told
+                self.store.fail(job.key, job.stage.name, str(error))
             raise
-        except Exception:
-            log.silently(traceback.format_exc())
+        except Exception as error:
+            if not is_out_of_memory(error):
+                with suppress(OSError):
+                    log.silently(traceback.format_exc())
             raise
 
     def _train(self, plan: Plan, job: Job, faces: Mapping[str, Faces], folder: StageFolder, log: StageLog) -> None:
         started = time.perf_counter()
         recipe = job.stage.recipe
-        write_to_store(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
+        write_document(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
         log.silently(f"{plan.name}/{job.stage.name} {job.key} seed {recipe.seed}, from {job.own.start}")
         logger = self.logger(plan.name, job.stage, job.key) if self.logger else None
         with self.together.training(job.key, folder.path):

@@ -148,6 +148,11 @@ def keep_freed_memory() -> bool:
     return all(bool(libc.mallopt(option, value)) for option, value in settings)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python's, numpy's, the device's, or torch's own on a CPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def environment(accelerator: str) -> dict[str, Any]:
     """Which machine and versions made a number."""
     device = (
