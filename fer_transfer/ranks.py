@@ -1,7 +1,12 @@
 """Which of several processes this one is, where torchrun has started more than one to train a stage together."""
 
 import os
+import sys
+import time
+from contextlib import suppress
 from typing import NamedTuple
+
+from fer_transfer.signals import Stopped
 
 
 class Ranks(NamedTuple):
@@ -33,3 +38,20 @@ def ranks() -> Ranks:
 def torchrun(processes: int) -> str:
     """The command that starts so many processes."""
     return f"torchrun --nproc-per-node={processes} -m fer_transfer.cli.train"
+
+
+def last_words(text: str, patience: float = 30.0) -> None:
+    """Say why the command ends.
+
+    The first process says it. The others, which found the same, wait until torchrun ends them for the first one's sake: it would
+    end the first for theirs, before it has spoken.
+
+    Args:
+        text: to say, on standard error.
+        patience: seconds after which the others end by themselves.
+    """
+    if ranks().leads:
+        print(text, file=sys.stderr, flush=True)
+    else:
+        with suppress(Stopped):
+            time.sleep(patience)

@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 
 from fer_transfer.config import conf_dir, nearest
 from fer_transfer.errors import ConfigError, FerTransferError
-from fer_transfer.ranks import ranks
+from fer_transfer.ranks import last_words, ranks
 from fer_transfer.settings import check_settings, declared
 from fer_transfer.sweeps.launching import check_launcher
 
@@ -67,8 +67,7 @@ class Loader(ConfigLoaderImpl):
         except Exception as error:  # of Hydra's, OmegaConf's and YAML's kinds, ValueError and TypeError
             if not validate_sweep_overrides or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise  # Hydra's first look at the mode of the run: it goes on, and composes again
-            if ranks().leads:  # the others find the same
-                print(f"error: {_in_one_line(error, overrides, self.root)}", file=sys.stderr, flush=True)
+            last_words(f"error: {_in_one_line(error, overrides, self.root)}")
             sys.exit(1)
         return config
 
