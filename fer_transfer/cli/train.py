@@ -28,10 +28,12 @@ def train(config: DictConfig) -> "FinishedPlan | None":
     from fer_transfer.study import study_from
     from fer_transfer.sweeps.launching import shares_gpus
 
-    hydra = (
-        HydraConfig.get() if HydraConfig.initialized() else None
-    )  # it is not where this function is called from Python
-    if config.runtime.device != "cpu" and hydra and hydra.mode == RunMode.MULTIRUN and shares_gpus(hydra.launcher):
+    if (
+        config.runtime.device != "cpu"
+        and HydraConfig.initialized()
+        and HydraConfig.get().mode == RunMode.MULTIRUN
+        and shares_gpus(HydraConfig.get().launcher)
+    ):
         from fer_transfer.sweeps.gpus import take_gpu
 
         take_gpu(config.runtime.gpus_per_job)  # before anything asks for CUDA

@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from fer_transfer.errors import ConfigError, FerTransferError
+from fer_transfer.errors import ConfigError, FerTransferError, LaunchError
 from fer_transfer.outcome import Outcome
 
 _AGAIN = "The same command goes on from the last checkpoint."
@@ -145,6 +145,13 @@ def outcome_of(back: JobReturn | None) -> Outcome:
     if back.status is JobStatus.FAILED:
         return Outcome(error=explained(value))
     return value if isinstance(value, Outcome) else Outcome()
+
+
+def nothing_started(error: BaseException) -> bool:
+    """Whether a launcher refused all of its jobs alike: then it is told once, and launching more would bring the same."""
+    package, name = type(error).__module__.partition(".")[0], type(error).__name__
+    refused = package == "submitit" and name in ("FailedJobError", "FailedSubmissionError")
+    return type(error) is LaunchError or (refused and "sbatch: error" in str(error))
 
 
 def _is_installed(module: str) -> bool:

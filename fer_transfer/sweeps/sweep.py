@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from fer_transfer.errors import FerTransferError
+from fer_transfer.errors import FerTransferError, LaunchError
 from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
 from fer_transfer.reports.ending import ending
@@ -30,7 +30,14 @@ from fer_transfer.sweeps.graph import (
     tasks_of,
     waves,
 )
-from fer_transfer.sweeps.launching import explained, outcome_of, starts_all_at_once, threads_of, workers_of
+from fer_transfer.sweeps.launching import (
+    explained,
+    nothing_started,
+    outcome_of,
+    starts_all_at_once,
+    threads_of,
+    workers_of,
+)
 from fer_transfer.sweeps.planning import Planner, name_of, plan_rows
 from fer_transfer.sweeps.rows import Row
 from fer_transfer.sweeps.view import View
@@ -170,6 +177,8 @@ class Sweep:
                 returns = self.launcher.launch_graph(overrides, parents, first)  # type: ignore[attr-defined]
         except Exception as error:  # of the launcher's own kinds: a worker that died takes all of a launch with it
             check()
+            if nothing_started(error):
+                raise LaunchError(explained(error)) from None
             returns = [_died(task, explained(error)) for task in batch]
         for task, back in zip(batch, returns, strict=True):
             self._mark(task, back, view)

@@ -1,0 +1,139 @@
+"""Sweeps: how long a large one takes to plan, how good its schedule is, and what a second worker brings.
+
+::
+
+    python benchmarks/sweeps.py plan                    10,080 rows of 3,024 stages on 256 workers: planned, and simulated
+    python benchmarks/sweeps.py workers                 the demo's grid: one command with two workers against one
+    python benchmarks/sweeps.py finished                a sweep whose rows are all in the store, a row
+
+``plan`` takes the times of stages from a table of seconds for a face (``RATES``, measured on two cores of an AMD EPYC, Zen 5). All
+else is real: the rows are composed, checked and keyed as ``fer-train -m dry_run=true`` does, on tiny faces.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import fer_transfer  # noqa: F401  before torch
+from fer_transfer.config import conf_dir
+from fer_transfer.settings import compose
+from fer_transfer.sweeps.graph import bound, makespan, makespan_in_waves, rank, tasks_of
+from fer_transfer.sweeps.planning import Planner, plan_rows
+from fer_transfer.sweeps.rows import rows_of
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from tiny import SPLITS, overrides, write_faces
+
+PLANS = ("emotiw", "fer28", "fer32", "fer28_emotiw", "fer32_emotiw", "fer32+emotiw")
+RATES = {"test_resnet": 1 / 2500, "test_convnext": 1 / 900, "test_vit": 1 / 1200, "test_efficientnet": 1 / 700}
+FACES = {"emotiw": 921, "fer": 30_000, "combined": 33_000}  # of the real releases, by stage
+
+
+def rows(folder: Path) -> list[list[str]]:
+    """4 networks x 6 plans x 42 seeds x 5 rates of the last stage x 2 evaluations."""
+    base = [text for text in overrides(folder, folder / "store") if "backbone.name" not in text]
+    return [
+        [*base, f"plan={plan}", f"recipe.backbone.name={name}", f"recipe.seed={seed}", f"++stages.emotiw.optimizer.lr={rate}",
+         f"recipe.evaluation={evaluation}"]
+        for name in RATES for plan in PLANS for seed in range(42) for rate in (0.01, 0.02, 0.03, 0.04, 0.05)
+        for evaluation in ("centre", "ten_crops")
+    ]  # fmt: skip
+
+
+def plan(folder: Path, workers: int) -> None:
+    """Plan and simulate."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    given = rows(folder)
+    parser = OverridesParser.create(ConfigLoaderImpl(create_config_search_path(str(conf_dir()))))
+    started = time.perf_counter()
+    composed = list(rows_of(given, lambda texts: compose("train", texts), parser))
+    after_composing = time.perf_counter()
+    planner = Planner(composed[0].settings)
+    planned, failed = plan_rows(planner, composed)
+    assert not failed, list(failed.items())[:3]
+    after_planning = time.perf_counter()
+    tasks = tasks_of(planned, planner.missing)
+    for task in tasks:
+        recipe = task.job.own.recipe
+        faces = FACES[task.job.stage.name]
+        task.seconds = RATES[recipe["backbone"]["name"]] * faces * recipe["epochs"] if task.trains else 0.0
+    rank(tasks)
+    ended = time.perf_counter()
+    stages = sum(task.trains for task in tasks)
+    print(f"{len(given)} rows, {stages} stages, {len(tasks)} tasks: planned in {ended - started:.1f} s")
+    print(
+        f"  composing {after_composing - started:.1f} s, checking and keys {after_planning - after_composing:.1f} s, graph "
+        f"{ended - after_planning:.1f} s"
+    )
+    least = bound(tasks, workers)
+    for name, length in (("as parents end (Ray)", makespan), ("in waves", makespan_in_waves)):
+        print(f"  {name}: {length(tasks, workers) / least:.3f} of the bound ({least:.0f} s on {workers} workers)")
+
+
+def run(words: list[str], env: dict[str, str] | None = None) -> float:
+    """Seconds of a command."""
+    call = "from fer_transfer.cli.train import main; main()"
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", call, *words], check=True, stdout=subprocess.DEVNULL, env=os.environ | (env or {})
+    )
+    return time.perf_counter() - started
+
+
+def workers(folder: Path, epochs: int) -> None:
+    """The demo's network and stages on rendered faces, with one worker of all threads and with two that share them."""
+    prepare = "from fer_transfer.cli.prepare import main; main()"
+    for name, of in (("fer2013", "synthetic_fer2013"), ("emotiw", "synthetic_emotiw")):
+        arguments = [f"release={of}", f"release.path={folder / 'releases' / name}", f"out={folder / name}"]
+        subprocess.run([sys.executable, "-c", prepare, *arguments], check=True, stdout=subprocess.DEVNULL)
+    faces = [f"runtime.faces.{name}={folder / name}" for name in SPLITS]
+    sweep = ["-m", "study=ng2015", "backbone=timm", "experiment=demo", *faces, f"recipe.epochs={epochs}"]
+    one = run([*sweep, f"runtime.store={folder / 'one'}"])
+    two = run([*sweep, f"runtime.store={folder / 'two'}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    print(f"the demo's grid: one worker {one:.1f} s, two workers {two:.1f} s: {one / two:.2f} times as fast")
+
+
+def finished(folder: Path) -> None:
+    """The same sweep again."""
+    sweep = [
+        "-m",
+        *overrides(folder, folder / "store"),
+        f"plan={','.join(PLANS)}",
+        "recipe.seed=0,1",
+        "recipe.epochs=1",
+    ]
+    run(sweep)
+    alone = run(["-m", *overrides(folder, folder / "store"), "plan=emotiw", "recipe.seed=0", "recipe.epochs=1"])
+    again = run(sweep)
+    print(f"12 rows that are there: {again:.1f} s, one row {alone:.1f} s: {(again - alone) / 11:.3f} s a row more")
+
+
+def main() -> None:
+    """From the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["plan", "workers", "finished"])
+    parser.add_argument("--workers", type=int, default=256)
+    parser.add_argument("--epochs", type=int, default=10)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if given.what != "workers":
+            for release in SPLITS:
+                write_faces(folder / release, release)
+        if given.what == "plan":
+            plan(folder, given.workers)
+        elif given.what == "workers":
+            workers(folder, given.epochs)
+        else:
+            finished(folder)
+
+
+if __name__ == "__main__":
+    main()
