@@ -145,8 +145,9 @@ def test_every_changed_file_is_named_with_what_to_do(store, ask, tmp_path):
         shutil.copytree(whole, store)
         (store / name).write_bytes(data[:-4] + bytes([data[-4] ^ 1]) + data[-3:])
         code, printed, error = ask("verify")
+        printed += error  # without its version a store is not looked at
         assert code == 1 and Path(name).name.removesuffix(".json").removesuffix(".csv") in printed, name
-        assert "fer-train" in printed or "repair=true" in printed
+        assert any(words in printed for words in ("fer-train", "repair=true", "Delete it"))
         assert error.startswith("error: ") and error.count("\n") == 1
 
 
@@ -154,8 +155,8 @@ def test_every_missing_file_is_named(store, ask, tmp_path):
     whole = tmp_path / "whole"
     store.rename(whole)
     for name in files(whole):
-        if name.startswith("submissions"):
-            continue  # how one leaves a row out
+        if name.startswith("submissions") or name == "store.json":
+            continue  # how one leaves a row out; what a store of before has not
         shutil.rmtree(store, ignore_errors=True)
         shutil.copytree(whole, store)
         (store / name).unlink()
