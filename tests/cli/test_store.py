@@ -352,6 +352,21 @@ def test_what_is_damaged_there_is_not_taken_and_the_rest_is(store, tmp_path, ask
     assert set(keys(tmp_path / "new")) == set(keys(store)) - {key} and ask("verify", store=tmp_path / "new")[0] == 0
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "result.json", ".csv"])
+def test_a_disk_that_keeps_other_bytes_is_noticed(store, tmp_path, ask, monkeypatch, name):
+    real = shutil.copyfile
+
+    def copy(source, target):
+        real(source, target)
+        if str(source).endswith(name):
+            Path(target).write_bytes(Path(target).read_bytes()[:-1])
+
+    monkeypatch.setattr(merging.shutil, "copyfile", copy)
+    code, _, error = ask("merge", store, store=tmp_path / "new")
+    assert code == 1 and error.count("\n") == 1 and not keys(tmp_path / "new")
+    assert not list((tmp_path / "new" / ".work").iterdir())
+
+
 def test_an_interrupted_merge_leaves_whole_stages_and_goes_on(store, tmp_path, ask, monkeypatch):
     copied, real = [], shutil.copyfile
 
