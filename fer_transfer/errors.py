@@ -24,9 +24,17 @@ class ConfigError(FerTransferError, ValueError):
     """A recipe, plan or option is misspelt, missing or contradicts another."""
 
 
+class NoMemoryError(FerTransferError, MemoryError):
+    """A stage needs more memory, of the machine or of the device, than there is."""
+
+
 class StoreError(FerTransferError, RuntimeError):
     """The store of stages cannot be read or written, or does not hold what is asked for."""
 
 
 class LaunchError(FerTransferError, RuntimeError):
     """The jobs of a sweep cannot be started, or the machines they ran on are lost."""
+
+
+class ProcessError(FerTransferError, RuntimeError):
+    """Another process of those that train a stage together is gone."""

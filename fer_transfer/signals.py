@@ -43,6 +43,7 @@ class Stopped(BaseException):
 
 _deferring = 0
 _received: int | None = None
+_signalled: int | None = None  # what came as a signal; a file that appears is no news to whoever listens besides
 _stop_file: Path | None = None
 _looked = 0.0
 _LOOK = 1.0  # seconds between looks for the file: a network file system is asked each time
@@ -52,8 +53,8 @@ _ours: dict[int, Callable[[int, FrameType | None], None]] = {}
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _received  # a handler has no other way to leave a word
-    again, _received = _received is not None, number
+    global _received, _signalled  # a handler has no other way to leave a word
+    again, _received, _signalled = _received is not None, number, number
     if again or not _deferring:
         raise Stopped(number)
 
@@ -70,8 +71,9 @@ def listening(launcher: int | None = None) -> Iterator[None]:
     Args:
         launcher: process that started the work; if this one is its child, the end of the launcher is taken for SIGTERM.
     """
-    global _received, _announced, _ours, _launcher
-    _received, _announced = None, False
+    global _received, _signalled, _announced, _ours, _launcher
+    if not _ours:  # else what has come is still to be told to whoever listens outside
+        _received, _signalled, _announced = None, None, False
     _launcher = launcher if launcher == os.getppid() else None
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -85,8 +87,9 @@ def listening(launcher: int | None = None) -> Iterator[None]:
         _ours = outer
         for number, handler in before.items():
             signal.signal(number, handler)
-        if _received is not None and _is_anothers(handler := before.get(_received)):
-            handler(_received, None)
+        theirs: Any = before.get(_signalled) if _signalled is not None else None
+        if _is_anothers(theirs):
+            theirs(_signalled, None)
 
 
 def take_back() -> None:

@@ -1,5 +1,9 @@
 """Experiment tracking with wandb, offline unless asked otherwise."""
 
+import atexit
+import contextlib
+import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,6 +11,16 @@ from typing import Any
 from pytorch_lightning.loggers import WandbLogger
 
 from fer_transfer.stages.plan import Stage
+
+
+def _remove_socket_folder() -> None:
+    """Remove what wandb leaves: the folder of its service's socket in the temporary directory, empty by then."""
+    for folder in Path(tempfile.gettempdir()).glob(f"wandb-{os.getpid()}-*"):
+        with contextlib.suppress(OSError):  # what is not empty is in use
+            folder.rmdir()
+
+
+atexit.register(_remove_socket_folder)  # before wandb registers the end of its service, and so after that
 
 
 class StageLogger(WandbLogger):

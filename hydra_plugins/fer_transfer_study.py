@@ -19,6 +19,7 @@ from fer_transfer.errors import ConfigError, FerTransferError
 from fer_transfer.files.names import shown_text
 from fer_transfer.signals import Stopped
 from fer_transfer.study import study_from
+from fer_transfer.sweeps.launching import outcome_of
 
 
 class OutcomeSweeper(BasicSweeper):
@@ -36,8 +37,6 @@ def tell(returns: Sequence[JobReturn | None]) -> Sequence[JobReturn | None]:
         Stopped: if one was stopped.
         SystemExit: with 1, if one failed.
     """
-    from fer_transfer.sweeps.sweep import outcome_of
-
     outcomes = [outcome_of(back) for back in returns]
     for outcome in outcomes:
         if outcome.stopped is not None:

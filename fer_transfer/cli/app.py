@@ -19,6 +19,7 @@ from fer_transfer.config import allowing, conf_dir
 from fer_transfer.errors import FerTransferError
 from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
+from fer_transfer.ranks import ranks
 from fer_transfer.signals import Stopped, check, listening
 
 
@@ -51,7 +52,7 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             for outcome in single:
                 _end(outcome)
         except Stopped as stop:  # no further job of a multirun is started
-            print(f"stopped by {stop}; what is done is kept, repeat the command to go on", file=sys.stderr, flush=True)
+            _say(f"stopped by {stop}; what is done is kept, repeat the command to go on")
             _end_by(stop)
         finally:
             sys.stdout.flush()
@@ -61,8 +62,14 @@ def _end(outcome: Outcome) -> None:
     if outcome.stopped is not None:
         raise Stopped(outcome.stopped)
     if outcome.error is not None:
-        print(f"error: {shown_text(outcome.error)}", file=sys.stderr, flush=True)
+        _say(f"error: {shown_text(outcome.error)}")
         sys.exit(1)
+
+
+def _say(text: str) -> None:
+    """Of processes that work together the first one speaks."""
+    if ranks().leads:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _end_by(stop: Stopped) -> NoReturn:

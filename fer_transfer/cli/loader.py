@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 
 from fer_transfer.config import conf_dir, nearest
 from fer_transfer.errors import ConfigError, FerTransferError
+from fer_transfer.ranks import ranks
 from fer_transfer.settings import check_settings, declared
 from fer_transfer.sweeps.launching import check_launcher
 
@@ -53,12 +54,12 @@ class Loader(ConfigLoaderImpl):
     ) -> DictConfig:
         """Compose and check."""
         try:
-            with warnings.catch_warnings():
-                # The launchers' own entries have the names of the files in conf/, which count and need no schema.
-                warnings.filterwarnings("ignore", "\\n?.*is validated against ConfigStore schema")
-                config = super().load_configuration(
-                    config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+            if run_mode == RunMode.MULTIRUN and ranks().processes > 1:
+                raise ConfigError(
+                    f"Expected one plan for the {ranks().processes} processes that torchrun started, but got a sweep (-m). Leave "
+                    "-m out and start torchrun once a plan, or sweep without torchrun: one device a job."
                 )
+            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
             if run_mode == RunMode.RUN:  # of a multirun every job is composed and checked before the first starts
                 check_settings(config, self.root)
             elif run_mode == RunMode.MULTIRUN:
@@ -66,12 +67,16 @@ class Loader(ConfigLoaderImpl):
         except Exception as error:  # of Hydra's, OmegaConf's and YAML's kinds, ValueError and TypeError
             if not validate_sweep_overrides or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise  # Hydra's first look at the mode of the run: it goes on, and composes again
-            print(f"error: {_in_one_line(error, overrides, self.root)}", file=sys.stderr, flush=True)
+            if ranks().leads:  # the others find the same
+                print(f"error: {_in_one_line(error, overrides, self.root)}", file=sys.stderr, flush=True)
             sys.exit(1)
         return config
 
     def _load_single_config(self, default: ResultDefault, repo: Any) -> ConfigResult:
-        loaded = super()._load_single_config(default, repo)
+        with warnings.catch_warnings():
+            # A preset of ours has the name of its launcher's own entry: the types of that one are checked, as is meant.
+            warnings.filterwarnings("ignore", "(?s).*is validated against ConfigStore schema with the same name")
+            loaded = super()._load_single_config(default, repo)
         of_others = loaded.path.startswith("file://") and loaded.path != f"file://{conf_dir()}"
         if of_others and (found := [key for key in _COMMAND_LINE_ONLY if key in loaded.config]):
             raise ConfigError(

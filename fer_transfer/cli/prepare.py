@@ -3,7 +3,10 @@
 ::
 
     fer-prepare release=fer2013 release.path=fer2013.tar.gz release.ferplus=fer2013new.csv
+    fer-prepare -m shards=16 hydra/launcher=joblib release=emotiw release.path=SFEW_2.0
 """
+
+import shlex
 
 from omegaconf import DictConfig
 
@@ -16,14 +19,29 @@ def task(config: DictConfig) -> None:
     from fer_transfer.errors import ConfigError
 
     settings = plain(config)
-    out, replace = path_given(settings, "out"), settings["replace"]
+    out, replace, workers = path_given(settings, "out"), settings["replace"], settings["workers"]
     if not isinstance(replace, bool):
         raise ConfigError(f"Expected replace to be true or false, but got {replace!r}.")
+    if settings["shards"] is not None:
+        raise ConfigError("shards=NUMBER starts a job for each shard and joins them: fer-prepare -m shards=NUMBER ...")
     # Imported here so that --help and mistakes in the configuration do not wait for numpy and OpenCV.
-    from fer_transfer.faces.prepare import prepare
+    from fer_transfer.faces.prepare import prepare, prepare_shard
+    from fer_transfer.faces.shards import WHOLE, shard_from
 
+    shard = WHOLE if settings["shard"] is None else shard_from(settings["shard"])
     release = build("release", settings["release"])
-    prepare(release, out, workers=settings["workers"], beside=settings["beside"], replace=replace)
+    if shard == WHOLE:
+        prepare(release, out, workers=workers, beside=settings["beside"], replace=replace, again=_again())
+    else:
+        prepare_shard(release, out, shard, workers=workers, replace=replace, again=_again())
+
+
+def _again() -> str:
+    """This command, for all shards."""
+    from hydra.core.hydra_config import HydraConfig
+
+    words = HydraConfig.get().overrides.task
+    return shlex.join(["fer-prepare", *(word for word in words if word.partition("=")[0] not in ("shard", "shards"))])
 
 
 def main() -> None:

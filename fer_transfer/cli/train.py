@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fer_transfer.cli.app import run
@@ -10,32 +12,45 @@ if TYPE_CHECKING:
     from fer_transfer.stages.runner import FinishedPlan
 
 
-def train(config: DictConfig) -> "FinishedPlan":
+def train(config: DictConfig) -> "FinishedPlan | None":
     """Train what is not in the store yet and write the plan's record.
 
     Args:
         config: composed from ``conf/train.yaml``.
 
     Returns:
-        The plan's jobs, in order, and how many were trained.
+        The plan's jobs, in order, and how many were trained; None in a process that follows another (``stages.together``).
     """
     # Imported here: fer-train --help and tab completion need none of it, nor do mistakes in the plan need what is below it.
     from fer_transfer.config import bind, plain, text_given, typed
     from fer_transfer.signals import check, stop_file
     from fer_transfer.stages.plan import plan_from
     from fer_transfer.study import study_from
+    from fer_transfer.sweeps.launching import shares_gpus
 
+    if (
+        config.runtime.device != "cpu"
+        and HydraConfig.get().mode == RunMode.MULTIRUN
+        and shares_gpus(HydraConfig.get().launcher)
+    ):
+        from fer_transfer.sweeps.gpus import take_gpu
+
+        take_gpu(config.runtime.gpus_per_job)  # before anything asks for CUDA
     study, plan = study_from(plain(config.study)), plan_from(config)
     note, submission = (text_given({key: plain(config[key])}, key) for key in ("note", "submission"))
     from fer_transfer.stages.recording import write_record
     from fer_transfer.stages.runner import Runner
     from fer_transfer.stages.runtime import Runtime
+    from fer_transfer.stages.together import joined
 
     options = plain(config.logger)
     logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
     runtime = typed(Runtime, plain(config.runtime), "The runtime")
-    runner = Runner(runtime, study, logger, note, bool(config.repair), bool(config.retry))
-    with stop_file(runtime.stop_file):
+    with stop_file(runtime.stop_file), joined(runtime.accelerator) as together:
+        runner = Runner(runtime, study, logger, note, bool(config.repair), bool(config.retry), together)
+        if not together.ranks.leads:
+            runner.follow(plan)
+            return None
         check()
         finished = runner.run_plan(plan, config.stage)
         if config.stage is None:
@@ -50,3 +65,7 @@ def train(config: DictConfig) -> "FinishedPlan":
 def main() -> None:
     """Entry point of the command."""
     run("train", train)
+
+
+if __name__ == "__main__":  # torchrun -m fer_transfer.cli.train
+    main()

@@ -6,7 +6,8 @@ outside the crop. The matrix is what ``torch.nn.functional.interpolate`` makes o
 shrinks, so the result is that of resizing, then cropping.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 import torch
 import torch.nn.functional as F
@@ -80,20 +81,24 @@ class BatchTransform(nn.Module):
         order = "" if self.channel_order == "RGB" else f", {self.channel_order}"
         return f"{self.crop} of {self.resize} px, {self.interpolation}{order}"
 
-    def forward(self, groups: Sequence[Tensor], random: bool) -> Tensor:
+    def forward(self, groups: Sequence[Tensor], random: bool, own: Sequence[tuple[int, slice]] | None = None) -> Tensor:
         """Transform a batch.
 
         Args:
             groups: uint8 [n_i, H_i, W_i] each, grey 0..255: a batch may mix releases of different sizes.
             random: random crop and mirror (training); else the centre crop.
+            own: where ``groups`` is a share of a batch, how many faces the batch has in each and which of them are here
+                (``Whole.own``): numbers are drawn for all, so that each face gets the crop that it gets in the whole batch.
 
         Returns:
             float32 [sum n_i, C, crop, crop], channels_last unless told otherwise.
         """
-        middle = (self.resize - self.crop) // 2
-        return self._batch(
-            groups, lambda pixels: self._random(pixels) if random else self._view(pixels, middle, middle)
-        )
+        device = groups[0].device
+        if not random:
+            middle = (self.resize - self.crop) // 2
+            return self._batch(groups, repeat(self._view(device, middle, middle)))
+        all_own = own or [(len(pixels), slice(None)) for pixels in groups]
+        return self._batch(groups, (self._random(device, count, which) for count, which in all_own))
 
     def ten_crops(self, groups: Sequence[Tensor]) -> Iterator[Tensor]:
         """Four corners and the centre, each as it is and mirrored (Krizhevsky et al. 2012, section 4.1), one by one.
@@ -104,32 +109,32 @@ class BatchTransform(nn.Module):
         Yields:
             Ten batches as of ``forward``.
         """
-        far = self.resize - self.crop
+        far, device = self.resize - self.crop, groups[0].device
         for top, left in ((0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)):
             for mirrored in (False, True):
-                yield self._batch(groups, lambda p, t=top, x=left, m=mirrored: self._view(p, t, x, m))  # type: ignore[misc]
+                yield self._batch(groups, repeat(self._view(device, top, left, mirrored)))
 
-    def _batch(self, groups: Sequence[Tensor], places: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
-        """Resample every group at the rows and columns that ``places`` gives, and normalise the whole."""
+    def _batch(self, groups: Sequence[Tensor], places: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """Resample every group at its rows and columns, and normalise the whole."""
         with torch.autocast(groups[0].device.type, enabled=False):
-            grey = torch.cat([self._resample(pixels, *places(pixels)) for pixels in groups])
+            grey = torch.cat([self._resample(pixels, *place) for pixels, place in zip(groups, places, strict=False)])
             batch = torch.addcmul(self._offset, grey[..., None], self._gain).permute(0, 3, 1, 2)  # type: ignore[arg-type]
         return batch if self.channels_last else batch.contiguous()
 
-    def _random(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and columns int64 [n, crop] of the resized faces: a crop for each, mirrored or not."""
-        steps = torch.arange(self.crop, device=pixels.device)
+    def _random(self, device: torch.device, count: int, own: slice) -> tuple[Tensor, Tensor]:
+        """Rows and columns int64 [n, crop] of the resized faces: a crop for each, mirrored or not, drawn for ``count``."""
+        steps = torch.arange(self.crop, device=device)
         far = self.resize - self.crop
-        top, left = torch.randint(0, far + 1, (2, len(pixels), 1), device=pixels.device)
+        top, left = torch.randint(0, far + 1, (2, count, 1), device=device)[:, own]
         across = left + steps
         if self.mirror:
-            mirrored = torch.rand(len(pixels), 1, device=pixels.device) < 0.5
+            mirrored = torch.rand(count, 1, device=device)[own] < 0.5
             across = torch.where(mirrored, left + self.crop - 1 - steps, across)
         return top + steps, across
 
-    def _view(self, pixels: Tensor, top: int, left: int, mirrored: bool = False) -> tuple[Tensor, Tensor]:
+    def _view(self, device: torch.device, top: int, left: int, mirrored: bool = False) -> tuple[Tensor, Tensor]:
         """Rows and columns int64 [1, crop], the same for all faces."""
-        steps = torch.arange(self.crop, device=pixels.device)[None]
+        steps = torch.arange(self.crop, device=device)[None]
         return top + steps, left + (steps.flip(1) if mirrored else steps)
 
     def _resample(self, pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """DataModules over prepared faces: FER-2013 (FER28, FER32), EmotiW, and any union, all by configuration.
 
-A batch is made by indexing memory-mapped arrays once per release, and stays uint8 until it is on the device; there is no
-per-image Python. The order of training faces is a function of (seed, epoch), so that a resumed run sees what an
-uninterrupted one would have seen.
+A batch is made by indexing memory-mapped arrays once per release, ahead of its step, and stays uint8 until it is on the
+device; there is no per-image Python. The order of training faces is a function of (seed, epoch), so that a resumed run sees
+what an uninterrupted one would have seen. Where several processes train one stage, every one of them goes through the same
+batches in the same order and makes its own faces of each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,21 +16,66 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from fer_transfer.data.ahead import AheadLoader
 from fer_transfer.data.targets import LABELS, Labelling, check_votes, select_rows, targets_of
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import Faces
 
 
+class Share(NamedTuple):
+    """Which faces of every batch a process computes: every ``processes``-th, beginning with number ``rank``."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def own(self, start: int) -> slice:
+        """The process's faces among those that stand in the batch from number ``start`` on.
+
+        >>> [list("abcde"[Share(1, 2).own(start)]) for start in (0, 3)]
+        [['b', 'd'], ['a', 'c', 'e']]
+        """
+        return slice((self.rank - start) % self.processes, None, self.processes)
+
+
+ALONE = Share()
+
+
+class Whole(NamedTuple):
+    """The batch that several processes share.
+
+    Attributes:
+        target: of all its faces.
+        own: for each release, how many faces the batch has, and which of them are the process's own.
+        processes: that share it.
+    """
+
+    target: Tensor
+    own: tuple[tuple[int, slice], ...]
+    processes: int
+
+
 class FaceBatch(NamedTuple):
-    """One batch.
+    """One batch, or a process's share of it.
 
     Attributes:
         pixels: uint8 [n_i, H_i, W_i] for each release in the batch.
         target: int64 [sum n_i] expressions, or float32 [sum n_i, 7] for soft labels, in the order of ``pixels``.
+        whole: the batch that these faces are a share of, or None: they are all.
     """
 
     pixels: tuple[Tensor, ...]
     target: Tensor
+    whole: Whole | None = None
+
+    @property
+    def faces(self) -> int:
+        """Of the whole batch."""
+        return len(self.target if self.whole is None else self.whole.target)
+
+    @property
+    def processes(self) -> int:
+        """That share the batch."""
+        return 1 if self.whole is None else self.whole.processes
 
 
 class FaceDataset(Dataset[FaceBatch]):
@@ -37,10 +83,11 @@ class FaceDataset(Dataset[FaceBatch]):
 
     Args:
         parts: (faces, rows int64 [n], targets int64 [n] or float32 [n, 7]) of each release.
+        share: of each batch that is made.
     """
 
-    def __init__(self, parts: Sequence[tuple[Faces, NDArray[np.int64], Tensor]]) -> None:
-        self.parts = parts
+    def __init__(self, parts: Sequence[tuple[Faces, NDArray[np.int64], Tensor]], share: Share = ALONE) -> None:
+        self.parts, self.share = parts, share
         self._starts = np.cumsum([0, *(len(rows) for _, rows, _ in parts)])
 
     def __len__(self) -> int:
@@ -57,12 +104,19 @@ class FaceDataset(Dataset[FaceBatch]):
     def __getitems__(self, indices: Sequence[int]) -> FaceBatch:
         wanted = np.asarray(indices)
         pixels, targets = [], []
+        taken: list[tuple[int, slice]] = []
         for start, (faces, rows, of_part) in zip(self._starts, self.parts, strict=False):
             local = wanted[(wanted >= start) & (wanted < start + len(rows))] - start
             if len(local):
-                pixels.append(torch.from_numpy(faces.pixels[rows[local]]))
+                own = self.share.own(sum(count for count, _ in taken))
+                taken.append((len(local), own))
+                pixels.append(torch.from_numpy(faces.pixels[rows[local[own]]]))
                 targets.append(of_part[local])
-        return FaceBatch(tuple(pixels), torch.cat(targets))
+        target = torch.cat(targets)
+        if self.share.processes == 1:
+            return FaceBatch(tuple(pixels), target)
+        whole = Whole(target, tuple(taken), self.share.processes)
+        return FaceBatch(tuple(pixels), target[self.share.own(0)], whole)
 
 
 class EpochSampler(Sampler[int]):
@@ -145,11 +199,12 @@ class FacesDataModule(pl.LightningDataModule):
         return FaceDataset(parts)
 
     def _loader(self, dataset: FaceDataset, **options: Any) -> DataLoader[FaceBatch]:
-        return DataLoader(
-            dataset,
+        share = Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else ALONE
+        return AheadLoader(
+            FaceDataset(dataset.parts, share),
             batch_size=self.batch_size,
             collate_fn=_as_it_is,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             **options,
         )
 

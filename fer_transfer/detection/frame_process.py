@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process, set_start_method
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -38,6 +38,8 @@ class FrameProcess:
     def _begin(self) -> None:
         # Spawned, not forked: libraries with threads do not survive a fork.
         context = get_context("spawn")
+        if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
+            set_start_method("spawn", force=True)  # joblib's workers have a method that a new process does not know
         self._pipe, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, self._pipeline), daemon=True)
         process.start()

@@ -26,7 +26,7 @@ class FrameReader:
 
     Args:
         workers: number of processes; 0 works in this one, where nothing can end a frame that takes too long.
-        journal: keeps what is done, so that an interrupted run goes on; None: keeps nothing.
+        journal: keeps the faces of all pictures, in order, so that an interrupted run goes on; None: keeps nothing.
 
     Raises:
         ConfigError: if the number is negative.
@@ -55,16 +55,26 @@ class FrameReader:
         Raises:
             FacesError: if a process dies; what is done is kept.
         """
-        jobs = list(jobs)
-        todo = [job for job in jobs if self.journal is None or job.name not in self.journal]
-        work = _spread(pipeline, todo, load, self.workers, seconds) if self.workers else _here(pipeline, todo, load)
-        for job in jobs:
-            done = None if self.journal is None else self.journal.get(job.name)
-            if done is None:
-                done = next(work)
-                if self.journal is not None:
-                    self.journal.put(job.name, done)
+        todo = deque(jobs)
+        for done in self._done(todo):
             yield unpacked(done, pipeline.size)
+        jobs = list(todo)
+        work = _spread(pipeline, jobs, load, self.workers, seconds) if self.workers else _here(pipeline, jobs, load)
+        for job, face in zip(jobs, work, strict=True):
+            if self.journal is not None:
+                self.journal.put(job.name, face)
+            yield unpacked(face, pipeline.size)
+
+    def _done(self, jobs: deque[FrameJob]) -> Iterator[bytes]:
+        """What the journal holds of the first pictures, which are taken off; what it holds besides is none of them."""
+        if self.journal is None:
+            return
+        for row in range(len(jobs)):
+            if (done := self.journal.get(row, jobs[0].name)) is None:
+                self.journal.cut(row)
+                return
+            jobs.popleft()
+            yield done
 
 
 def available_processes() -> int:

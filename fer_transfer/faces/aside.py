@@ -7,6 +7,7 @@ import contextlib
 import glob
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -42,13 +43,7 @@ class Aside:
         Raises:
             OSError: if it cannot be renamed; the older one is there then.
         """
-        self.path.chmod(0o755)
-        if self.folder.exists():
-            self.folder.rename(_old_of(self.path))
-        try:
-            self.path.rename(self.folder)
-        finally:
-            _restore(self.path, self.folder)
+        _publish(self.path, self.folder)
 
     def discard(self) -> None:
         """Remove what is still aside: all of it after a failure."""
@@ -56,12 +51,32 @@ class Aside:
         self._lock.release()
 
 
-def remove_ownerless(folder: Path) -> None:
-    """Remove what processes that are no more were making of a folder, and put back the folder that one was replacing."""
+def remove_ownerless(folder: Path, complete: Sequence[str] = ()) -> None:
+    """Remove what processes that are no more were making of a folder.
+
+    What they had completed is published, and a folder that one was replacing is put back otherwise.
+
+    Args:
+        folder: the folder that they were making.
+        complete: the names that a complete one holds at least; without any, none is taken for complete.
+    """
     for lock in folder.parent.glob(f".{glob.escape(folder.name)}-{'[0-9a-f]' * 8}.lock"):
         with contextlib.suppress(Timeout, OSError), FileLock(lock).acquire(blocking=False):
-            _restore(lock.with_suffix(""), folder)
-            _remove(lock.with_suffix(""))
+            path = lock.with_suffix("")
+            if complete and all((path / name).exists() for name in complete):
+                _publish(path, folder)
+            _restore(path, folder)
+            _remove(path)
+
+
+def _publish(path: Path, folder: Path) -> None:
+    path.chmod(0o755)
+    if folder.exists():
+        folder.rename(_old_of(path))
+    try:
+        path.rename(folder)
+    finally:
+        _restore(path, folder)
 
 
 def _restore(path: Path, folder: Path) -> None:

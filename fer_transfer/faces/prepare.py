@@ -19,7 +19,8 @@ from fer_transfer.faces.beside import write_beside
 from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.faces.source import Advance, Release
+from fer_transfer.faces.shards import Parts, Shard, remove_parts
+from fer_transfer.faces.source import Advance, FramesSource, Release
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
@@ -38,11 +39,12 @@ def prepare(
     workers: int | str = "auto",
     beside: str | os.PathLike[str] | None = None,
     replace: bool = False,
+    again: str = "fer-prepare",
 ) -> Faces:
     """Prepare a release, unless the folder already holds the faces of the same files and settings.
 
-    Frames that were read before an interruption are not read again: ``.<folder>.done`` keeps them until the folder
-    is complete. What else an interruption left is removed.
+    Frames that were read before an interruption are not read again: ``.<folder>.parts`` keeps them until the folder
+    is complete. What else an interruption left is removed. Shards (``prepare_shard``) that are there are joined.
 
     Args:
         release: what to read.
@@ -51,45 +53,125 @@ def prepare(
         workers: processes that read frames, or ``auto``: one for each core. The faces are the same for any number.
         beside: prepared faces to show these beside (``beside.jpg``), where they are there.
         replace: also replace faces that were made with other settings.
+        again: the command that makes the faces, for messages.
         console: where progress goes, standard error by default: bars in a terminal, otherwise a line at the start and
             one at the end. The summary goes to standard output.
 
     Raises:
         ReleaseError: if the release is damaged; nothing was written.
-        FacesError: if the folder cannot be written, or holds something else or faces that were made with other settings.
+        FacesError: if the folder cannot be written, or holds something else or faces that were made with other settings;
+            if a shard is missing.
     """
-    console = console or Console(stderr=True, markup=False)
-    given, reading = Path(folder).expanduser(), _processes(workers)
-    folder = given.absolute()
-    small = _beside(beside, folder)
-    settings = json.loads(
-        json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
-    )
-    remove_ownerless(folder)
-    _check_target(folder, release)
-    faces = _there(folder)
-    if faces is not None and (faces.name, faces.manifest["settings"]) == (release.name, settings):
+    console, reading = console or Console(stderr=True, markup=False), _processes(workers)
+    small = _beside(beside, Path(folder).expanduser().absolute())
+    folder, settings, faces = _begun(release, Path(folder).expanduser(), replace)
+    if faces is not None:
         console.print(f"{folder} already holds these faces; nothing to do", soft_wrap=True)
         return _summarise(faces, small)
-    if faces is not None and not replace:
-        _check_same(faces, release.name, settings, given)
-    with _bar(console, f"reading {release.name}", "MB/s", 1e6) as advance:
-        count = release.scan(advance)
+    count = _scanned(release, console)
     with (
+        _journal(Parts(folder, release.name, settings, (count, *release.size), again), release) as journal,
         _bar(console, f"preparing {count} faces", "faces/s", 1) as advance,
-        Journal(folder.with_name(f".{folder.name}.done"), [release.name, settings]) as journal,
-        FacesWriter(folder, release.name, release.size, count) as writer,
+        FacesWriter(folder, release.name, release.size, count, None if journal is None else journal.array) as writer,
     ):
-        if len(journal):
-            console.print(f"{len(journal)} of {count} were done before an interruption", soft_wrap=True)
+        _tell_done(console, journal, count)
         writer.settings = settings
         for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
             writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes)
             advance(done, count)
         writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()
         release.write_extras(writer.aside)
-    journal.remove()
+    remove_parts(folder, release.name, settings)
     return _summarise(open_faces(folder), small)
+
+
+def prepare_shard(
+    release: Release,
+    folder: str | os.PathLike[str],
+    shard: Shard,
+    console: Console | None = None,
+    workers: int | str = "auto",
+    replace: bool = False,
+    again: str = "fer-prepare",
+) -> None:
+    """Prepare a part of the frames of a release, for ``prepare`` to join with the others, unless that is done.
+
+    Shards may be prepared in any order, at the same time, and on any machine that sees the same files.
+
+    Args:
+        release: what to read; of one that is not made of frames ``prepare`` reads all.
+        folder: the folder that the faces will be in.
+        shard: which part.
+        console: as for ``prepare``, likewise the others.
+        workers: processes that read frames.
+        replace: also prepare faces that differ in their settings from those that are there.
+        again: the command that makes the faces.
+
+    Raises:
+        ReleaseError: if the release is damaged.
+        FacesError: as ``prepare``; if another process is at work on this shard, or there are shards of another number.
+    """
+    console, reading = console or Console(stderr=True, markup=False), _processes(workers)
+    folder, settings, faces = _begun(release, Path(folder).expanduser(), replace)
+    if faces is not None or not isinstance(release, FramesSource):
+        why = (
+            f"{folder} already holds these faces"
+            if faces is not None
+            else f"{release.name} is read in one go at the end"
+        )
+        console.print(f"{why}; nothing to do for shard {shard}", soft_wrap=True)
+        return
+    count = _scanned(release, console)
+    rows, parts = shard.rows(count), Parts(folder, release.name, settings, (count, *release.size), again)
+    with parts.open(shard) as journal, _bar(console, f"preparing shard {shard}", "faces/s", 1) as advance:
+        _tell_done(console, journal, len(rows))
+        for done, _ in enumerate(release.frames(FrameReader(reading, journal), rows), start=1):
+            advance(done, len(rows))
+        journal.sync()
+    _tell_missing(parts, shard, len(rows))
+
+
+@contextmanager
+def _journal(parts: Parts, release: Release) -> Iterator[Journal | None]:
+    """What is done of the frames of a release; None where it has none."""
+    if not isinstance(release, FramesSource):
+        yield None
+        return
+    with parts.whole() as journal:
+        yield journal
+
+
+def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str, Any], Faces | None]:
+    """The absolute folder, what the faces are made with, and the faces if they are there; otherwise they may be made."""
+    folder = given.absolute()
+    settings = json.loads(
+        json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
+    )
+    remove_ownerless(folder, ("manifest.json", PIXELS))
+    _check_target(folder, release)
+    faces = _there(folder)
+    if faces is not None and (faces.name, faces.manifest["settings"]) == (release.name, settings):
+        remove_parts(folder, release.name, settings)
+        return folder, settings, faces
+    if faces is not None and not replace:
+        _check_same(faces, release.name, settings, given)
+    return folder, settings, None
+
+
+def _scanned(release: Release, console: Console) -> int:
+    with _bar(console, f"reading {release.name}", "MB/s", 1e6) as advance:
+        return release.scan(advance)
+
+
+def _tell_done(console: Console, journal: Journal | None, count: int) -> None:
+    if journal is not None and len(journal):
+        console.print(f"{len(journal)} of {count} were done before", soft_wrap=True)
+
+
+def _tell_missing(parts: Parts, shard: Shard, count: int) -> None:
+    missing = parts.missing(shard.of)
+    left = f"{len(missing)} of {shard.of} are to do" if missing else f"all are done: {parts.again} joins them"
+    print(shown(f"shard {shard} is done, {count} frames; {left}"), file=sys.stdout, flush=True)
 
 
 def _beside(beside: str | os.PathLike[str] | None, folder: Path) -> Faces | None:

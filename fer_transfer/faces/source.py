@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.pipeline import FrameFace
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import read_text
@@ -94,6 +95,14 @@ class Release(Protocol):
 
     def write_extras(self, folder: Path) -> None:
         """Write what else belongs to the faces (tables, pictures) into their folder; comes after ``faces``."""
+
+
+@runtime_checkable
+class FramesSource(Release, Protocol):
+    """A release of frames, each the source of one face: a part of them can be prepared without the others."""
+
+    def frames(self, reader: FrameReader, rows: range) -> Iterator[FrameFace]:
+        """The faces of some of the frames, through the reader, in the order of ``faces``; comes after ``scan``."""
 
 
 def is_synthetic(path: Path) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import platform
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,7 @@ from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import FORMAT_VERSION, INDEX, PIXELS, VOTES
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import write_document
+from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 
@@ -29,6 +31,8 @@ class FacesWriter:
         name: the release's name, as plans will use it.
         size: (height, width) of every face.
         count: number of faces that will be added.
+        pixels: a file that holds the pixels of all of them by the time they have been added (``pixels.npy``), as a journal
+            does; it is taken into the folder. None: they are written.
 
     >>> import tempfile
     >>> from fer_transfer.faces.opening import open_faces
@@ -40,8 +44,10 @@ class FacesWriter:
     (1, 1)
     """
 
-    def __init__(self, folder: str | os.PathLike[str], name: str, size: tuple[int, int], count: int) -> None:
-        self.folder, self.name, self.size, self.count = Path(folder), name, size, count
+    def __init__(
+        self, folder: str | os.PathLike[str], name: str, size: tuple[int, int], count: int, pixels: Path | None = None
+    ) -> None:
+        self.folder, self.name, self.size, self.count, self._given = Path(folder), name, size, count, pixels
         self.settings: dict[str, Any] = {}
         self.caveats: list[str] = []
         self.report: dict[str, Any] = {}
@@ -49,17 +55,19 @@ class FacesWriter:
         self._constant = 0
         self._rows: list[tuple[str, str, int, bool, int]] = []
         self._votes: list[NDArray[np.uint8]] = []
+        self._marks: list[bytes] = []
         self._first: dict[bytes, int] = {}
 
     def __enter__(self) -> "FacesWriter":
         try:
             self._aside = Aside(self.folder)
             self.aside = self._aside.path
-            self._file = (self.aside / PIXELS).open("wb")
+            self._file = None if self._given else (self.aside / PIXELS).open("wb")
         except OSError as error:
             raise self._disk_error(error) from None
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
-        np.lib.format.write_array_header_1_0(self._file, header)  # stays in the buffer
+        if self._file is not None:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
+            np.lib.format.write_array_header_1_0(self._file, header)  # stays in the buffer
         return self
 
     def add(
@@ -77,13 +85,15 @@ class FacesWriter:
         if not UNLABELLED <= label < len(EXPRESSIONS):
             raise FacesError(f"Expected a label of {UNLABELLED}..{len(EXPRESSIONS) - 1} for {id}, but got {label}.")
         data = np.ascontiguousarray(pixels).tobytes()
-        first = self._first.setdefault(hashlib.blake2b(data, digest_size=16).digest(), len(self._rows))
+        self._marks.append(_mark(data))
+        first = self._first.setdefault(self._marks[-1], len(self._rows))
         self._rows.append((id, split, label, found, first))
         self._constant += int(found and pixels.min() == pixels.max())
         if votes is not None:
             self._votes.append(votes)
         try:
-            self._file.write(data)
+            if self._file is not None:
+                self._file.write(data)
         except OSError as error:
             raise self._disk_error(error) from None
 
@@ -101,7 +111,8 @@ class FacesWriter:
     def _discard(self) -> None:
         """Remove what is still aside. Closing flushes, which fails once more on a full disk: there is nothing to keep."""
         with contextlib.suppress(OSError):
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
         self._aside.discard()
 
     def _disk_error(self, error: OSError) -> FacesError:
@@ -116,7 +127,10 @@ class FacesWriter:
             )
         if len(self._votes) not in (0, self.count):
             raise FacesError(f"Expected votes of all faces for {self.folder} or of none, but got {len(self._votes)}.")
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+        pixels = self.aside / PIXELS if self._given is None else self._given
+        self._check(pixels)
         index = np.array(
             self._rows,
             dtype=[
@@ -128,10 +142,10 @@ class FacesWriter:
             ],
         )
         np.save(self.aside / INDEX, index)
-        files = [self.aside / PIXELS, self.aside / INDEX]
+        files = {PIXELS: pixels, INDEX: self.aside / INDEX}
         if self._votes:
             np.save(self.aside / VOTES, np.stack(self._votes))
-            files.append(self.aside / VOTES)
+            files[VOTES] = self.aside / VOTES
         manifest = {
             "format": FORMAT_VERSION,
             "name": self.name,
@@ -145,14 +159,33 @@ class FacesWriter:
             "duplicates": self._duplicates(index[index["found"]]),  # what stands in for lost faces is none
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
-            "digest": file_digest(files),
-            "files": {file.name: file_digest([file]) for file in files},
+            "digest": file_digest(files.values()),
+            "files": {name: file_digest([file]) for name, file in files.items()},
         }
         write_document(self.aside / "manifest.json", manifest)
+        pixels.replace(self.aside / PIXELS)  # complete from here on: whatever ends this process now, it is published
         self._aside.publish()
+
+    def _check(self, pixels: Path) -> None:
+        """Whether a file that was given holds what was added: locks that do nothing let two processes write to it."""
+        if self._given is None:
+            return
+        try:
+            there = [_mark(face.tobytes()) for face in np.load(pixels, mmap_mode="r")]
+        except ValueError:  # cut short
+            there = []
+        if wrong := [row[0] for row, mark, found in zip_longest(self._rows, self._marks, there) if mark != found]:
+            raise FacesError(
+                f"Expected in {pixels} the faces that were written, but {len(wrong)} are others, first "
+                f"{', '.join(map(shown, wrong[:3]))}. Another process wrote there, or the disk fails. Repeat the command."
+            )
 
     def _duplicates(self, index: NDArray[Any]) -> dict[str, Any]:
         return duplicates(index["split"], index["label"], index["duplicate_of"], self._constant)
+
+
+def _mark(pixels: bytes) -> bytes:
+    return hashlib.blake2b(pixels, digest_size=16).digest()
 
 
 def count_by_split(splits: NDArray[np.str_], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:

@@ -1,94 +1,173 @@
-"""What an interrupted ``fer-prepare`` has done already: one small file beside the folder that is being made."""
+"""What an interrupted ``fer-prepare`` has done already: its records in order, in the very file that the whole will be."""
 
+import contextlib
+import hashlib
+import io
 import json
-import sqlite3
-import time
+import math
+import os
+from array import array
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
+
+import numpy as np
+from filelock import FileLock, Timeout
 
 from fer_transfer.errors import FacesError
 
-#: Seconds of work that an interruption may cost.
-_EVERY = 1.0
+_TOLD = ".told"
 
 
 class Journal:
-    """Finished pieces of work by name, kept on disk until the whole is finished.
+    r"""Records of a name, a line and an entry of an array, kept on disk as they come.
 
-    An SQLite file: what was committed survives a crash at any moment.
+    Three files stand beside each other: ``<path>.npy``, the array, whole once all records are there; ``<path>.told``, the
+    settings in its first line and then a line a record; ``<path>.lock``, held by the process at work. Each line carries a
+    digest over itself and its entry: a crash at any moment costs the record that was being written, and what is damaged in
+    another way, or was written by two processes at once where locks do nothing, is not taken for a record.
 
     Args:
-        path: of the file; made if it is not there.
+        path: of the files, without their suffixes; they are made if they are not there, and their folder.
         settings: plain JSON; what was done with other settings is thrown away.
+        shape: of the array of uint8; its first number is that of the records to come.
+
+    Attributes:
+        array: path of the array.
 
     Raises:
-        FacesError: if it cannot be read or written, or another process is at work on it.
+        FacesError: if the files cannot be read or written, or another process is at work on them.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as tmp:
-    ...     with Journal(Path(tmp) / "done", {"size": 3}) as journal:
-    ...         journal.put("a", b"abc")
-    ...     with Journal(Path(tmp) / "done", {"size": 3}) as journal:
-    ...         journal.get("a"), journal.get("b"), len(journal)
-    ...     with Journal(Path(tmp) / "done", {"size": 4}) as journal:
+    ...     with Journal(Path(tmp) / "a", {"size": 3}, (2, 3)) as journal:
+    ...         journal.put("one", b"first\nabc")
+    ...     with Journal(Path(tmp) / "a", {"size": 3}, (2, 3)) as journal:
+    ...         journal.get(0, "one"), journal.get(0, "two"), journal.get(1, "two"), len(journal)
+    ...     with Journal(Path(tmp) / "a", {"size": 4}, (2, 3)) as journal:
     ...         len(journal)
-    (b'abc', None, 1)
+    (b'first\nabc', None, None, 1)
     0
     """
 
-    def __init__(self, path: Path, settings: Any) -> None:
-        self.path = path
-        self._committed = time.monotonic()
-        text = json.dumps(settings, sort_keys=True)
+    def __init__(self, path: Path, settings: Any, shape: tuple[int, ...]) -> None:
+        self.path, self.array, self.count = path, _array_of(path), shape[0]
+        self._entry, self._header = math.prod(shape[1:]), _header(shape)
+        self._files: list[IO[bytes]] = []
+        self._ends = array("Q", [0])
+        self._lock = FileLock(f"{path}.lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._base = sqlite3.connect(path, timeout=0.5)
-            self._open(text)
-        except (OSError, sqlite3.Error) as error:
+            self._lock.acquire(blocking=False)
+            self._entries, self._told = (self._opened(file) for file in (self.array, _told_of(path)))
+            self._read(_line(settings))
+        except Timeout:
+            raise FacesError(
+                f"Another fer-prepare is at work on {path}: wait for it, or choose another folder (out=)."
+            ) from None
+        except OSError as error:
+            self._release()
             self._fail(error)
 
-    def _open(self, settings: str) -> None:
-        execute = self._base.execute
-        execute("PRAGMA locking_mode = EXCLUSIVE")  # a second process is told at once
-        execute("BEGIN EXCLUSIVE")
-        execute("CREATE TABLE IF NOT EXISTS settings (text TEXT)")
-        execute("CREATE TABLE IF NOT EXISTS done (name BLOB PRIMARY KEY, result BLOB)")
-        if execute("SELECT text FROM settings").fetchall() != [(settings,)]:
-            execute("DELETE FROM done")
-            execute("DELETE FROM settings")
-            execute("INSERT INTO settings VALUES (?)", (settings,))
-        self._base.commit()
+    def _opened(self, path: Path) -> IO[bytes]:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        self._files.append(file)
+        return file
+
+    def _read(self, settings: bytes) -> None:
+        """Find where each line ends, as far as there are entries; begin anew after other settings."""
+        same = self._told.readline() == settings and self._entries.read(len(self._header)) == self._header
+        if not same:
+            for file, first in ((self._entries, self._header), (self._told, settings)):
+                file.seek(0)
+                file.truncate()
+                file.write(first)
+                file.flush()
+        self._ends = array("Q", [len(settings)])
+        self._told.seek(len(settings))
+        there = (self._entries.seek(0, io.SEEK_END) - len(self._header)) // max(1, self._entry)
+        for line in self._told:
+            if len(self) < min(there, self.count) and line.endswith(b"\n"):
+                self._ends.append(self._ends[-1] + len(line))
 
     def __len__(self) -> int:
-        return int(self._base.execute("SELECT count(*) FROM done").fetchone()[0])
+        return len(self._ends) - 1
 
-    def __contains__(self, name: str) -> bool:
-        return self._base.execute("SELECT 1 FROM done WHERE name = ?", (_key(name),)).fetchone() is not None
+    def get(self, row: int, name: str) -> bytes | None:
+        """The record in this place, or None: there is none, it has another name, or it is damaged.
 
-    def get(self, name: str) -> bytes | None:
-        """What was put under this name, or None."""
+        Returns:
+            Its line, a line feed, and its entry.
+        """
+        found = self.at(row)
+        return None if found is None or found[0] != name else found[1]
+
+    def at(self, row: int) -> tuple[str, bytes] | None:
+        """Name and record in this place, or None."""
+        if row >= len(self):
+            return None
         try:
-            row = self._base.execute("SELECT result FROM done WHERE name = ?", (_key(name),)).fetchone()
-        except sqlite3.Error as error:
+            self._entries.seek(self._place(row))
+            self._told.seek(self._ends[row])
+            entry, line = self._entries.read(self._entry), self._told.readline()
+        except OSError as error:
             self._fail(error)
-        return None if row is None else bytes(row[0])
+        seal, _, told = line.partition(b" ")
+        if seal != _seal(told, entry):
+            return None
+        name, _, head = told.partition(b"\t")
+        return json.loads(name), head + entry
 
-    def put(self, name: str, result: bytes) -> None:
-        """Keep a finished piece; it is on disk within a second of work, and when the journal is closed."""
+    def put(self, name: str, record: bytes) -> None:
+        """Append a record: a line, a line feed, and its entry. A process that is killed after this keeps it."""
+        line, _, entry = record.partition(b"\n")
+        assert len(entry) == self._entry and len(self) < self.count
+        told = json.dumps(name).encode() + b"\t" + line + b"\n"
         try:
-            self._base.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (_key(name), result))
-            if time.monotonic() - self._committed > _EVERY:
-                self._base.commit()
-                self._committed = time.monotonic()
-        except sqlite3.Error as error:
+            self._entries.seek(self._place(len(self)))
+            self._entries.write(entry)
+            self._entries.flush()
+            self._told.seek(self._ends[-1])
+            self._ends.append(self._ends[-1] + self._told.write(_seal(told, entry) + b" " + told))
+            self._told.flush()
+        except OSError as error:
+            self._fail(error)
+
+    def _place(self, row: int) -> int:
+        return len(self._header) + row * self._entry
+
+    def cut(self, row: int) -> None:
+        """Forget the records from this place on."""
+        del self._ends[row + 1 :]
+        try:
+            self._entries.truncate(self._place(len(self)))
+            self._told.truncate(self._ends[-1])
+        except OSError as error:
+            self._fail(error)
+
+    def sync(self) -> None:
+        """Wait until all records would survive a loss of power."""
+        try:
+            for file in self._files:
+                os.fsync(file.fileno())
+        except OSError as error:
             self._fail(error)
 
     def remove(self) -> None:
-        """Delete the file; the whole is finished."""
-        self._base.close()
-        self.path.unlink(missing_ok=True)
-        self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
+        """Delete the files, where they are still there; the whole is finished."""
+        remove(self.path)
+
+    def close(self) -> None:
+        """Let another process work on; files without a record are deleted."""
+        if not len(self):
+            self.remove()
+        self._release()
+
+    def _release(self) -> None:
+        for file in self._files:
+            with contextlib.suppress(OSError):  # closing flushes, which fails once more on a full disk
+                file.close()
+        self._lock.release()
 
     def __enter__(self) -> "Journal":
         return self
@@ -96,27 +175,60 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if not self.path.exists():
-                return  # removed
-            self._base.commit()
-            empty = not len(self)
-            self._base.close()
-            if empty:
-                self.remove()
-        except sqlite3.Error as failure:
-            self._fail(failure)
+        self.close()
 
-    def _fail(self, error: Exception) -> NoReturn:
-        busy = "locked" in str(error)
-        advice = (
-            "Another fer-prepare is at work on the same folder: wait for it, or choose another (out=)."
-            if busy
-            else "Free space or choose another folder (out=); if the file is damaged, remove it."
-        )
-        raise FacesError(f"Cannot keep what is done in {self.path}: {error}. {advice}") from None
+    def _fail(self, error: OSError) -> NoReturn:
+        raise FacesError(
+            f"Cannot keep what is done in {self.path}: {error}. What is done is kept. "
+            "Free space or choose another folder (out=), and repeat the command."
+        ) from None
 
 
-def _key(name: str) -> bytes:
-    """A name as bytes: SQLite's text is UTF-8, which not every file name is."""
-    return name.encode("utf-8", "surrogatepass")
+def journals(folder: Path) -> list[Path]:
+    """Those in a folder, sorted; opened or not."""
+    return sorted(path.with_suffix("") for path in folder.glob(f"*{_TOLD}"))
+
+
+def peek(path: Path) -> tuple[Any, int]:
+    """Settings and number of lines of a journal, without waiting for the process at work on it; (None, 0): none is there.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    try:
+        with _told_of(path).open("rb") as file:
+            return json.loads(file.readline()), sum(line.endswith(b"\n") for line in file)
+    except (FileNotFoundError, ValueError):
+        return None, 0
+
+
+def remove(path: Path) -> None:
+    """Delete the files of a journal, where they are there."""
+    for file in (_told_of(path), _array_of(path), Path(f"{path}.lock")):
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def _array_of(path: Path) -> Path:
+    return path.with_name(path.name + ".npy")
+
+
+def _told_of(path: Path) -> Path:
+    return path.with_name(path.name + _TOLD)
+
+
+def _line(settings: Any) -> bytes:
+    return json.dumps(settings, sort_keys=True).encode() + b"\n"
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What numpy puts before an array of uint8."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def _seal(told: bytes, entry: bytes) -> bytes:
+    digest = hashlib.blake2b(told, digest_size=8)
+    digest.update(entry)
+    return digest.hexdigest().encode()

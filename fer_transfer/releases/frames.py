@@ -132,14 +132,21 @@ class FramesRelease:
         """
         self._faces = []
         pictures = self._scanned.pictures
-        jobs = [FrameJob(p.path, p.aligned, self.aligned_size) for p in pictures]
+        for picture, face in zip(pictures, self.frames(reader, range(len(pictures))), strict=True):
+            self._faces.append((picture, _told(face)))
+            yield Face(face.pixels, picture.id, picture.split, picture.label, face.kind != "lost")
+        self._refuse_unreadable()
+
+    def frames(self, reader: FrameReader, rows: range) -> Iterator[FrameFace]:
+        """The faces of some of the pictures, as the pipeline gives them.
+
+        Raises:
+            FacesError: if a process of the reader dies.
+        """
+        jobs = [FrameJob(p.path, p.aligned, self.aligned_size) for p in self._scanned.pictures[rows.start : rows.stop]]
         with Archive(self.path, self.limits) as archive:
             _ = archive.names  # a tar opens only what was walked past
-            found = reader.read(self.pipeline, jobs, archive.read, self.limits.frame_seconds)
-            for picture, face in zip(pictures, found, strict=True):
-                self._faces.append((picture, _told(face)))
-                yield Face(face.pixels, picture.id, picture.split, picture.label, face.kind != "lost")
-        self._refuse_unreadable()
+            yield from reader.read(self.pipeline, jobs, archive.read, self.limits.frame_seconds)
 
     def _refuse_unreadable(self) -> None:
         if all(face.reason.startswith(UNREADABLE) for _, face in self._faces):

@@ -14,6 +14,7 @@ from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.stages.lineage import Prepared
 from fer_transfer.stages.record import Record, read_record
+from fer_transfer.stages.store import check_version
 from fer_transfer.study import Study
 
 
@@ -139,8 +140,9 @@ def load_groups(store: Path) -> list[Group]:
     """All finished rows of a store.
 
     Raises:
-        StoreError: if there is no store, nothing finished in it, or a record or predictions file is damaged.
+        StoreError: if there is no store, or of a newer version, nothing finished in it, or a record or predictions are damaged.
     """
+    check_version(store)
     folder = store / "submissions"
     paths = sorted(folder.glob("*.json"))
     if not paths:

@@ -83,7 +83,7 @@ def _module(
     return ExpressionClassifier(network, transform, job.stage.recipe, list(job.backbone.head), class_weights)
 
 
-def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime) -> None:
+def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int = 1) -> None:
     """Find out before the first epoch what would fail: splits, labels, weights, names, crop, optimiser.
 
     Raises:
@@ -92,7 +92,7 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime) -> None:
     recipe = job.stage.recipe
     if recipe.precision == "16-mixed" and runtime.accelerator == "cpu":
         raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
-    data_of(job, faces)
+    data = data_of(job, faces)
     network = job.backbone.network(load=job.parent is None)
     if job.parent is not None:
         parent = job.parent.backbone.network(load=False).state_dict()
@@ -107,7 +107,27 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime) -> None:
             f"The network {recipe.backbone.name} refuses an input of {transform.crop} x {transform.crop}: "
             f"{str(error).splitlines()[0].rstrip('.')}. Change recipe.augment.crop or recipe.backbone.kwargs."
         ) from None
-    ExpressionClassifier(network, transform, recipe, list(job.backbone.head)).check_optimizer()
+    module = ExpressionClassifier(network, transform, recipe, list(job.backbone.head))
+    module.check_optimizer()
+    if processes > 1:
+        _check_shared(job, data, module, runtime, processes)
+
+
+def _check_shared(
+    job: Job, data: FacesDataModule, module: ExpressionClassifier, runtime: Runtime, processes: int
+) -> None:
+    """Find out what processes cannot share."""
+    faces = min(job.stage.recipe.batch_size, len(data.train_set))
+    if faces < processes:
+        raise ConfigError(
+            f"Expected a face of every batch for each of {processes} processes, but those of stage {job.stage.name!r} have "
+            f"{faces}. Start fewer processes."
+        )
+    if runtime.accelerator == "cpu" and module.trains_statistics:
+        raise ConfigError(
+            f"The batch normalisation of {job.stage.recipe.backbone.name} is trained, by the statistics of whole batches, and "
+            "processes can share those on GPUs alone. On the processor train in one process, or with recipe.batch_norm=frozen."
+        )
 
 
 def _skipped(job: Job) -> list[str]:

@@ -5,6 +5,8 @@ within an epoch goes on with the face and the random numbers that an uninterrupt
 """
 
 import hashlib
+import io
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,13 +15,41 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.files.names import shown
 from fer_transfer.signals import Stopped, announced, received, take_back
+from fer_transfer.stages.runtime import is_out_of_memory
+from fer_transfer.stages.together import Together
 
 _SEAL, _RANDOM = "fer_transfer", "random_states"
+
+
+class WholeFile(TorchCheckpointIO):
+    """Writes a checkpoint aside in its own folder and renames it.
+
+    Lightning's own way is a file in the system's temporary folder that is moved. To another file system that is a copy over the
+    checkpoint before: where the disk is full in the midst of it, or the process is killed, both are gone.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write it.
+
+        Raises:
+            OSError: if it cannot be written; the one before is still there then.
+        """
+        content = io.BytesIO()  # torch's own writer of files tells of a full disk by a RuntimeError
+        torch.save(checkpoint, content)
+        aside = Path(path).with_name(f".{Path(path).name}")
+        try:
+            aside.write_bytes(content.getbuffer())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 class BestEpoch(Callback):
@@ -56,10 +86,11 @@ class Resumable(Checkpoint):
         key: of the stage.
         data: whose order of faces is taken up again.
         minutes: of work that an interruption may cost.
+        together: the processes that train the stage; they write and stop at the same batch.
     """
 
-    def __init__(self, path: Path, key: str, data: FacesDataModule, minutes: float) -> None:
-        self.path, self.key, self.data, self.seconds = path, key, data, 60 * minutes
+    def __init__(self, path: Path, key: str, data: FacesDataModule, minutes: float, together: Together) -> None:
+        self.path, self.key, self.data, self.seconds, self.together = path, key, data, 60 * minutes, together
         self._random: Mapping[str, Any] | None = None
         self._written = time.monotonic()
 
@@ -67,9 +98,10 @@ class Resumable(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add the random states and the seal; the last callback, so that all is there."""
-        checkpoint[_RANDOM] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
-        checkpoint[_SEAL] = {"key": self.key, "digest": content_digest(checkpoint)}
         self._written = time.monotonic()
+        if trainer.is_global_zero:  # which writes it
+            checkpoint[_RANDOM] = random_states(pl_module.device)
+            checkpoint[_SEAL] = {"key": self.key, "digest": content_digest(checkpoint)}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -81,7 +113,7 @@ class Resumable(Checkpoint):
             self._random = checkpoint[_RANDOM]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Be the only one to hear signals: Lightning ends the process at SIGTERM, whatever it was meant for."""
+        """Be the only one to hear signals: Lightning ends the process at SIGTERM, or broadcasts from its handler."""
         take_back()
 
     def on_train_batch_start(
@@ -89,9 +121,7 @@ class Resumable(Checkpoint):
     ) -> None:
         """Put the random states back, once."""
         if self._random is not None:
-            torch.set_rng_state(self._random["cpu"].cpu())
-            if self._random["cuda"] and torch.cuda.is_available():
-                torch.cuda.set_rng_state_all([state.cpu() for state in self._random["cuda"]])
+            put_back(self._random, pl_module.device)
             self._random = None
 
     def on_train_batch_end(
@@ -102,17 +132,31 @@ class Resumable(Checkpoint):
         Raises:
             Stopped: after the checkpoint is written.
         """
-        signal, last = received(), batch_idx + 1 == int(trainer.num_training_batches)
-        if last and signal is None:
+        due = announced() or time.monotonic() - self._written > self.seconds
+        signal, write = self.together.greatest(received() or 0, due)
+        if not signal and batch_idx + 1 == int(trainer.num_training_batches):
             return  # the end of the epoch follows
-        if signal is not None or announced() or time.monotonic() - self._written > self.seconds:
+        if signal or write:
             trainer.save_checkpoint(self.path)
-        if signal is not None:
+        if signal:
             raise Stopped(signal)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's checkpoint; Lightning calls a ``Checkpoint`` behind all other callbacks."""
         trainer.save_checkpoint(self.path)
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """Of the CPU and of the device: the first process's stand for all, for what all draw alike."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({device.type: torch.get_device_module(device).get_rng_state()} if device.type != "cpu" else {})
+
+
+def put_back(states: Mapping[str, Any], device: torch.device) -> None:
+    """Go on with random states; a device of another kind than they are of goes on with its own."""
+    torch.set_rng_state(states["cpu"].cpu())
+    if device.type != "cpu" and isinstance(state := states.get(device.type), Tensor):
+        torch.get_device_module(device).set_rng_state(state.cpu())
 
 
 def read_checkpoint(path: Path, key: str, say: Callable[[str], object]) -> str | None:
@@ -126,7 +170,7 @@ def read_checkpoint(path: Path, key: str, say: Callable[[str], object]) -> str |
         say: told of a damaged one.
 
     Raises:
-        OSError, MemoryError: as they come.
+        OSError, MemoryError, RuntimeError: of the disk or the memory, as they come.
     """
     if not path.exists():
         return None
@@ -135,6 +179,8 @@ def read_checkpoint(path: Path, key: str, say: Callable[[str], object]) -> str |
     except (OSError, MemoryError):
         raise
     except Exception as error:  # at damaged bytes torch raises anything
+        if is_out_of_memory(error):
+            raise
         aside = path.with_suffix(".ckpt.damaged")
         path.replace(aside)
         first = shown((str(error).splitlines() or [type(error).__name__])[0])

@@ -8,19 +8,24 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import Logger
+from timm.layers import convert_sync_batchnorm
 
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
+from fer_transfer.ranks import Ranks
 from fer_transfer.signals import check, deferred
-from fer_transfer.stages.checkpoint import BestEpoch, Resumable, read_checkpoint
+from fer_transfer.stages.checkpoint import BestEpoch, Resumable, WholeFile, read_checkpoint
 from fer_transfer.stages.progress import EpochLog, StageLog
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
+from fer_transfer.stages.together import Together, others_needed
 from fer_transfer.training.module import ExpressionClassifier
 
 
@@ -31,6 +36,7 @@ def fit(
     log: StageLog,
     runtime: Runtime,
     logger: Logger | None,
+    together: Together,
 ) -> None:
     """Train to the last epoch, from the last checkpoint where there is one, and leave the recipe's choice of epoch.
 
@@ -41,15 +47,19 @@ def fit(
         log: of the stage; knows its name and key.
         runtime: device and progress.
         logger: besides ``metrics.csv``, or None.
+        together: the processes that train it; all call this alike, and the first alone writes.
     """
     recipe, style = module.recipe, runtime.progress_style()
+    resumed = together.led(lambda: read_checkpoint(folder.checkpoint, log.key, log))
     best = BestEpoch() if recipe.keep == "best" else None
     callbacks = [
         EpochLog(folder, log, len(data.train_set), data.selected_by),
         *([best] if best else []),  # before the checkpoint, which then holds what was best so far
-        Resumable(folder.checkpoint, log.key, data, runtime.checkpoint_minutes),
+        Resumable(folder.checkpoint, log.key, data, runtime.checkpoint_minutes, together),
         *([RichProgressBar(leave=False)] if style == "bar" else []),
     ]
+    if together.ranks.processes > 1 and runtime.accelerator == "gpu":
+        module.network = convert_sync_batchnorm(module.network)  # timm's: torch's drops the activation of timm's layers
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Batches are made by one indexing call each: worker processes would only cost.
@@ -61,8 +71,7 @@ def fit(
         warnings.filterwarnings("ignore", ".*`srun` command is available.*")  # a job of SLURM's is one process here
         trainer = pl.Trainer(
             accelerator=runtime.accelerator,
-            devices=1,
-            plugins=LightningEnvironment(),  # else it takes a job of SLURM's for one process of many
+            **processes(together.ranks),
             precision=recipe.precision,  # type: ignore[arg-type]
             max_epochs=recipe.epochs,
             callbacks=callbacks,
@@ -73,13 +82,28 @@ def fit(
             gradient_clip_val=recipe.gradient_clip,
             default_root_dir=folder.path,
         )
-        with deferred(), _by_signal():
-            trainer.fit(module, data, ckpt_path=read_checkpoint(folder.checkpoint, log.key, log))
+        with deferred(), _by_signal(), others_needed():
+            trainer.fit(module, data, ckpt_path=resumed)
+    if not together.ranks.leads:
+        return
     if logger is not None:
         logger.finalize("success")
     if best:
         best.put_back(module)
     _refuse_diverged(module, log.stage)
+
+
+def processes(ranks: Ranks) -> dict[str, Any]:
+    """What the Trainer is told of its processes; without a word it looks around, and takes a job of SLURM's for one of many."""
+    if ranks.processes == 1:
+        return {"devices": 1, "plugins": [LightningEnvironment(), WholeFile()]}
+    return {
+        "devices": ranks.here,
+        "num_nodes": ranks.processes // ranks.here,
+        "plugins": [TorchElasticEnvironment(), WholeFile()],
+        "strategy": "ddp",
+        "use_distributed_sampler": False,  # each process takes its faces of the same batches (data.datamodules)
+    }
 
 
 @contextmanager

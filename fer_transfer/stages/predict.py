@@ -9,12 +9,12 @@ import torch
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.faces import Faces
 from fer_transfer.files.digest import file_digest
-from fer_transfer.files.document import DocumentError, read_document
+from fer_transfer.files.document import DocumentError, read_document, write_document
 from fer_transfer.stages.build import finished_module
 from fer_transfer.stages.inputs import prepared
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
-from fer_transfer.stages.store import StageFolder, write_to_store
+from fer_transfer.stages.store import StageFolder
 from fer_transfer.training.module import ExpressionClassifier
 
 
@@ -84,7 +84,7 @@ def predict(
         module: with the stage's weights; read from the store by default.
         folder: where the stage is while it trains.
     """
-    device = torch.device("cuda" if runtime.accelerator == "gpu" else "cpu")
+    device = runtime.torch_device
     # Another job that writes the same ones may come between a file and what is said of it: looked at again.
     for _ in range(3):
         if not (missing := unpredicted(job, faces, folder)):
@@ -92,7 +92,7 @@ def predict(
         module = (module or finished_module(job, runtime)).to(device).eval()
         for scored in missing:
             sha256 = _of_split(module, scored.faces, scored.split, device).write(scored.path)
-            write_to_store(scored.path.with_suffix(".json"), _told(scored, job, sha256))
+            write_document(scored.path.with_suffix(".json"), _told(scored, job, sha256))
 
 
 @torch.inference_mode()

@@ -14,7 +14,9 @@ from pytorch_lightning.callbacks import Callback
 
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.names import shown, shown_text
+from fer_transfer.ranks import ranks
 from fer_transfer.stages.store import StageFolder
+from fer_transfer.stages.together import sum_over_ranks
 
 _COLUMNS = [
     "epoch",
@@ -84,14 +86,18 @@ class EpochLog(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the rows of epochs before the one that is trained next."""
         self._first = trainer.current_epoch
+        if trainer.is_global_zero:
+            self._drop_rows_from(self._first)
+        self._started = self._epoch_started = self._said = time.perf_counter()
+        self._losses: list[torch.Tensor] = []
+        self._seen = 0
+
+    def _drop_rows_from(self, epoch: int) -> None:
         rows = read_metrics(self.path) if self.path.exists() else []
         with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
-            writer.writerows(row for n, row in enumerate(rows) if row["epoch"] == str(n) and n < self._first)
-        self._started = self._epoch_started = self._said = time.perf_counter()
-        self._losses: list[torch.Tensor] = []
-        self._seen = 0
+            writer.writerows(row for n, row in enumerate(rows) if row["epoch"] == str(n) and n < epoch)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock; not called where an interrupted epoch goes on."""
@@ -100,11 +106,11 @@ class EpochLog(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Sums over the epoch so far, which Lightning does not keep when it is interrupted within one."""
-        return {"sums": self._sums.cpu()}
+        return {"sums": sum_over_ranks(self._sums).cpu()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take them up again."""
-        self._sums = state_dict["sums"]
+        self._sums = state_dict["sums"] if ranks().leads else torch.zeros(3, dtype=torch.float64)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -116,10 +122,12 @@ class EpochLog(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add to the epoch's means; print where it is, once a minute, and the mean loss since the line before."""
-        faces = len(batch.target)
+        faces, own = batch.faces, batch.faces / batch.processes  # of the whole batch, and what counts for this process
         values = torch.stack([outputs["loss"].detach(), outputs["accuracy"], torch.ones_like(outputs["accuracy"])])
-        self._sums = self._sums.to(values.device) + values.double() * faces
+        self._add(values, own)
         self._seen += faces
+        if not trainer.is_global_zero:
+            return
         self._losses.append(outputs["loss"].detach())  # not read here: that would wait for a GPU
         now, batches = time.perf_counter(), int(trainer.num_training_batches)
         if now - self._shown_at < _NOW or batch_idx + 1 == batches:
@@ -133,6 +141,11 @@ class EpochLog(Callback):
                 f"{trainer.current_epoch + 1}/{trainer.max_epochs} at {done:.0%} loss {loss:.3f} "
                 f"{rate:.0f}/s {(1 - done) * self.faces / rate:.0f} s left of this epoch"
             )
+
+    def _add(self, values: torch.Tensor, faces: float) -> None:
+        """On the device, so that nothing waits for it; Apple's has no float64."""
+        values = values.cpu() if values.device.type == "mps" else values
+        self._sums = self._sums.to(values.device) + values.double() * faces
 
     def _show(self, trainer: pl.Trainer, done: float, **values: float) -> None:
         """Write where it is: epochs done, with the share of the one that is being done."""
@@ -149,8 +162,10 @@ class EpochLog(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write and print."""
-        loss, accuracy, count = self._sums.tolist()
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        loss, accuracy, count = sum_over_ranks(self._sums).tolist()
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}  # asks all processes
+        if not trainer.is_global_zero:
+            return
         values |= {"train_loss": loss / count, "train_accuracy": accuracy / count}
         row: dict[str, Any] = {name: f"{values[name]:.6g}" for name in _COLUMNS if name in values}
         row |= {

@@ -6,6 +6,7 @@ from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.files.digest import digest
+from fer_transfer.files.document import seal_of
 from fer_transfer.files.names import shown_text
 from fer_transfer.stages.inputs import prepared
 from fer_transfer.stages.predict import scored_splits, written_digest
@@ -16,15 +17,24 @@ from fer_transfer.training.recipe import Recipe
 
 
 def write_record(store: Store, finished: FinishedPlan, submission: str | None, note: str | None) -> Record:
-    """Write ``store/submissions/<identity>.json``, joined with what is there of the same row, and return it."""
+    """Write ``store/submissions/<identity>.json``, joined with what is there of the same row, and return it.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
     record = _record_of(store, finished, submission, note)
     path = store.submissions / f"{record.identity}.json"
     if path.exists():
         try:
-            record = record.joined(read_record(path))
+            before = read_record(path)
+            record = record.joined(before)
+            if seal_of(record.to_json()) == seal_of(before.to_json()):
+                return record  # a finished row of a store that cannot be written is no error
         except StoreError as error:
             print(shown_text(f"warning: {error} It is written anew."), flush=True)
-    write_to_store(path, record.to_json())
+    write_to_store(
+        path, record.to_json(), f"the record of {record.plan} ({record.backbone}, seed {record.seed}) to {path}"
+    )
     return record
 
 

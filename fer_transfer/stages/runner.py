@@ -1,11 +1,14 @@
 """Runs the stages of a plan, each once: compute the key, look it up, lock, train or resume, predict, commit."""
 
 import json
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from filelock import Timeout
@@ -13,8 +16,9 @@ from pytorch_lightning.loggers import Logger
 
 from fer_transfer.backbones.weights import LINEAGE_KEY, RECORD_KEY, save_weights
 from fer_transfer.config import nearest
-from fer_transfer.errors import ConfigError, FerTransferError, StoreError
+from fer_transfer.errors import ConfigError, FerTransferError, NoMemoryError, ProcessError, StoreError
 from fer_transfer.faces.faces import Faces
+from fer_transfer.files.document import write_document
 from fer_transfer.files.names import shown_text
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.signals import check as check_signals
@@ -26,10 +30,12 @@ from fer_transfer.stages.key import code_of_keys
 from fer_transfer.stages.plan import Plan, Stage
 from fer_transfer.stages.predict import predict
 from fer_transfer.stages.progress import StageLog
-from fer_transfer.stages.runtime import Runtime, environment
-from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, write_to_store
+from fer_transfer.stages.runtime import Runtime, environment, is_out_of_memory
+from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, cannot_write
+from fer_transfer.stages.together import ALONE, Together
 from fer_transfer.stages.work import commit, unfinished, working
 from fer_transfer.study import Study
+from fer_transfer.training.module import ExpressionClassifier
 
 LoggerFactory = Callable[[str, Stage, str], Logger]  # (plan, stage, key) -> logger
 
@@ -54,6 +60,7 @@ class Runner:
         note: a caveat that stays with every stage trained.
         repair: set damaged stages aside and train them again.
         retry: try stages again that failed before.
+        together: the processes that train each stage: the first runs plans, the others follow it.
     """
 
     def __init__(
@@ -64,10 +71,11 @@ class Runner:
         note: str | None = None,
         repair: bool = False,
         retry: bool = False,
+        together: Together = ALONE,
     ) -> None:
         runtime.apply()
         self.runtime, self.study, self.logger, self.note = runtime, study, logger, note
-        self.repair, self.retry = repair, retry
+        self.repair, self.retry, self.together = repair, retry, together
         self.store = Store(runtime.store)
 
     def run_plan(self, plan: Plan, only: str | None = None) -> FinishedPlan:
@@ -80,18 +88,60 @@ class Runner:
         Raises:
             ConfigError, FacesError, WeightsError: before anything is trained.
             StoreError: if the store cannot be written, or a stage failed before.
+            NoMemoryError: if there is too little for a stage.
         """
-        faces = open_inputs(plan, self.runtime, self.study, self._say)
-        jobs = jobs_of(plan, faces, self.store, self.study, self.note)
+        faces, jobs = self._inputs(plan)
         jobs = jobs if only is None else up_to(jobs, only, plan)
         missing = self.missing(jobs)
         self._say_what_comes(plan, jobs, missing)
         for job in missing:
-            check(job, faces, self.runtime)
+            check(job, faces, self.runtime, self.together.ranks.processes)
         for job in missing:
             self._ensure(plan, job, faces)
-        predict(jobs[-1], faces, self.runtime)
+        with self._named(plan, jobs[-1]):
+            predict(jobs[-1], faces, self.runtime)
         return FinishedPlan(plan, jobs, len(missing), faces)
+
+    def _inputs(self, plan: Plan) -> tuple[dict[str, Faces], tuple[Job, ...]]:
+        faces = open_inputs(plan, self.runtime, self.study, self._say)
+        return faces, jobs_of(plan, faces, self.store, self.study, self.note)
+
+    def follow(self, plan: Plan) -> None:
+        """Train with the first process what it names, until it ends.
+
+        Args:
+            plan: that it runs.
+
+        Raises:
+            ProcessError: if another process is gone.
+            SystemExit: if the first one ended with another exit code than 0, or this one fails where the first does not: then
+                it says why.
+        """
+        try:
+            code = self._follow(plan)
+        except ProcessError:
+            raise
+        except FerTransferError as error:
+            print(f"error: process {self.together.ranks.rank}: {shown_text(str(error))}", file=sys.stderr, flush=True)
+            code = 1
+        if code:
+            raise SystemExit(code)
+
+    def _follow(self, plan: Plan) -> int:
+        faces, jobs = None, dict[str, Job]()
+        while (word := self.together.told()).key is not None:
+            if faces is None:
+                faces, planned = self._inputs(plan)
+                jobs = {job.key: job for job in planned}
+            if word.key not in jobs:
+                raise ConfigError(
+                    f"Expected stage {word.key}, which the first process trains, but the plan comes to {', '.join(jobs)}. Give "
+                    "all processes the same faces, weights and versions."
+                )
+            folder, job = StageFolder(Path(word.folder)), jobs[word.key]
+            log = StageLog(folder.log, job.stage.name, job.key, job.own.seed, echo=False)
+            self._fit(job, faces, folder, log, None)
+        return word.code
 
     def missing(self, jobs: tuple[Job, ...]) -> list[Job]:
         """The jobs that are not in the store; with ``repair``, damaged ones are taken out of it.
@@ -122,7 +172,7 @@ class Runner:
             return False
 
     def _say(self, text: str) -> None:
-        if self.runtime.progress != "none":
+        if self.runtime.progress != "none" and self.together.ranks.leads:
             print(shown_text(text), flush=True)
 
     def _say_what_comes(self, plan: Plan, jobs: tuple[Job, ...], missing: list[Job]) -> None:
@@ -154,20 +204,32 @@ class Runner:
 
     def _ensure(self, plan: Plan, job: Job, faces: Mapping[str, Faces]) -> None:
         """Train a stage unless another job did while this one waited."""
-        with self._locked(job):
+        with self._named(plan, job), self._locked(job):
             if job.folder.is_finished():
                 self._say(f"  {job.stage.name} {job.key} was trained by another job")
                 return
-            try:
-                with working(self.store, job.key) as folder:
-                    if folder.result() is None:  # else only the last step was left to do
-                        self._train_or_tell(plan, job, faces, folder)
-                    commit(folder, job.folder)
-            except OSError as error:
-                raise StoreError(
-                    f"Cannot write stage {job.stage.name!r} to {job.folder.path}: {error}. Free space or choose another "
-                    "runtime.store; the same command then goes on from the last checkpoint."
-                ) from None
+            with working(self.store, job.key) as folder:
+                if folder.result() is None:  # else only the last step was left to do
+                    self._train_or_tell(plan, job, faces, folder)
+                commit(folder, job.folder)
+
+    @contextmanager
+    def _named(self, plan: Plan, job: Job) -> Iterator[None]:
+        """Say of which row and stage it is that the store cannot be written, or that there is too little memory."""
+        recipe = job.stage.recipe
+        which = f"stage {job.stage.name!r} of {plan.name} ({recipe.backbone.name}, seed {recipe.seed})"
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(f"{which} to {job.folder.path}", error) from None
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise NoMemoryError(
+                f"There is too little memory for {which}: {said}. Run fewer jobs at a time, and the same command goes on "
+                f"from the last checkpoint; or lower recipe.batch_size={recipe.batch_size}, which makes it another stage."
+            ) from None
 
     def _train_or_tell(self, plan: Plan, job: Job, faces: Mapping[str, Faces], folder: StageFolder) -> None:
         """Train; what the stage itself is to blame for is kept, so that it is not tried again by itself."""
@@ -176,26 +238,26 @@ class Runner:
         )
         try:
             self._train(plan, job, faces, folder, log)
-        except (OSError, MemoryError, StoreError):
+        except (OSError, MemoryError, StoreError, ProcessError):
             raise
         except FerTransferError as error:
-            self.store.fail(job.key, job.stage.name, str(error))
+            with suppress(StoreError):  # on a full disk the error itself is told
+                self.store.fail(job.key, job.stage.name, str(error))
             raise
-        except Exception:
-            log.silently(traceback.format_exc())
+        except Exception as error:
+            if not is_out_of_memory(error):
+                with suppress(OSError):
+                    log.silently(traceback.format_exc())
             raise
 
     def _train(self, plan: Plan, job: Job, faces: Mapping[str, Faces], folder: StageFolder, log: StageLog) -> None:
         started = time.perf_counter()
         recipe = job.stage.recipe
-        write_to_store(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
+        write_document(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
         log.silently(f"{plan.name}/{job.stage.name} {job.key} seed {recipe.seed}, from {job.own.start}")
-        # At the start of every stage: with one seed at program start, a cached first stage would change the second.
-        pl.seed_everything(recipe.seed, verbose=False)
-        data = data_of(job, faces)
-        module, taken = module_to_train(job, data, self.runtime)
         logger = self.logger(plan.name, job.stage, job.key) if self.logger else None
-        fit(module, data, folder, log, self.runtime, logger)
+        with self.together.training(job.key, folder.path):
+            module, taken = self._fit(job, faces, folder, log, logger)
         save_weights(folder.weights, module.network, self._metadata(job))
         predict(job, faces, self.runtime, module, folder)
         folder.finish(
@@ -210,6 +272,17 @@ class Runner:
                 "environment": environment(self.runtime.accelerator),
             }
         )
+
+    def _fit(
+        self, job: Job, faces: Mapping[str, Faces], folder: StageFolder, log: StageLog, logger: Logger | None
+    ) -> tuple[ExpressionClassifier, dict[str, Any]]:
+        """The trained module, and what it started from."""
+        # At the start of every stage: with one seed at program start, a cached first stage would change the second.
+        pl.seed_everything(job.stage.recipe.seed, verbose=False)
+        data = data_of(job, faces)
+        module, taken = module_to_train(job, data, self.runtime)
+        fit(module, data, folder, log, self.runtime, logger, self.together)
+        return module, taken
 
     def _metadata(self, job: Job) -> dict[str, str]:
         """What travels with the weights; whoever starts from the file inherits it."""

@@ -15,6 +15,7 @@ import torch
 import fer_transfer
 from fer_transfer.config import nearest
 from fer_transfer.errors import ConfigError
+from fer_transfer.ranks import Ranks, ranks, torchrun
 
 
 @dataclass
@@ -24,7 +25,8 @@ class Runtime:
     Attributes:
         store: folder of finished stages.
         faces: folder of prepared faces by the word that plans use for them.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto`` (a CUDA device, else the CPU), ``cpu``, ``cuda``, or ``mps``: Apple's GPU.
+        devices: that train one stage together, each with a process that torchrun starts; 1 leaves it to torchrun.
         threads: CPU threads, or null for those that SLURM or Ray gives this job, otherwise all.
         gpus_per_job: share of a GPU that a job takes where several run side by side on one machine.
         channels_last: keep pictures in channels_last memory format, the faster one on CPUs and tensor cores.
@@ -37,6 +39,7 @@ class Runtime:
     store: str = "store"
     faces: dict[str, str] = field(default_factory=dict)
     device: str = "auto"
+    devices: int = 1
     threads: int | None = None
     gpus_per_job: float = 1.0
     channels_last: bool = True
@@ -54,15 +57,44 @@ class Runtime:
             raise ConfigError(f"Expected runtime.gpus_per_job above 0 and up to 1, but got {self.gpus_per_job}.")
         if not self.checkpoint_minutes >= 0:
             raise ConfigError(f"Expected runtime.checkpoint_minutes >= 0, but got {self.checkpoint_minutes}.")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ConfigError(f"Expected runtime.device to be auto, cpu or cuda, but got {self.device!r}.")
+        if self.device not in ("auto", "cpu", "cuda", "mps"):
+            raise ConfigError(f"Expected runtime.device to be auto, cpu, cuda or mps, but got {self.device!r}.")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ConfigError("Expected a CUDA device for runtime.device=cuda, but torch sees none. Use auto or cpu.")
+        if self.device == "mps" and not torch.backends.mps.is_available():
+            raise ConfigError("Expected Apple's GPU for runtime.device=mps, but torch sees none. Use auto or cpu.")
+        self._check_processes(ranks())
+
+    def _check_processes(self, started: Ranks) -> None:
+        """One process a device, started from outside: a process that holds a lock must not start others."""
+        if self.devices < 1 or (started.processes > 1 and self.devices not in (1, started.processes)):
+            raise ConfigError(
+                f"Expected runtime.devices to be the number of processes, {started.processes}, but got {self.devices}. "
+                "Leave it out: torchrun knows."
+            )
+        if self.devices > started.processes:
+            raise ConfigError(
+                f"Expected a process for each of runtime.devices={self.devices}, but there is one. Start them so, for one plan "
+                f"at a time and without -m: {torchrun(self.devices)} plan=... and the other settings as they are."
+            )
+        seen = {"gpu": torch.cuda.device_count(), "mps": 1}.get(self.accelerator, started.here)
+        if started.here > seen:
+            raise ConfigError(
+                f"Expected a device for each of the {started.here} processes on this machine, but torch sees {seen}. Start as "
+                "many processes as there are devices, or train on the processor with runtime.device=cpu."
+            )
 
     @property
     def accelerator(self) -> str:
         """Lightning's word for the device."""
-        return "gpu" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        if self.device in ("cpu", "mps"):
+            return self.device
+        return "gpu" if torch.cuda.is_available() else "cpu"
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Of this process."""
+        return torch.device("cuda" if self.accelerator == "gpu" else self.accelerator)
 
     def folder_of(self, release: str) -> Path:
         """The folder of a release's prepared faces: ``faces.<release>``, or where fer-prepare writes them by itself.
@@ -116,13 +148,18 @@ def keep_freed_memory() -> bool:
     return all(bool(libc.mallopt(option, value)) for option, value in settings)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python's, numpy's, the device's, or torch's own on a CPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def environment(accelerator: str) -> dict[str, Any]:
     """Which machine and versions made a number."""
     device = (
         torch.cuda.get_device_name() if accelerator == "gpu" else f"{_cpu_name()}, {torch.get_num_threads()} threads"
     )
     return {
-        "device": device,
+        "device": device if (processes := ranks().processes) == 1 else f"{processes} processes, each: {device}",
         "python": platform.python_version(),
         "platform": platform.platform(),
         "fer_transfer": fer_transfer.__version__,

@@ -9,6 +9,7 @@
         weights.safetensors    the network's own names; loads with safetensors and timm alone
         predictions/           one CSV per release and split, each with a JSON that says of what it is, and its digest
         result.json            digests of the others
+    store/store.json           the version of all this; a store of before there was one has none
     store/submissions/         one JSON per finished plan, network and evaluation (``stages.record``)
     store/.work/               stages that are not finished (``stages.work``)
         <key>.*/               the folder of the job that trains it: the same files, progress.json, and last.ckpt to resume
@@ -29,13 +30,21 @@ from fer_transfer.errors import StoreError
 from fer_transfer.files.checked import checked_digest
 from fer_transfer.files.document import DocumentError, read_document, write_document
 
+#: Of how a store is laid out; raised when an older version of this package could not use it. The keys have one of their own.
+LAYOUT_VERSION = 1
+
 
 class DamagedStageError(StoreError):
     """A finished stage whose files are not those that it wrote."""
 
 
-def write_to_store(path: Path, content: Mapping[str, Any]) -> None:
+def write_to_store(path: Path, content: Mapping[str, Any], what: str = "") -> None:
     """Write a document (``files.document``) into the store.
+
+    Args:
+        path: of the file.
+        content: plain data.
+        what: it is, for the message.
 
     Raises:
         StoreError: if it cannot be written, the disk being full for instance.
@@ -43,7 +52,37 @@ def write_to_store(path: Path, content: Mapping[str, Any]) -> None:
     try:
         write_document(path, content)
     except OSError as error:
-        raise StoreError(f"Cannot write {path}: {error}. Free space or choose another runtime.store.") from None
+        raise cannot_write(what or str(path), error) from None
+
+
+def cannot_write(what: str, error: OSError) -> StoreError:
+    """An error that says what could not be written into the store, and what to do."""
+    return StoreError(
+        f"Cannot write {what}: {error}. Free space, make the store writable or choose another runtime.store; the same command "
+        "then goes on from what is there."
+    )
+
+
+def check_version(root: Path) -> None:
+    """Refuse a store that a newer version of this package has made.
+
+    Raises:
+        StoreError: if it is one, or its ``store.json`` is damaged.
+    """
+    path = root / "store.json"
+    try:
+        version = read_document(path).get("version")
+    except FileNotFoundError:
+        return
+    except DocumentError as error:
+        raise StoreError(
+            f"Expected the version of the store in {path}, but {error}. Delete the file if it is damaged."
+        ) from None
+    if not isinstance(version, int) or version > LAYOUT_VERSION:
+        raise StoreError(
+            f"Expected a store of version {LAYOUT_VERSION} in {root}, but got {version!r}: a newer version of fer_transfer has "
+            "made it. Use that one, or another store."
+        )
 
 
 @dataclass(frozen=True)
@@ -118,14 +157,14 @@ class StageFolder:
         """Write ``result.json``, with the digests of the files that belong to it.
 
         Raises:
-            StoreError: if it cannot be written.
+            OSError: if it cannot be written.
         """
         files = (self.weights, self.path / "recipe.json", self.metrics)
-        write_to_store(self.path / "result.json", {**result, "files": {f.name: checked_digest(f) for f in files}})
+        write_document(self.path / "result.json", {**result, "files": {f.name: checked_digest(f) for f in files}})
 
     def drop_leftovers(self) -> None:
         """Remove what was for resuming and watching."""
-        for leftover in ("last.ckpt", "last.ckpt.damaged", "progress.json"):
+        for leftover in ("last.ckpt", ".last.ckpt", "last.ckpt.damaged", "progress.json"):
             (self.path / leftover).unlink(missing_ok=True)
 
     def set_aside(self) -> Path:
@@ -151,15 +190,18 @@ class Store:
     """Folders of stages under one root.
 
     Raises:
-        StoreError: if the root cannot be made.
+        StoreError: if the root cannot be made, or is a store of a newer version.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            if not any(self.root.iterdir()):
+                write_document(self.root / "store.json", {"version": LAYOUT_VERSION})
         except OSError as error:
             raise StoreError(f"Cannot make the store {self.root}: {error}. Choose another runtime.store.") from None
+        check_version(self.root)
 
     def stage(self, key: str) -> StageFolder:
         """The folder of a key, there or not."""
@@ -174,12 +216,9 @@ class Store:
         """Held while a stage trains, so that jobs that share it train it once.
 
         Raises:
-            StoreError: if the store cannot be written.
+            OSError: if the store cannot be written.
         """
-        try:
-            self.work.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"Cannot write {self.work}: {error}. Choose another runtime.store.") from None
+        self.work.mkdir(exist_ok=True)
         return FileLock(self.work / f"{key}.lock")
 
     def failure(self, key: str) -> str | None:

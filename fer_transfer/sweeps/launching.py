@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from fer_transfer.errors import ConfigError, FerTransferError
+from hydra.core.utils import JobReturn, JobStatus
+
+from fer_transfer.errors import ConfigError, FerTransferError, LaunchError
+from fer_transfer.outcome import Outcome
 
 _AGAIN = "The same command goes on from the last checkpoint."
 
@@ -109,6 +112,11 @@ def starts_all_at_once(launcher: Mapping[str, Any]) -> bool:
     return kind_of(launcher) == _LOCAL
 
 
+def shares_gpus(launcher: Mapping[str, Any]) -> bool:
+    """Whether jobs run side by side on one machine, and nobody gives each its GPU."""
+    return kind_of(launcher) == _JOBLIB
+
+
 def own_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -127,6 +135,23 @@ def explained(error: BaseException) -> str:
             return explain(" ".join(str(error).split()))
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def outcome_of(back: JobReturn | None) -> Outcome:
+    """What a job came to."""
+    if back is None:
+        return Outcome()
+    value = back._return_value
+    if back.status is JobStatus.FAILED:
+        return Outcome(error=explained(value))
+    return value if isinstance(value, Outcome) else Outcome()
+
+
+def nothing_started(error: BaseException) -> bool:
+    """Whether a launcher refused all of its jobs alike: then it is told once, and launching more would bring the same."""
+    package, name = type(error).__module__.partition(".")[0], type(error).__name__
+    refused = package == "submitit" and name in ("FailedJobError", "FailedSubmissionError")
+    return type(error) is LaunchError or (refused and "sbatch: error" in str(error))
 
 
 def _is_installed(module: str) -> bool:

@@ -23,6 +23,10 @@ _ASKED_EVERY = 5.0  # seconds between looks at whether the cluster is there
 _LOST_AFTER = 4  # looks in vain; Ray itself ends this process, without a word of ours, after 60 seconds
 
 
+class ClusterLostError(LaunchError):
+    """A cluster that jobs had been started on does not answer any more."""
+
+
 @dataclass(frozen=True)
 class Jobs:
     """What all jobs of a sweep share; sent once.
@@ -95,7 +99,7 @@ def run(
         What each came back with; None for one whose parent did not end well.
 
     Raises:
-        LaunchError: if the cluster is lost, or cannot hold a job.
+        ClusterLostError: if the cluster does not answer any more.
     """
     _expect_room(resources)
     task, shared = ray.remote(**resources)(_run_one), ray.put(jobs)
@@ -156,7 +160,7 @@ def _wait(tasks: Sequence[Any]) -> None:
         _, left = ray.wait(left, num_returns=len(left), timeout=_ASKED_EVERY)
         missed = 0 if not left or _is_there(address) else missed + 1
         if missed == _LOST_AFTER:
-            raise LaunchError(
+            raise ClusterLostError(
                 f"The Ray cluster at {address} is gone; {len(left)} of {len(tasks)} jobs had not come back. Start it again: the "
                 "same command goes on from the last checkpoints."
             )

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from fer_transfer.errors import FerTransferError
+from fer_transfer.errors import FerTransferError, LaunchError
 from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
 from fer_transfer.reports.ending import ending
@@ -30,7 +30,14 @@ from fer_transfer.sweeps.graph import (
     tasks_of,
     waves,
 )
-from fer_transfer.sweeps.launching import explained, starts_all_at_once, threads_of, workers_of
+from fer_transfer.sweeps.launching import (
+    explained,
+    nothing_started,
+    outcome_of,
+    starts_all_at_once,
+    threads_of,
+    workers_of,
+)
 from fer_transfer.sweeps.planning import Planner, name_of, plan_rows
 from fer_transfer.sweeps.rows import Row
 from fer_transfer.sweeps.view import View
@@ -154,7 +161,8 @@ class Sweep:
             yield batch, [[place[parent.number] for parent in task.parents] for task in batch]
             return
         for wave in waves(tasks):
-            size = self.workers if starts_all_at_once(self.options) else len(wave)
+            alone = self.workers == 1  # then a job that was stopped is the last one
+            size = self.workers if alone or starts_all_at_once(self.options) else len(wave)
             for start in range(0, len(wave), size):
                 yield wave[start : start + size], None
 
@@ -169,6 +177,8 @@ class Sweep:
                 returns = self.launcher.launch_graph(overrides, parents, first)  # type: ignore[attr-defined]
         except Exception as error:  # of the launcher's own kinds: a worker that died takes all of a launch with it
             check()
+            if nothing_started(error):
+                raise LaunchError(explained(error)) from None
             returns = [_died(task, explained(error)) for task in batch]
         for task, back in zip(batch, returns, strict=True):
             self._mark(task, back, view)
@@ -207,16 +217,6 @@ class Sweep:
             if number not in records and not waits:
                 finished = FinishedPlan(row.plan, row.jobs, 0, row.faces)
                 records[number] = write_record(self.planner.runner.store, finished, row.submission, row.note)
-
-
-def outcome_of(back: JobReturn | None) -> Outcome:
-    """What a job came to."""
-    if back is None:
-        return Outcome()
-    value = back._return_value
-    if back.status is JobStatus.FAILED:
-        return Outcome(error=explained(value))
-    return value if isinstance(value, Outcome) else Outcome()
 
 
 def _died(task: Task, reason: str) -> JobReturn:

@@ -1,8 +1,10 @@
 """The one LightningModule: a network, the batch transform of its weights, and a recipe."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
@@ -65,28 +67,52 @@ class ExpressionClassifier(pl.LightningModule):
                     layer.eval()
         return self
 
+    @property
+    def trains_statistics(self) -> bool:
+        """Whether batch normalisation takes the statistics of batches while it trains."""
+        return any(layer.training for layer in self.network.modules() if isinstance(layer, _BATCH_NORMS))
+
     def on_train_batch_start(self, batch: FaceBatch, batch_idx: int) -> None:
         """Reseed at the first batch of each epoch: a resumed run then equals an uninterrupted one."""
         if batch_idx == 0:
             torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Cross-entropy (``loss``) of a randomly cropped and mirrored batch, and ``accuracy``."""
-        logits = self.network(self.transform(batch.pixels, random=True))
+        """Cross-entropy (``loss``) of a randomly cropped and mirrored batch, and ``accuracy``.
+
+        Where processes share the batch, each gives its part: the mean of their losses, and so of their gradients, is that of
+        the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout.
+        """
+        whole = batch.whole
+        pixels = self.transform(batch.pixels, random=True, own=whole and whole.own)
+        with nullcontext() if whole is None else self._own_randomness(batch_idx):
+            logits = self.network(pixels)
         weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
         loss = F.cross_entropy(logits.float(), batch.target, weight, label_smoothing=self.recipe.label_smoothing)
-        return {"loss": loss, "accuracy": self._log("train", logits, batch.target, loss)}
+        loss = loss * _part(batch, weight)
+        return {"loss": loss, "accuracy": self._log("train", logits, batch, loss)}
+
+    @contextmanager
+    def _own_randomness(self, batch_idx: int) -> Iterator[None]:
+        """Random numbers that no other process and no other step has; those that all draw alike go on behind it."""
+        place = (self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+            yield
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Loss and accuracy on the selection splits."""
-        logits = self(batch.pixels)
-        self._log("selection", logits, batch.target, F.cross_entropy(logits.float(), batch.target))
+        none = torch.zeros(0, len(EXPRESSIONS), device=batch.target.device)  # fewer faces than processes
+        logits = self(batch.pixels) if len(batch.target) else none
+        loss = F.cross_entropy(logits.float(), batch.target, reduction="sum")
+        self._log("selection", logits, batch, loss * batch.processes / batch.faces)
 
-    def _log(self, name: str, logits: Tensor, target: Tensor, loss: Tensor) -> Tensor:
-        hard = target.argmax(dim=1) if target.ndim == 2 else target
-        accuracy = (logits.argmax(dim=1) == hard).float().mean()
+    def _log(self, name: str, logits: Tensor, batch: FaceBatch, loss: Tensor) -> Tensor:
+        """Log, and return the accuracy; the mean of what the processes that share a batch log is that of the batch."""
+        hard = batch.target.argmax(dim=1) if batch.target.ndim == 2 else batch.target
+        accuracy = (logits.argmax(dim=1) == hard).float().sum() * batch.processes / batch.faces
         values = {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(target))
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=batch.faces, sync_dist=batch.processes > 1)
         return accuracy
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -124,6 +150,19 @@ class ExpressionClassifier(pl.LightningModule):
             raise ConfigError(f"The optimizer or scheduler of the recipe refuses its values: {error}.") from None
         if not all(map(math.isfinite, multipliers)):
             raise ConfigError(f"Expected finite multipliers from {self.recipe.scheduler}, but got {multipliers}.")
+
+
+def _part(batch: FaceBatch, class_weights: Tensor | None) -> Tensor | float:
+    """What the mean loss of a process's faces counts in the mean over the processes; 1 where it has the whole batch.
+
+    torch divides the loss of hard targets by the sum of their class weights, that of soft ones by their number.
+    """
+    if batch.whole is None:
+        return 1.0
+    own, whole = batch.target, batch.whole.target
+    if class_weights is None or own.ndim == 2:
+        return batch.processes * len(own) / len(whole)
+    return batch.processes * class_weights[own].sum() / class_weights[whole].sum()
 
 
 def _is_frozen(layer: nn.Module) -> bool:

@@ -63,34 +63,15 @@ def test_an_interrupted_run_goes_on(tmp_path):
             raise KeyboardInterrupt
         return _load(name)
 
-    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "done", {"a": 1}) as journal:
+    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "done", {"a": 1}, (9, 16, 16)) as journal:
         list(FrameReader(0, journal).read(PIPELINE, JOBS, load))
-    with Journal(tmp_path / "done", {"a": 1}) as journal:
+    with Journal(tmp_path / "done", {"a": 1}, (9, 16, 16)) as journal:
         assert len(journal) == 5
         faces = list(FrameReader(0, journal).read(PIPELINE, JOBS, load))
-    assert _pixels(faces) == _pixels(FrameReader().read(PIPELINE, JOBS, _load))
+    alone = _pixels(FrameReader().read(PIPELINE, JOBS, _load))
+    assert _pixels(faces) == alone
+    assert [face.tobytes() for face in np.load(tmp_path / "done.npy")] == alone
     assert [loaded.count(job.name) for job in JOBS] == [1, 1, 1, 1, 1, 2, 1, 1, 1]
-
-
-def test_other_settings_begin_anew(tmp_path):
-    with Journal(tmp_path / "done", {"a": 1}) as journal:
-        journal.put("x", b"1")
-    with Journal(tmp_path / "done", {"a": 2}) as journal:
-        assert journal.get("x") is None and len(journal) == 0
-    assert not (tmp_path / "done").exists()  # nothing in it
-
-
-def test_two_at_work_on_one_folder(tmp_path):
-    with Journal(tmp_path / "done", {}) as journal:
-        journal.put("x", b"1")
-        with pytest.raises(FacesError, match="Another fer-prepare is at work"):
-            Journal(tmp_path / "done", {})
-
-
-def test_a_damaged_journal_is_named(tmp_path):
-    (tmp_path / "done").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(FacesError, match="remove it"):
-        Journal(tmp_path / "done", {})
 
 
 class Deadly(ViolaJones):

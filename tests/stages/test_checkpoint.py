@@ -163,7 +163,7 @@ def test_ctrl_c_ends_a_shells_loop(tiny, tmp_path):
         start_new_session=True,
     )
     try:
-        lines = list(itertools.takewhile(lambda line: "faces/s" not in line, shell.stdout))
+        lines = list(itertools.takewhile(lambda line: "/s " not in line, shell.stdout))
         os.killpg(shell.pid, signal.SIGINT)
         out, err = shell.communicate(timeout=60)
     finally:
