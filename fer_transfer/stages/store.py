@@ -78,7 +78,7 @@ def check_version(root: Path) -> None:
         content = without_digest(path)
         if "version" not in content:
             raise StoreError(
-                f"Expected the version of the store in {path}, but {error}. Delete it if no other file is damaged."
+                f"Expected the version of the store in {path}, but {error}. Delete the file if no other is damaged."
             ) from None
     version = content.get("version")
     if not isinstance(version, int) or version > LAYOUT_VERSION:
