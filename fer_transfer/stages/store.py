@@ -83,8 +83,8 @@ def check_version(root: Path) -> None:
     version = content.get("version")
     if not isinstance(version, int) or version > LAYOUT_VERSION:
         raise StoreError(
-            f"Expected a store of version {LAYOUT_VERSION} at most in {root}, but got {version!r}: a newer fer_transfer wrote "
-            "it. Use that one, or another store."
+            f"Expected a store of version {LAYOUT_VERSION} at most in {root}, but got {version!r}: a newer version of "
+            "fer_transfer made it. Use that one, or another store."
         )
 
 
