@@ -148,7 +148,7 @@ def test_every_changed_file_is_named_with_what_to_do(store, ask, tmp_path):
         code, printed, error = ask("verify")
         told = printed + error
         assert code == 1 and Path(name).name.removesuffix(".json").removesuffix(".csv") in told, name
-        assert "fer-train" in told or "repair=true" in told or "Delete the file" in told
+        assert "fer-train" in told or "repair=true" in told or "Delete " in told
         assert error.startswith("error: ") and error.count("\n") == 1
 
 

@@ -75,6 +75,19 @@ def test_training_takes_every_crop_and_both_mirrors_and_nothing_else():
     ).sum() < 43  # ... equally often (chi-squared, 17 degrees, p = 0.0005)
 
 
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_share_gets_the_crops_of_the_whole(mirror):
+    groups, transform = (faces(5, 48, 48), faces(4, 64, 64, seed=1)), BatchTransform(36, 32, mirror, "bilinear", GREY)
+    torch.manual_seed(3)
+    whole, after = transform(groups, random=True), torch.rand(1)
+    for own in ((slice(0, None, 2), slice(1, None, 2)), (slice(4, None, 5), slice(4, None, 5))):
+        torch.manual_seed(3)
+        counts = [(len(group), which) for group, which in zip(groups, own, strict=True)]
+        share = transform([g[which] for g, which in zip(groups, own, strict=True)], random=True, own=counts)
+        expected = torch.cat([whole[:5][own[0]], whole[5:][own[1]]])
+        assert torch.equal(share, expected) and torch.equal(torch.rand(1), after), "and all go on alike"
+
+
 def test_without_mirror_nothing_is_mirrored():
     picture = faces(1, 6, 6)
     batch = BatchTransform(6, 6, False, "bilinear", GREY)((picture.expand(40, -1, -1),), random=True)

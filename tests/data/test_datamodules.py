@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fer_transfer.config import build
-from fer_transfer.data.datamodules import EpochSampler
+from fer_transfer.data.datamodules import EpochSampler, FaceDataset, Share
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.writer import FacesWriter
@@ -118,6 +118,34 @@ def test_selection_is_in_the_order_of_the_release(releases):
 def test_one_face_alone_is_a_batch(releases):
     dataset = module_of(releases, "plan=emotiw").train_set
     assert dataset[5].pixels[0].shape == (1, 64, 64) and dataset[5].target.tolist() == [int(dataset.targets[5])]
+
+
+@pytest.mark.parametrize("processes", [2, 3, 50])
+@pytest.mark.parametrize("labels", ["release", "ferplus_soft"])
+def test_shares_of_a_batch_are_all_of_it_once(releases, processes, labels):
+    """Of two releases, in batches that no number of processes divides; of fifty, some have nothing."""
+    dataset = module_of(releases, "plan=fer32+emotiw").train_set
+    if labels == "ferplus_soft":
+        dataset = FaceDataset([(f, rows, torch.eye(7)[target]) for f, rows, target in dataset.parts])
+    indices = EpochSampler(len(dataset), 0)
+    wanted = list(indices)[:41]
+    whole = dataset.__getitems__(wanted)
+    shares = [FaceDataset(dataset.parts, Share(rank, processes)).__getitems__(wanted) for rank in range(processes)]
+    assert {len(share.target) for share in shares} == {41 // processes, 41 // processes + 1}
+    for group, pixels in enumerate(whole.pixels):
+        joined = torch.empty_like(pixels)
+        for share in shares:
+            count, own = share.whole.own[group]
+            assert count == len(pixels)
+            joined[own] = share.pixels[group]
+        assert torch.equal(joined, pixels)
+    for share in shares:
+        own = [
+            torch.arange(n)[which] + start
+            for (n, which), start in zip(share.whole.own, (0, len(whole.pixels[0])), strict=True)
+        ]
+        assert torch.equal(share.target, whole.target[torch.cat(own)]) and torch.equal(share.whole.target, whole.target)
+        assert (share.faces, share.processes) == (41, processes)
 
 
 def test_soft_labels_beside_a_release_without_votes(releases, tmp_path):

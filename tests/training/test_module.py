@@ -5,13 +5,16 @@ import math
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+import timm
 import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
+from timm.layers import BatchNormAct2d, convert_sync_batchnorm
+from torch import nn
 
 from fer_transfer.backbones.backbone import describe
 from fer_transfer.config import build
-from fer_transfer.data.datamodules import FaceBatch
+from fer_transfer.data.datamodules import FaceBatch, Whole
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from
@@ -74,6 +77,80 @@ def test_loss(tiny, smoothing, weights, soft):
     total, weight_sum = by_hand(logits, shares, weights or [1] * 7, smoothing)
     # torch divides by the faces for soft targets, by the faces' weights for hard ones
     assert float(loss) == pytest.approx(total / (len(shares) if soft else weight_sum), rel=1e-4)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("soft", [False, True])
+def test_parts_of_a_batch_make_its_loss_gradient_and_accuracy(tiny, weights, soft):
+    """The mean over three processes, as DistributedDataParallel takes it; twelve faces and one more do not divide."""
+    recipe = recipe_of(tiny, "recipe.label_smoothing=0.1")
+    pixels, target = (t[:11] for t in (torch.cat([batch_of(24).pixels[0]] * 2), batch_of(24, soft).target))
+    module = classifier(recipe, torch.tensor(weights) if weights else None).eval()
+    module.log_dict = lambda values, **options: logged.append((values, options))
+
+    def stepped(batch, step):
+        module.zero_grad()
+        torch.manual_seed(1)
+        result = step(batch, 0)
+        if result is None:
+            values, options = logged[-1]
+            assert options["batch_size"] == 11
+            return torch.stack(list(values.values()))
+        result["loss"].backward()
+        return torch.cat([torch.stack(list(result.values())).detach(), module.network.fc.weight.grad.flatten()])
+
+    logged = []
+    for step, processes in ((module.training_step, 3), (module.validation_step, 3), (module.validation_step, 12)):
+        shares = []
+        for rank in range(processes):
+            own = slice(rank, None, processes)
+            shares.append(FaceBatch((pixels[own],), target[own], Whole(target, ((11, own),), processes)))
+        whole = stepped(FaceBatch((pixels,), target), step)
+        parts = torch.stack([stepped(share, step) for share in shares])
+        torch.testing.assert_close(parts.mean(dim=0), whole, rtol=1e-4, atol=1e-5)
+
+
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.masks = nn.Linear(1, 7), []
+
+    def forward(self, pixels):
+        self.masks.append(torch.nn.functional.dropout(torch.ones(64), 0.5))
+        return self.fc(pixels.mean(dim=(1, 2, 3))[:, None])
+
+
+def test_processes_drop_out_each_for_itself_and_go_on_alike(tiny, monkeypatch):
+    module = classifier(recipe_of(tiny))
+    module.network = Dropping()
+    module.log_dict = lambda values, **options: None
+    afterwards = []
+    for rank, batch in ((0, 0), (1, 0), (0, 1), (0, 0)):
+        monkeypatch.setattr(ExpressionClassifier, "global_rank", rank)
+        torch.manual_seed(5)
+        share = FaceBatch(
+            (batch_of(4).pixels[0],),
+            torch.zeros(2).long(),
+            Whole(torch.zeros(4).long(), ((4, slice(rank, None, 2)),), 2),
+        )
+        module.training_step(share, batch)
+        afterwards.append(torch.rand(1).item())
+    masks = module.network.masks
+    assert len(set(afterwards)) == 1
+    assert torch.equal(masks[0], masks[3])
+    assert not torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
+
+
+def test_batch_normalisation_for_processes_keeps_names_weights_and_what_follows_it(tiny):
+    """Converted by torch, timm's layers would lose their activation."""
+    network = timm.create_model("mobilenetv2_050", num_classes=7).eval()
+    before, pixels = {n: t.clone() for n, t in network.state_dict().items()}, torch.rand(2, 3, 64, 64)
+    expected = network(pixels)
+    converted = convert_sync_batchnorm(network)
+    assert {type(layer) for layer in converted.modules()} & {nn.BatchNorm2d, BatchNormAct2d} == set()
+    after = converted.state_dict()
+    assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in after)
+    torch.testing.assert_close(converted(pixels), expected)
 
 
 def test_validation_is_the_plain_loss_of_the_centre_crop(tiny):
