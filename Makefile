@@ -1,11 +1,12 @@
 # make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
 # make damage: 500 random damages to a finished store and its faces; none may change a number without a word.
 # make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory.
+# make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
 # All create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: demo test damage fuzz format clean
+.PHONY: demo test damage faults fuzz format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +36,9 @@ fuzz: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+faults: .venv/installed
+	PYTHONPATH=tests $(BIN)/python tests/faults.py --kills 100 --seed 0
 
 damage: .venv/installed
 	$(BIN)/python tests/damage.py --count 500 --seed 0

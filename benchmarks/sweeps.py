@@ -6,8 +6,8 @@
     python benchmarks/sweeps.py workers                 the demo's grid: one command with two workers against one
     python benchmarks/sweeps.py finished                a sweep whose rows are all in the store, a row
 
-``plan`` takes the times of stages from a table of seconds for a face (``RATES``, measured on two cores of an AMD EPYC, Zen 5). All
-else is real: the rows are composed, checked and keyed as ``fer-train -m dry_run=true`` does, on tiny faces.
+``plan`` takes the times of stages from a table of seconds for a face (``RATES``, measured on two cores of an AMD EPYC).
+All else is real: the rows are composed, checked and keyed as ``fer-train -m dry_run=true`` does, on tiny faces.
 """
 
 import argparse

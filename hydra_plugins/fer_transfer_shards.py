@@ -1,14 +1,16 @@
 """``fer-prepare -m shards=16``: a job for each shard of a release, which are joined in the end."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fer_transfer.errors import ConfigError, FerTransferError
 from fer_transfer.files.names import shown_text
@@ -24,6 +26,7 @@ class ShardSweeper(OutcomeSweeper):
         chosen = OmegaConf.to_container(config.hydra.launcher)
         assert isinstance(chosen, dict)
         self._chosen: dict[Any, Any] = chosen
+        self._logs = _logs_beside(config) if "submitit_folder" in chosen else None
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self._here = BasicLauncher()
         self._here.setup(hydra_context=hydra_context, task_function=task_function, config=config)
@@ -41,7 +44,10 @@ class ShardSweeper(OutcomeSweeper):
             self.params = {"shard": _shards(given)}
             super().sweep([*words, *([f"workers={threads}"] if threads else [])])
             self.params, self.batch_index, self.launcher = {}, 0, self._here
-            return super().sweep(words)
+            done = super().sweep(words)
+        if self._logs is not None:
+            shutil.rmtree(self._logs, ignore_errors=True)
+        return done
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -59,6 +65,17 @@ class ShardSweeper(OutcomeSweeper):
                 f"The jobs did not come back: {type(error).__name__}: {first} What is done of each shard is kept: "
                 "repeat the command."
             )
+
+
+def _logs_beside(config: DictConfig) -> Path | None:
+    """Let submitit keep its files beside the faces, which every machine sees, unless the command line says where."""
+    if any("submitit_folder" in word for word in config.hydra.overrides.hydra):
+        return None
+    out = Path(config.out).expanduser().absolute()
+    logs = out.with_name(f".{out.name}.jobs")
+    with read_write(config), open_dict(config):
+        config.hydra.launcher.submitit_folder = str(logs / "%j")
+    return logs
 
 
 def _end(message: str) -> None:

@@ -1,7 +1,8 @@
 """The key of a stage: what it is, as a hash. Equal keys mean the same weights; a difference anywhere means another key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,12 @@ _DECIDING = ("torch", "timm", "pytorch-lightning", "numpy")
 
 def deciding_versions() -> dict[str, str]:
     """Major and minor version of every library that decides what a recipe trains."""
-    return {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in _DECIDING}
+    return {name: _minor(name, version) for name in _DECIDING}
+
+
+@cache
+def _minor(name: str, look_up: Callable[[str], str]) -> str:
+    return ".".join(look_up(name).split("+")[0].split(".")[:2])
 
 
 def without_idle(recipe: Mapping[str, Any]) -> dict[str, Any]:

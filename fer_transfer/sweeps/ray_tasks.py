@@ -69,8 +69,8 @@ def connected(address: str | None, max_retries: int) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise LaunchError(
-            f"Expected a running Ray for hydra.launcher.address={address}, but: {reason} Start one with ray start --head, or "
-            "leave the address out for a Ray on this machine."
+            f"Expected a running Ray for hydra.launcher.address={address}, but: {reason.rstrip('.')}. Start one with ray start "
+            "--head (RAY_AUTH_TOKEN has to be the same everywhere), or leave the address out for a Ray on this machine."
         ) from None
     take_back()  # Ray listens to SIGTERM itself
     try:

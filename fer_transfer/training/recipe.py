@@ -1,7 +1,8 @@
 """The recipe: everything that can change the trained weights of a stage, typed, with nothing else in it."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fer_transfer.backbones.backbone import BackboneRecipe
@@ -99,9 +100,24 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 def recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
     """Check and type a composed recipe.
 
+    Rows of a sweep that differ in their seeds alone are checked once: they share all else of their recipes.
+
     Raises:
         ConfigError: on a misspelt or missing key, a wrong type, or a target whose signature does not fit.
     """
+    seed = content.get("seed")
+    if type(seed) is not int or not _RANGES["seed"][0](seed):
+        return _recipe_from(content, stage)
+    name = json.dumps([stage, {**content, "seed": 0}], sort_keys=True, default=repr)
+    if name not in _checked:
+        _checked[name] = _recipe_from({**content, "seed": 0}, stage)
+    return replace(_checked[name], seed=seed)
+
+
+_checked: dict[str, Recipe] = {}
+
+
+def _recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
     recipe = typed(Recipe, content, f"The recipe of stage {stage!r}")
     for key, allowed in _CHOICES.items():
         if getattr(recipe, key) not in allowed:

@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fer_transfer.errors import StoreError
-from fer_transfer.files.document import DocumentError, read_document, without_digest
 from fer_transfer.stages.lineage import Lineage, StageLineage, lineage_from_json
 from fer_transfer.stages.record import Record, read_record
 from fer_transfer.stages.store import StageFolder, Store
-
-#: Newest layout of stores that is known, as ``store.json`` says it; a store without one is of the first.
-LAYOUT = 1
 
 #: What a damaged stage is called when it was set aside.
 _DAMAGED = re.compile(r"[0-9a-f]{16}\.damaged(\.\d+)?")
@@ -187,33 +183,7 @@ def open_store(path: Path) -> Store:
             raise StoreError(f"Expected a store in {path}, but it holds {found}. Say where it is: store=FOLDER.")
     except OSError as error:
         raise StoreError(f"Cannot read the store {path}: {error.strerror}.") from None
-    check_layout(path)
     return Store(path)
-
-
-def check_layout(root: Path) -> None:
-    """Refuse a store whose layout is newer than what is known here.
-
-    Raises:
-        StoreError: if it is, or its ``store.json`` is damaged.
-    """
-    path = root / "store.json"
-    try:
-        content = read_document(path)
-    except FileNotFoundError:
-        return
-    except DocumentError as error:
-        content = without_digest(path)
-        if "version" not in content:
-            raise StoreError(
-                f"Expected the version of the store in {path}, but {error}. Delete it if no other does."
-            ) from None
-    version = content.get("version")
-    if not isinstance(version, int) or version > LAYOUT:
-        raise StoreError(
-            f"Expected a store of version {LAYOUT} at most in {root}, but got {version!r}: a newer fer_transfer wrote it. "
-            "Use that one, or another store."
-        )
 
 
 def contents(store: Store) -> Contents:

@@ -61,8 +61,6 @@ def export(held: Contents, identity: str, out: Path) -> Merged:
 
 
 def _written(held: Contents, identity: str, store: Store) -> Merged:
-    if (layout := held.root / "store.json").exists():
-        shutil.copyfile(layout, store.root / layout.name)
     outcome = merge(of_row(held, identity), store)
     wrong = [*outcome.refused, *problems(contents(store))]
     if wrong:

@@ -121,10 +121,14 @@ def _copy_stage(theirs: Kept, final: StageFolder, aside: Path) -> None:
     for of in _sound(theirs):
         _copy_pair(of, aside / "predictions")
     copy = read_stage(StageFolder(aside))
-    wrong = ["it is no stage"] if copy is None else list(stage_problems(copy))
+    wrong = ["it is no stage."] if copy is None else _problems(copy)
     if wrong:
         raise StoreError(f"Expected the copy of stage {theirs.key} to be as it was, but: {wrong[0]} Look at the disks.")
     aside.rename(final.path)
+
+
+def _problems(kept: Kept) -> list[str]:
+    return [*stage_problems(kept), *(wrong for of in predictions_of(kept) if (wrong := of.wrong()))]
 
 
 def _sound(kept: Kept) -> list[PredictionsFile]:

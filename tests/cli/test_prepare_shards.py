@@ -79,7 +79,7 @@ def test_a_worker_of_joblib_is_killed(words: list[str], command: Command, elsewh
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     deadly = ["allow=['test_shards.*']", "pipeline.detector._target_=test_shards.Deadly"]
     assert command("prepare", *words, "out=one", "workers=1")[0] == 0
-    sweep = ["-m", "shards=3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *words, *deadly, "out=jobs"]
+    sweep = ["-m", "shards=2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *words, *deadly, "out=jobs"]
     (elsewhere / "deadly").write_text("2")
     killed = prepare(elsewhere, *sweep)
     assert killed.returncode == 1 and "What is done of each shard is kept: repeat the command" in killed.stderr

@@ -76,7 +76,7 @@ def test_misspelt_words_name_what_is_there(overrides, message, in_process, elsew
         (["recipe.backbone.weights=nowhere.pth"], "Expected a weights file at nowhere.pth"),
         (["+stages.emotiw.epoch=2"], "The recipe of stage 'emotiw' is wrong: epoch"),
         (["backbone=timm", "recipe.backbone.name=???"], "recipe.backbone.name"),
-        (["runtime.device=gpu"], "runtime.device to be auto, cpu or cuda"),
+        (["runtime.device=gpu"], "runtime.device to be auto, cpu, cuda or mps"),
         (["logger=wandb", "+logger.projet=x"], "unknown ['projet']"),
     ],
 )
