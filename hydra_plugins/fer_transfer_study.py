@@ -58,6 +58,9 @@ class StudySweeper(BasicSweeper):
         from fer_transfer.sweeps.rows import rows_of
 
         loader, master = self.hydra_context.config_loader, self.config
+        HydraConfig.instance().set_config(
+            master
+        )  # as every job's will be: it says where studies and plans are searched
         try:
             parser = OverridesParser.create(config_loader=loader)
             parsed = parser.parse_overrides([*self._grid_for(arguments), *arguments])
@@ -83,7 +86,6 @@ class StudySweeper(BasicSweeper):
         if "," in name or "(" in name:
             raise ConfigError(f"Expected one study at a time, but got study={name}. Run them one after the other.")
         assert self.config is not None
-        HydraConfig.instance().set_config(self.config)  # as every job's will be: it says where studies are searched
         return [f"{group}={','.join(names)}" for group, names in study_from(plain(self.config.study)).grid.items()]
 
 

@@ -81,10 +81,12 @@ def test_the_papers_study_is_the_papers_table():
 
 
 def jobs(*overrides):
-    """What ``fer-train -m`` would run: every job fails at once, for there are no faces, and names its plan before."""
+    """The rows that ``fer-train -m`` would plan."""
     code = (
-        "import fer_transfer.cli.train as t, sys\n"
-        "t.train.__code__ = (lambda c: print('JOB', c.recipe.backbone.name, c.plan.name, c.recipe.seed)).__code__\n"
+        "import fer_transfer.cli.train as t, fer_transfer.sweeps.sweep as s\n"
+        "of = lambda c: (c['recipe']['backbone']['name'], c['plan']['name'], c['recipe']['seed'])\n"
+        "s.Sweep.__init__ = lambda self, rows, *_: [print('JOB', *of(row.settings)) for row in rows] and None\n"
+        "s.Sweep.run = lambda self: 0\n"
         "t.main()"
     )
     done = subprocess.run([sys.executable, "-c", code, "-m", *overrides], capture_output=True, text=True)
