@@ -47,21 +47,21 @@ class RayLauncher(Launcher):
             What each job came back with; None for one whose parent failed or was not started.
 
         Raises:
-            ConfigError: if the cluster is not there, is lost, or has no node that is large enough for a job.
+            LaunchError: if the cluster is not there.
+            ClusterLostError: if it is lost.
         """
-        from fer_transfer.sweeps.ray_tasks import Jobs, connected, run
+        from fer_transfer.sweeps.ray_driver import Launch, launch
+        from fer_transfer.sweeps.ray_tasks import Jobs, Needs
 
-        jobs = Jobs(self.context, self.config, self.task, os.getcwd(), Singleton.get_state())
-        with connected(self.address, self.max_retries):
-            return run(jobs, job_overrides, parents, initial_job_idx, self._resources())
-
-    def _resources(self) -> dict[str, float]:
-        """What a job takes of a node, as ``ray.remote`` reads it."""
-        import ray
-
-        gpus: float | None = self.num_gpus
-        if gpus is None:
-            runtime: Any = self.config.get("runtime") or {}
-            has = runtime.get("device", "cpu") != "cpu" and ray.cluster_resources().get("GPU", 0)
-            gpus = runtime["gpus_per_job"] if has else 0
-        return {"num_cpus": self.num_cpus, "num_gpus": gpus, "max_retries": self.max_retries}
+        runtime: Any = self.config.get("runtime") or {"device": "cpu", "gpus_per_job": 0}
+        share = 0.0 if runtime["device"] == "cpu" else float(runtime["gpus_per_job"])
+        return launch(
+            Launch(
+                Jobs(self.context, self.config, self.task, os.getcwd(), Singleton.get_state()),
+                self.address,
+                Needs(self.num_cpus, self.num_gpus, share, self.max_retries),
+                [list(overrides) for overrides in job_overrides],
+                [list(needed) for needed in parents],
+                initial_job_idx,
+            )
+        )

@@ -17,14 +17,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from fer_transfer.errors import LaunchError
-from fer_transfer.signals import take_back
-
-_ASKED_EVERY = 5.0  # seconds between looks at whether the cluster is there
-_LOST_AFTER = 4  # looks in vain; Ray itself ends this process, without a word of ours, after 60 seconds
-
-
-class ClusterLostError(LaunchError):
-    """A cluster that jobs had been started on does not answer any more."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +34,28 @@ class Jobs:
     task: TaskFunction
     folder: str
     singletons: Any
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of a job.
+
+    Attributes:
+        cpus: of a node.
+        gpus: of a node; null: ``share`` where there are any.
+        share: of a GPU.
+        retries: times a job whose process or node was lost is started again.
+    """
+
+    cpus: float
+    gpus: float | None
+    share: float
+    retries: int
+
+    def options(self) -> dict[str, Any]:
+        """As ``ray.remote`` takes them."""
+        gpus = (self.share if ray.cluster_resources().get("GPU") else 0) if self.gpus is None else self.gpus
+        return {"num_cpus": self.cpus, "num_gpus": gpus, "max_retries": self.retries}
 
 
 @contextmanager
@@ -72,7 +86,6 @@ def connected(address: str | None, max_retries: int) -> Iterator[None]:
             f"Expected a running Ray for hydra.launcher.address={address}, but: {reason.rstrip('.')}. Start one with ray start "
             "--head (RAY_AUTH_TOKEN has to be the same everywhere), or leave the address out for a Ray on this machine."
         ) from None
-    take_back()  # Ray listens to SIGTERM itself
     try:
         yield
     finally:
@@ -84,7 +97,7 @@ def run(
     overrides: Sequence[Sequence[str]],
     parents: Sequence[Sequence[int]],
     first: int,
-    resources: dict[str, float],
+    needs: Needs,
 ) -> list[JobReturn | None]:
     """Run all jobs, each as soon as its parents have come back well.
 
@@ -93,21 +106,18 @@ def run(
         overrides: of each.
         parents: of each, all before it.
         first: number of the first.
-        resources: of each, and its retries, as ``ray.remote`` reads them.
+        needs: of each.
 
     Returns:
         What each came back with; None for one whose parent did not end well.
-
-    Raises:
-        ClusterLostError: if the cluster does not answer any more.
     """
-    _expect_room(resources)
-    task, shared = ray.remote(**resources)(_run_one), ray.put(jobs)
+    options = needs.options()
+    _expect_room(options)
+    task, shared = ray.remote(**options)(_run_one), ray.put(jobs)
     tasks: list[Any] = []
     for number, words in enumerate(overrides):
         needed = [tasks[parent] for parent in parents[number]]
         tasks.append(task.remote(shared, list(words), first + number, *needed))
-    _wait(tasks)
     done: list[JobReturn | None] = []
     for number, words in enumerate(overrides):
         started = all(went_well(done[parent]) for parent in parents[number])
@@ -153,19 +163,6 @@ def _result(task: Any, overrides: Sequence[str]) -> JobReturn | None:
         return JobReturn(list(overrides), status=JobStatus.FAILED, _return_value=error)
 
 
-def _wait(tasks: Sequence[Any]) -> None:
-    address, missed = ray.get_runtime_context().gcs_address, 0
-    left = list(tasks)
-    while left:
-        _, left = ray.wait(left, num_returns=len(left), timeout=_ASKED_EVERY)
-        missed = 0 if not left or _is_there(address) else missed + 1
-        if missed == _LOST_AFTER:
-            raise ClusterLostError(
-                f"The Ray cluster at {address} is gone; {len(left)} of {len(tasks)} jobs had not come back. Start it again: the "
-                "same command goes on from the last checkpoints."
-            )
-
-
 def _expect_there(address: str) -> None:
     """Refuse an address that nobody listens at; Ray would try for a minute, and say more than a line."""
     if not _is_there(address.removeprefix("ray://")):
@@ -184,9 +181,9 @@ def _is_there(address: str) -> bool:
     return True
 
 
-def _expect_room(resources: dict[str, float]) -> None:
+def _expect_room(options: dict[str, Any]) -> None:
     """A job larger than every node waits for ever; a cluster that grows may still bring one."""
-    asked = {"CPU": resources["num_cpus"], "GPU": resources["num_gpus"]}
+    asked = {"CPU": options["num_cpus"], "GPU": options["num_gpus"]}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(all(node.get(kind, 0) >= amount for kind, amount in asked.items()) for node in nodes):
         return
