@@ -216,7 +216,7 @@ class Runner:
 
     @contextmanager
     def _named(self, plan: Plan, job: Job) -> Iterator[None]:
-        """Say of which row and stage it is that the store cannot be written, or the machine cannot compute it as it is told to."""
+        """Say which row and stage it is that the store cannot take, or the machine cannot compute as it is told to."""
         recipe = job.stage.recipe
         which = f"stage {job.stage.name!r} of {plan.name} ({recipe.backbone.name}, seed {recipe.seed})"
         try:
