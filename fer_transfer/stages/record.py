@@ -27,11 +27,14 @@ class ScoredFaces:
         prepared: which they are.
         caveats: what must stand beside numbers made from them.
         preparation: how frames were cut, in a few words.
+        pipeline: how frames become such faces (``FacePipeline.settings``), so that other pictures are cut alike; None where
+            none were searched, or in a record of before it was kept.
     """
 
     prepared: Prepared
     caveats: tuple[str, ...]
     preparation: str
+    pipeline: Mapping[str, Any] | None = None
 
     @property
     def release(self) -> str:
@@ -159,10 +162,7 @@ def _record(content: Mapping[str, Any], path: Path) -> Record:
         lineage=lineage,
         settings=dict(content["settings"]),
         stages=stages,
-        faces={
-            key: ScoredFaces(prepared_from_json(of["prepared"]), _texts(of, "caveats"), _text(of, "preparation"))
-            for key, of in faces
-        },
+        faces={key: _faces(of) for key, of in faces},
         predictions=tuple(_scored(scored, content["faces"]) for scored in content["predictions"]),
         notes=_texts(content, "notes"),
         environment=dict(content["environment"]),
@@ -170,8 +170,10 @@ def _record(content: Mapping[str, Any], path: Path) -> Record:
 
 
 def _faces(content: Mapping[str, Any]) -> ScoredFaces:
-    caveats, preparation = _texts(content, "caveats"), _text(content, "preparation")
-    return ScoredFaces(prepared_from_json(content["prepared"]), caveats, preparation)
+    caveats, preparation, pipeline = _texts(content, "caveats"), _text(content, "preparation"), content.get("pipeline")
+    return ScoredFaces(
+        prepared_from_json(content["prepared"]), caveats, preparation, None if pipeline is None else dict(pipeline)
+    )
 
 
 def _scored(content: Mapping[str, Any], faces: Mapping[str, Any]) -> ScoredSplit:
