@@ -126,7 +126,7 @@ def test_a_linear_probe_takes_five_lines(trained):
     features = model.features(photographs)
     labels = [face.label for face in model.predict(photographs, faces="one")]
     probe = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, labels)
-    assert probe.score(features, labels) > 0.9 and features.dtype == np.float32 and features.shape == (14, 2 * 192)
+    assert probe.score(features, labels) > 0.9 and features.dtype == np.float32 and features.shape == (14, 192)
 
 
 def test_a_row_trained_on_cut_faces_is_fed_as_it_was_scored(store, trained):
@@ -144,7 +144,9 @@ def test_a_record_of_before_the_pipeline_was_kept_is_said_to_be_assumed(store, t
     for of in content["faces"].values():
         del of["pipeline"]
     write_document(tmp_path / f"{record.identity}.json", {k: v for k, v in content.items() if k != "sha256"})
-    assert cutting_of([read_record(tmp_path / f"{record.identity}.json")]).said.startswith("assumed: cut by pipeline=aligned")
+    assert cutting_of([read_record(tmp_path / f"{record.identity}.json")]).said.startswith(
+        "assumed: cut by pipeline=aligned"
+    )
 
 
 def test_a_stage_is_loaded_by_its_key(store, trained):
@@ -275,7 +277,9 @@ def test_arrays_are_rgb(store, trained):
     model = store.load(ROW, seeds=0)
     expected = model.predict(path).probabilities
     np.testing.assert_allclose(model.predict(frame[..., ::-1]).probabilities, expected)
-    np.testing.assert_allclose(model.predict([frame[..., ::-1]] * 2).probabilities, np.repeat(expected, 2, axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        model.predict([frame[..., ::-1]] * 2).probabilities, np.repeat(expected, 2, axis=0), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
