@@ -6,7 +6,7 @@ from typing import Any
 
 from fer_transfer.evaluation.verdict import POWER
 from fer_transfer.reports.cells import level_text, marks_of, published_networks
-from fer_transfer.reports.claims import best_against_baseline, findings, published_difference
+from fer_transfer.reports.claims import NOT_RUN, best_against_baseline, findings, published_difference
 from fer_transfer.reports.finding import ONE_SEED, Finding
 from fer_transfer.reports.results import Group
 from fer_transfer.study import Published, Study
@@ -37,7 +37,7 @@ def claim_cells(
         marks = [marks_of(group.of(plan), study.first.split) for plan in (one.better, one.worse)]
         pair = f"{one.better}{marks[0]} > {one.worse}{marks[1]}"
         beside = [published_difference(published, study, group.backbone, one.better, one.worse) or "-"] if paper else []
-        rows.append((str(numbers[one.says]), pair, *beside, _difference(one), _p(one), one.verdict))
+        rows.append((str(numbers[one.says]), pair, *beside, _difference(one), _p(one), _word(one)))
     columns = ("", "Better > worse", *(["Paper"] if paper else []), "Ours", "p", "Verdict")
     return columns, rows, _notes(group, found, published, study, level)
 
@@ -51,6 +51,13 @@ def _difference(of: Finding) -> str:
 
 def _p(of: Finding) -> str:
     return "-" if of.adjusted is None else p_text(of.adjusted) + _NETWORKS * _only_networks(of)
+
+
+def _word(of: Finding) -> str:
+    """The verdict in a narrow column; why there is none stands below."""
+    if of.judged and not of.part:
+        return of.verdict
+    return "no verdict" if of.run else NOT_RUN
 
 
 def p_text(p: float) -> str:
@@ -80,7 +87,7 @@ def _notes(
             f"{_NETWORKS} The networks at hand differ by more than the chance of the faces (exact test, Holm, "
             f"p < {1 - level:.2g}); another seed may turn it."
         )
-    notes += [f"{of.better} > {of.worse}: {of.details}." for of in found if of.details]
+    notes += [f"{of.better} > {of.worse}: {of.details}." for of in found if of.run and of.details]
     best = best_against_baseline(group, study, level)
     return notes if best is None else [*notes, _best_note(best, study)]
 

@@ -22,7 +22,7 @@ from fer_transfer.reports.emotiw_zip import check_team, write_submission_zip
 from fer_transfer.reports.missing import missing_lines
 from fer_transfer.reports.render import escape_markdown, to_latex, to_markdown
 from fer_transfer.reports.report import Report
-from fer_transfer.reports.results import Group, Row, base_plan
+from fer_transfer.reports.results import Row, base_plan
 from fer_transfer.reports.scores import Score, score
 from fer_transfer.reports.tables import confusion_tables, main_tables
 from fer_transfer.study import Published, Reported, Study

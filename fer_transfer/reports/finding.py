@@ -139,8 +139,9 @@ class Finding:
 
     @property
     def details(self) -> str:
-        """What stands below a table of findings: of what size it is, or what would tell; else empty."""
-        return self.equivalence or self.needed
+        """What stands below a table of findings: why there is no verdict, of what size it is, or what would tell; or empty."""
+        without = self.verdict if self.judged is None or self.part else ""
+        return without or self.equivalence or self.needed
 
 
 def _points(interval: tuple[float, float]) -> tuple[float, float]:
