@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tiny import SPLITS, overrides, write_faces
+from trained import Trained, write_trained
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -54,6 +55,12 @@ def faces_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SPLITS:
         write_faces(folder / name, name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A store with rows that were trained on rendered frames; nothing may be written to it."""
+    return write_trained(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture
