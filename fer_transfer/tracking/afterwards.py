@@ -46,7 +46,8 @@ def write(
         for stage in _parents_first(contents.stages):
             outlet.start(_stage(stage, contents), store)
             outlet.finish(stage.folder)
-    for group in load_groups(store):
+    groups, _ = load_groups(store)  # what is missing is the report's to tell
+    for group in groups:
         chosen = {row.plan for row in group.rows if identities is None or row.record.identity in identities}
         of_rows = replace(group, rows=tuple(row for row in group.rows if row.plan in chosen))
         for run in row_runs([of_rows], published, study):

@@ -40,7 +40,7 @@ class Written:
 
 
 def _put(into: dict[str, Any], item: Any) -> None:
-    *above, last = list(item.nested_key) or [item.key]
+    *above, last = list(getattr(item, "nested_key", ())) or [item.key]
     for key in above:
         into = into.setdefault(key, {})
     into[last] = json.loads(item.value_json)
