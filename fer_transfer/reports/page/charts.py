@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-OURS, PAPER, OTHER, INK, MUTED, LINE = (f"var(--{name})" for name in ("ours", "paper", "other", "ink", "muted", "line"))
+OURS, PAPER, INK, MUTED, LINE = (f"var(--{name})" for name in ("ours", "paper", "ink", "muted", "line"))
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
@@ -63,3 +63,8 @@ def two_colours(first: str, second: str, *, legend: bool = True) -> alt.Color:
     """The first series in our colour, the second in the paper's."""
     scale = alt.Scale(domain=[first, second], range=[OURS, PAPER])
     return alt.Color("whose:N", scale=scale, legend=alt.Legend() if legend else None)
+
+
+def two_lines() -> alt.Axis:
+    """An axis whose labels may hold a line break."""
+    return alt.Axis(labelExpr="split(datum.label, '\\n')")

@@ -39,7 +39,7 @@ def _curves(report: Report, line: Line) -> Block:
     title = f"{line.name}, {line.seeds}"
     if not epochs:
         return Beside(title, (Words("No curve: the metrics of its stages are not in the store, or damaged.", "quiet"),))
-    return Beside(title, tuple(_figure(line, epochs, quantity) for quantity in _QUANTITIES))
+    return Beside(title, tuple(_figure(line, epochs, quantity) for quantity in _QUANTITIES), columns=2)
 
 
 def _epochs(report: Report, row: Row) -> Iterator[Epoch]:
@@ -82,16 +82,16 @@ def _figure(line: Line, epochs: Sequence[Epoch], quantity: str) -> Figure:
 @cache
 def _chart(quantity: str) -> dict[str, Any]:
     faces = list(_PARTS.values())
-    x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, grid=False, format="d"), scale=alt.Scale(nice=False))
+    x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, grid=False, format="d", labelOverlap=True), scale=alt.Scale(nice=False))
     curve = (
         chart_of("epochs")
-        .mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=12, filled=True))
+        .mark_line(strokeWidth=1.25, point=alt.OverlayMarkDef(size=8, filled=True))
         .encode(
             x=x,
             y=alt.Y("value:Q", title=_QUANTITIES[quantity], scale=alt.Scale(zero=quantity == "loss")),
             detail="line:N",
             color=alt.Color("faces:N", scale=alt.Scale(domain=faces, range=[PAPER, OURS])),
-            strokeDash=alt.StrokeDash("faces:N", scale=alt.Scale(domain=faces, range=[[4, 3], [1, 0]]), legend=None),
+            strokeDash=alt.StrokeDash("faces:N", scale=alt.Scale(domain=faces, range=[[4, 3], [1, 0]])),
             tooltip=["stage:N", "seed:N", "faces:N", "epoch of the stage:Q", "learning rate:Q", "value:Q"],
         )
     )

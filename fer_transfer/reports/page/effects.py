@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Section
-from fer_transfer.reports.page.charts import chart_of, spec, two_colours
+from fer_transfer.reports.page.charts import chart_of, spec, two_colours, two_lines
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.scores import Score
@@ -61,26 +61,26 @@ def _more_data(one: Chain, other: Chain) -> bool:
 def _figure(report: Report, title: str, pairs: Sequence[tuple[Line, Line]]) -> Figure:
     values = [value for pair in pairs for value in _values(report, *pair)]
     caption = f"{title}: accuracy before and after, ours and published."
-    said = "; ".join(f"{v['pair']}, {v['whose']}: {v['before']:.1f} to {v['after']:.1f} %" for v in values)
+    said = "; ".join(f"{_in_line(v['pair'])}, {v['whose']}: {v['before']:.1f} to {v['after']:.1f} %" for v in values)
     return Figure(_chart(), {"pairs": values}, caption, f"{caption} {said}.", _table(title, values))
 
 
 @cache
 def _chart() -> dict[str, Any]:
     base = chart_of("pairs").encode(
-        y=alt.Y("pair:N", sort=None, title=None),
+        y=alt.Y("pair:N", sort=None, title=None, axis=two_lines()),
         yOffset=alt.YOffset("whose:N", sort=list(_WHOSE)),
         color=two_colours(*_WHOSE),
         tooltip=["pair:N", "whose:N", "before:Q", "after:Q", "difference:Q"],
     )
     x = alt.X("before:Q", title="Accuracy, %", scale=alt.Scale(zero=False, nice=True))
     way = base.mark_rule(strokeWidth=2).encode(x=x, x2="after:Q")
-    start = base.mark_point(filled=True, size=70, opacity=1, fill="var(--page)", strokeWidth=2).encode(x=x)
+    start = base.mark_point(filled=False, size=55, opacity=1, fill="var(--page)", strokeWidth=2).encode(x=x)
     return spec(way + start + base.mark_point(filled=True, size=80, opacity=1).encode(x="after:Q"), height=alt.Step(16))
 
 
 def _values(report: Report, one: Line, other: Line) -> Iterator[dict[str, Any]]:
-    pair = f"{one.name} → {other.plan}"
+    pair = f"{one.plan} → {other.plan}\n{one.network}"
     for whose, percents in (("ours", [_ours(report, of) for of in (one, other)]), ("published", [_published(report, of) for of in (one, other)])):
         before, after = percents
         if before is not None and after is not None:
@@ -100,7 +100,11 @@ def _published(report: Report, line: Line) -> float | None:
 
 def _table(title: str, values: Sequence[dict[str, Any]]) -> DataTable:
     rows = [
-        (Cell(v["pair"]), Cell(v["whose"]), *(Cell(f"{v[name]:.1f}") for name in ("before", "after")), Cell(f"{v['difference']:+.1f}"))
+        (Cell(_in_line(v["pair"])), Cell(v["whose"]), *(Cell(f"{v[name]:.1f}") for name in ("before", "after")), Cell(f"{v['difference']:+.1f}"))
         for v in values
     ]
     return DataTable(title, ("From → to", "Whose", "Before, %", "After, %", "Difference, points"), tuple(rows))
+
+
+def _in_line(label: str) -> str:
+    return label.replace("\n", ", ")

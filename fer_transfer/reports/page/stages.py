@@ -113,7 +113,7 @@ def _figure(group: Group, nodes: dict[str, Node]) -> Figure:
     caption = f"Stages of {group.title}, from left to right, from the initial weights ({weights}). Filled: shared by several rows."
     shared = [f"{node.name} is shared by {', '.join(node.plans)}" for node in nodes.values() if len(node.plans) > 1]
     places = [node.place for node in nodes.values() if node.parent is None]
-    root = Node("initial weights", -1, None, "", place=(places[0] + places[-1]) / 2)
+    root = Node("start", -1, None, "", place=(places[0] + places[-1]) / 2)
     drawn = [_drawn(root), *(_drawn(node) for node in nodes.values())]
     data = {"stages": drawn, "edges": _edges(nodes, root)}
     rows = 1 + max(round(node.place) for node in nodes.values())
@@ -138,7 +138,7 @@ def _chart(rows: int) -> dict[str, Any]:
 
 def _drawn(node: Node) -> dict[str, Any]:
     plans = ", ".join(node.plans)
-    under = f"shared by {len(node.plans)} rows" if len(node.plans) > 1 else f"row {plans}" if node.ends else ""
+    under = f"in {len(node.plans)} rows" if len(node.plans) > 1 else f"row {plans}" if node.ends else ""
     return {
         "depth": node.depth, "place": node.place, "stage": node.name, "under": under, "plans": len(node.plans),
         "trained on": node.data, "rows": plans, "seeds": len(node.keys),
