@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import FacesError
+from fer_transfer.faces.counts import FacesCounts, counts_of
 from fer_transfer.files.digest import digest
 
 FORMAT_VERSION = 2
@@ -91,6 +92,16 @@ class Faces:
     def caveats(self) -> list[str]:
         """What must stand wherever a number made from these faces stands ("synthetic", "stand-in ...")."""
         return list(self.manifest["caveats"])
+
+    @property
+    def may_be_shown(self) -> bool:
+        """Whether its pictures may stand in reports and be sent to trackers (``release.may_be_shown``); older faces: not."""
+        return self.manifest.get("may_be_shown") is True
+
+    @property
+    def counts(self) -> FacesCounts:
+        """What there is of which split and expression, lost, more than once, and from movies of two splits."""
+        return counts_of(self.splits, self.labels, self.found, self.manifest)
 
     @property
     def preparation(self) -> str:

@@ -20,8 +20,8 @@ from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
-from fer_transfer.faces.source import Advance, FramesSource, Release
-from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.faces.source import Advance, FramesSource, Release, may_be_shown
+from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
 from fer_transfer.files.names import shown
@@ -75,7 +75,7 @@ def prepare(
         FacesWriter(folder, release.name, release.size, count, None if journal is None else journal.array) as writer,
     ):
         _tell_done(console, journal, count)
-        writer.settings = settings
+        writer.settings, writer.may_be_shown = settings, may_be_shown(release)
         for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
             writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes)
             advance(done, count)
@@ -147,12 +147,13 @@ def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str
     settings = json.loads(
         json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
     )
+    may_be_shown(release)  # a mistake is met before any work
     remove_ownerless(folder, ("manifest.json", PIXELS))
     _check_target(folder, release)
     faces = _there(folder)
     if faces is not None and (faces.name, faces.manifest["settings"]) == (release.name, settings):
         remove_parts(folder, release.name, settings)
-        return folder, settings, faces
+        return folder, settings, with_permission(faces, may_be_shown(release))
     if faces is not None and not replace:
         _check_same(faces, release.name, settings, given)
     return folder, settings, None
@@ -290,6 +291,8 @@ def _closing(faces: Faces) -> list[str]:
     if faces.votes is not None:
         lines.append("FER+ votes are joined by row")
     lines += [f"caveat: {caveat}" for caveat in faces.caveats]
+    shown = "may stand" if faces.may_be_shown else "do not stand"
+    lines.append(f"pictures of these faces {shown} in reports and on trackers (release.may_be_shown)")
     return [*lines, f"{len(faces)} faces in {faces.folder}, digest {faces.digest[:12]}"]
 
 
