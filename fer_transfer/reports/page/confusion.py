@@ -1,7 +1,7 @@
 """Confusion matrices on the study's first column: ours in counts and in rates, the published one, and the difference."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import altair as alt
@@ -21,7 +21,9 @@ def section(report: Report) -> Section | None:
     """Matrices of each row that has labelled predictions."""
     published = published_matrices(report.study)
     blocks = [
-        _matrices(report, line, matrix, published.get((line.group.backbone, line.published.plan)) if line.published else None)
+        _matrices(
+            report, line, matrix, published.get((line.group.backbone, line.published.plan)) if line.published else None
+        )
         for line in lines_of(report)
         if (matrix := line.matrix(report)) is not None
     ]
@@ -40,12 +42,21 @@ def _matrices(report: Report, line: Line, ours: Matrix, published: Matrix | None
     if published is not None:
         figures += [
             _rates(f"Published, rates: {line.name}", rates(published), names),
-            _figure(f"Ours less published, points: {line.name}", "points", rates(ours) - rates(published), names, 100.0, signed=True),
+            _figure(
+                f"Ours less published, points: {line.name}",
+                "points",
+                rates(ours) - rates(published),
+                names,
+                100.0,
+                signed=True,
+            ),
         ]
     figures.append(_counts(f"Ours, counts: {line.name}", ours, names))
     if published is not None:
         figures.append(_counts(f"Published, counts: {line.name}", published, names))
-    return Beside(f"{line.name}, {line.seeds}", tuple(figures), "" if published is None else "The paper gives this row's matrix.")
+    return Beside(
+        f"{line.name}, {line.seeds}", tuple(figures), "" if published is None else "The paper gives this row's matrix."
+    )
 
 
 def rates(matrix: Matrix) -> Matrix:
@@ -75,15 +86,17 @@ def _figure(
         for says in range(len(names))
     ]
     says = _said(caption, matrix, names, unit)
-    return Figure(_heat_map(unit), {"cells": values}, f"{caption}.", says, _table(caption, matrix, names, signed), "small")
+    return Figure(
+        _heat_map(unit), {"cells": values}, f"{caption}.", says, _table(caption, matrix, names, signed), "small"
+    )
 
 
 @cache
 def _heat_map(unit: str) -> dict[str, Any]:
-    axis = {"ticks": False, "domain": False}
+    bare = partial(alt.Axis, ticks=False, domain=False)
     base = chart_of("cells").encode(
-        x=alt.X("prediction:N", sort=None, title="Prediction", axis=alt.Axis(orient="top", labelAngle=-90, **axis)),
-        y=alt.Y("truth:N", sort=None, title="Truth", axis=alt.Axis(**axis)),
+        x=alt.X("prediction:N", sort=None, title="Prediction", axis=bare(orient="top", labelAngle=-90)),
+        y=alt.Y("truth:N", sort=None, title="Truth", axis=bare()),
         tooltip=["truth:N", "prediction:N", alt.Tooltip("value:Q", title=unit)],
     )
     cells = base.mark_rect(stroke="var(--line)").encode(
@@ -113,6 +126,7 @@ def _said(caption: str, matrix: Matrix, names: Sequence[str], unit: str) -> str:
 def _table(caption: str, matrix: Matrix, names: Sequence[str], signed: bool) -> DataTable:
     form = "+.1f" if signed else ".1f"
     rows = tuple(
-        (Cell(name), *(Cell("-" if np.isnan(value) else format(value, form)) for value in matrix[i])) for i, name in enumerate(names)
+        (Cell(name), *(Cell("-" if np.isnan(value) else format(value, form)) for value in matrix[i]))
+        for i, name in enumerate(names)
     )
     return DataTable(caption, ("Truth", *names), rows)

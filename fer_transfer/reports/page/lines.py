@@ -109,4 +109,6 @@ def over(report: Report) -> str:
 
 
 def _published(report: Report, group: Group, plan: str) -> Published | None:
-    return next((row for row in report.published if (row.backbone, row.plan) == (group.backbone, base_plan(plan))), None)
+    return next(
+        (row for row in report.published if (row.backbone, row.plan) == (group.backbone, base_plan(plan))), None
+    )

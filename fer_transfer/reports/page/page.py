@@ -19,7 +19,18 @@ from markupsafe import Markup
 from fer_transfer.files.names import shown_text
 from fer_transfer.reports.cells import caveat_line
 from fer_transfer.reports.files import write_text
-from fer_transfer.reports.page import confusion, curves, effects, missing, reading, recall, settings, stages, summary, table
+from fer_transfer.reports.page import (
+    confusion,
+    curves,
+    effects,
+    missing,
+    reading,
+    recall,
+    settings,
+    stages,
+    summary,
+    table,
+)
 from fer_transfer.reports.page.blocks import Figure, Section
 from fer_transfer.reports.page.charts import CONFIG
 from fer_transfer.reports.report import Report
@@ -64,7 +75,7 @@ def page(report: Report, sections: Sequence[Section]) -> str:
     )
     environment.globals["chart_of"] = charts.add
     template = environment.get_template("page.html")
-    scripts = [_script(vl_convert.javascript_bundle()), _script(_read("page.js"))]
+    scripts = [_script(vl_convert.javascript_bundle(None)), _script(_read("page.js"))]
     return template.render(
         title=report.study.title,
         caveats=caveat_line(report.caveats),
@@ -117,7 +128,8 @@ def _script(text: str) -> str:
 def _policy(scripts: Sequence[str]) -> str:
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    nothing = "default-src 'none'; base-uri 'none'; form-action 'none'"
+    return f"{nothing}; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
 
 
 def _json(content: Any) -> str:

@@ -9,7 +9,7 @@ import altair as alt
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.reports.cells import is_selected, level_text
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Section, Words
-from fer_transfer.reports.page.charts import chart_of, spec, two_colours, two_lines
+from fer_transfer.reports.page.charts import chart_of, of_whom, percents, spec, two_colours, two_lines
 from fer_transfer.reports.page.lines import Line, lines_of, network, not_run, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import base_plan
@@ -43,14 +43,17 @@ def _figure(report: Report, lines: Sequence[Line]) -> Figure:
 def _intervals() -> dict[str, Any]:
     base = chart_of("scores").encode(
         y=alt.Y("row:N", sort=None, title=None, axis=two_lines()),
-        yOffset=alt.YOffset("whose:N", sort=list(_WHOSE)),
+        yOffset=of_whom(*_WHOSE),
         color=two_colours(*_WHOSE),
         tooltip=["row:N", "whose:N", "percent:Q", "interval:N"],
     )
-    x = alt.X("low:Q", title="Accuracy, %", scale=alt.Scale(zero=False, nice=True))
+    x = percents("low", "Accuracy, %")
     shape = alt.Shape("whose:N", scale=alt.Scale(domain=list(_WHOSE), range=["circle", "diamond"]))
     interval = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
-    return spec(interval + base.mark_point(filled=True, size=70, opacity=1).encode(x="percent:Q", shape=shape), height=alt.Step(16))
+    return spec(
+        interval + base.mark_point(filled=True, size=70, opacity=1).encode(x="percent:Q", shape=shape),
+        height=alt.Step(16),
+    )
 
 
 def _drawn(report: Report, line: Line) -> list[dict[str, Any]]:
@@ -82,8 +85,8 @@ def _table(report: Report, lines: Sequence[Line]) -> DataTable:
     headings = [text for column in columns for text in _headings(column, report)]
     rows = [_ours(report, line) for line in lines] + [_published(report, row) for row in not_run(report, lines)]
     notes = [
-        f"Percent; k/n: faces right of faces; Wilson {level_text(report.level)} intervals in brackets, over several seeds that of the "
-        "mean. ± is the standard deviation over seeds. Macro recall: mean of the recalls of the expressions.",
+        f"Percent; k/n: faces right of faces; Wilson {level_text(report.level)} intervals in brackets, over several seeds that "
+        "of the mean. ± is the standard deviation over seeds. Macro recall: mean of the recalls of the expressions.",
         report.study.footnote,
     ]
     return DataTable(
@@ -118,10 +121,18 @@ def _group_of(line: Line) -> list[str]:
 
 def _beside(report: Report, line: Line, column: Reported) -> list[Cell]:
     """The published cell of a column, where it has any, and ours."""
-    ours = _score(line.score(column), report.level, is_selected(line.rows, column.split), any(r.is_part(column.split) for r in line.rows))
+    ours = _score(
+        line.score(column),
+        report.level,
+        is_selected(line.rows, column.split),
+        any(r.is_part(column.split) for r in line.rows),
+    )
     if not column.published:
         return [ours]
-    return [_number(line.published.numbers[column.published], report.level) if line.published else Cell("-", key=""), ours]
+    return [
+        _number(line.published.numbers[column.published], report.level) if line.published else Cell("-", key=""),
+        ours,
+    ]
 
 
 def _score(found: Score | str, level: float, selected: bool, part: bool) -> Cell:
