@@ -159,7 +159,7 @@ def test_the_caveat_stands_in_every_file_and_zip(store, capsys):
     out = make(store, "submission_zip=Team")
     (out / "missing.csv").unlink()  # holds no number
     files = [path for path in out.rglob("*") if path.is_file()]
-    assert len(files) == 5 + 6 + 6
+    assert len(files) == 6 + 6 + 6
     for path in files:
         assert SYNTHETIC.encode() in path.read_bytes(), path
     for path in out.rglob("*.csv"):
