@@ -23,7 +23,7 @@ from pathlib import Path
 import fer_transfer  # noqa: F401  before torch
 from fer_transfer.config import conf_dir
 from fer_transfer.settings import compose
-from fer_transfer.stages.progress import read_metrics
+from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.sweeps.graph import bound, makespan, makespan_in_waves, rank, tasks_of
 from fer_transfer.sweeps.planning import Planner, plan_rows
 from fer_transfer.sweeps.rows import rows_of
