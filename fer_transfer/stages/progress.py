@@ -15,7 +15,8 @@ from pytorch_lightning.callbacks import Callback
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.ranks import ranks
-from fer_transfer.stages.store import StageFolder, read_metrics
+from fer_transfer.stages.metrics import read_metrics
+from fer_transfer.stages.store import StageFolder
 from fer_transfer.stages.together import sum_over_ranks
 from fer_transfer.stages.tracker import Tracker
 

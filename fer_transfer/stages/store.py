@@ -17,7 +17,6 @@
         <key>.failed.json      why it failed, if it did
 """
 
-import csv
 import itertools
 import os
 from collections.abc import Mapping
@@ -188,12 +187,6 @@ class StageFolder:
         """Where the predictions of a split are; faces of another digest, and another evaluation, have another file."""
         by = "" if evaluation == "centre" else f".{evaluation}"
         return self.path / "predictions" / f"{release}.{split}.{faces_digest[:8]}{by}.csv"
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``, one an epoch."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 class Store:

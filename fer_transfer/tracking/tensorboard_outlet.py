@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.stages.store import StageFolder, read_metrics
+from fer_transfer.stages.metrics import read_metrics
+from fer_transfer.stages.store import StageFolder
 from fer_transfer.tracking.finals import finals_of
 from fer_transfer.tracking.runs import Run, metric_name
 

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import wandb
 
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.stages.store import StageFolder, read_metrics
+from fer_transfer.stages.metrics import read_metrics
+from fer_transfer.stages.store import StageFolder
 from fer_transfer.tracking.finals import SplitScores, finals_of
 from fer_transfer.tracking.process import UnreachableError, warn
 from fer_transfer.tracking.runs import STAGE, Run, metric_name
@@ -38,6 +39,7 @@ class WandbOutlet:
         self.offline = bool(options["offline"])
         self.folder = Path(options["folder"]) / "wandb"
         os.environ["WANDB_DATA_DIR"] = str(self.folder / "staged")  # what tables hold waits there to be sent
+        os.environ["WANDB_ERROR_REPORTING"] = "false"  # its own reports of errors, which would go out offline too
         os.environ["WANDB_SILENT"] = "true"  # whatever matters is an error
         os.environ["WANDB_CACHE_DIR"] = options["scratch"]
         os.environ.pop("WANDB_SERVICE", None)  # of a process that this one must not depend on
