@@ -131,6 +131,13 @@ def _write(outlet: Outlet, message: Mapping[str, Any]) -> None:
 def outlet_of(options: Mapping[str, Any]) -> Outlet:
     """The outlet that the options name; each module is imported where it is wanted alone."""
     if options["kind"] == "wandb":
+        os.environ.pop("WANDB_SERVICE", None)  # of a process that this one must not depend on
+        os.environ |= {
+            "WANDB_DATA_DIR": f"{options['folder']}/wandb/staged",  # what tables hold waits there to be sent
+            "WANDB_CACHE_DIR": options["scratch"],
+            "WANDB_ERROR_REPORTING": "false",  # its own, which would go out offline too
+            "WANDB_SILENT": "true",  # whatever matters is an error
+        }
         from fer_transfer.tracking.wandb_outlet import WandbOutlet
 
         return WandbOutlet(options)

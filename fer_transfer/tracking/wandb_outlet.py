@@ -1,7 +1,6 @@
 """Writes runs with wandb: the only module that knows it, with ``dashboard``."""
 
 import json
-import os
 import re
 import shutil
 import threading
@@ -38,11 +37,6 @@ class WandbOutlet:
         self.options = options
         self.offline = bool(options["offline"])
         self.folder = Path(options["folder"]) / "wandb"
-        os.environ["WANDB_DATA_DIR"] = str(self.folder / "staged")  # what tables hold waits there to be sent
-        os.environ["WANDB_ERROR_REPORTING"] = "false"  # its own reports of errors, which would go out offline too
-        os.environ["WANDB_SILENT"] = "true"  # whatever matters is an error
-        os.environ["WANDB_CACHE_DIR"] = options["scratch"]
-        os.environ.pop("WANDB_SERVICE", None)  # of a process that this one must not depend on
         self.run: Any = None
         self._next = 0
         self._store = Path()

@@ -14,7 +14,7 @@ from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.settings import compose
-from fer_transfer.stages.store import read_metrics
+from fer_transfer.stages.metrics import read_metrics
 
 NOTE = "<script>alert(1)</script>"
 OPTIONS = ["logger=wandb", f"note='{NOTE}'"]
