@@ -116,11 +116,11 @@ class Group:
         return tuple(dict.fromkeys(caveat for row in self.rows for caveat in row.caveats))
 
     def plans(self, study: Study) -> tuple[str, ...]:
-        """Those of the study's grid, run or not (as often as with settings of their own), then any other that was run."""
+        """Those that were run outside the study's grid, then the grid's, run or not (as often as with settings of their own)."""
         run = sorted({row.plan for row in self.rows})
         variants = {plan: [name for name in run if base_plan(name) == plan] for plan in study.plans}
         others = [name for name in run if base_plan(name) not in study.plans]
-        return tuple(name for plan in study.plans for name in variants[plan] or [plan]) + tuple(others)
+        return (*others, *(name for plan in study.plans for name in variants[plan] or [plan]))
 
     def of(self, plan: str) -> tuple[Row, ...]:
         """The rows of a plan, by seed."""
