@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from fer_transfer.reports.table import Table, fitted
 from fer_transfer.reports.tables import all_tables, confusion_tables
 
 #: Characters of a line of a table that a page of one column holds in this size.
-_WIDTH = 96
+_WIDTH = 84
 
 #: Tables that LaTeX keeps waiting for a place: more at once are an error of its own.
 _WAITING = 12
@@ -37,24 +38,27 @@ def write_latex(report: Report, out: Path) -> list[str]:
 
 def to_latex(tables: Sequence[Table]) -> str:
     """Tables as floats; the caption holds title, caveats and legend, so that they cannot be left out when one is pasted."""
-    parts = [_HEAD]
+    parts, labels = [_HEAD], Counter[str]()
     for number, table in enumerate(tables, 1):
-        parts += [_float(table), *(["\\clearpage\n"] if number % _WAITING == 0 else [])]
+        own = label(table.name)
+        labels[own] += 1
+        own += f"-{labels[own]}" if labels[own] > 1 else ""
+        parts += [_float(table, own), *(["\\clearpage\n"] if number % _WAITING == 0 else [])]
     return "\n".join(parts)
 
 
-def _float(table: Table) -> str:
+def _float(table: Table, own_label: str) -> str:
     shown, _ = fitted(table, _WIDTH)
     kinds = "".join("r" if column.numbers else "l" for column in shown.columns)
     loud = f" \\textbf{{{_line_of(caveat_line(table.caveats))}}}" if table.caveats else ""
     told = "".join(f" {_line_of(text)}" for text in (*table.brief, *table.legend))
-    notes = [f"\n\\vspace{{2pt}}\\raggedright\\scriptsize {_line_of(note)}\\par" for note in table.notes]
+    notes = [f"\n\\par\\vspace{{3pt}}\\raggedright\\scriptsize {_line_of(note)}\\par" for note in table.notes]
     return "\n".join(
         [
             "\\begin{table}[htbp]",
-            "\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}",
-            f"\\caption{{{_ended(_line_of(table.title))}{loud}{told}}}",
-            f"\\label{{tab:{label(table.name)}}}",
+            "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\\setlength{\\belowcaptionskip}{4pt}",
+            f"\\caption[{{{_line_of(table.title)}}}]{{{_ended(_line_of(table.title))}{loud}{told}}}",
+            f"\\label{{tab:{own_label}}}",
             f"\\begin{{tabular}}{{@{{}}{kinds}@{{}}}}",
             "\\toprule",
             *_heading(shown),
@@ -76,9 +80,9 @@ def label(name: str) -> str:
     """A name as it may stand in a label.
 
     >>> label("plans-vgg_cnn_m_2048-1a#2b")
-    'plans-vgg-cnn-m-2048-1a-2b'
+    'plans-vgg_cnn_m_2048-1a-2b'
     """
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()
+    return re.sub(r"[^A-Za-z0-9_+.]+", "-", name).strip("-")
 
 
 def _heading(table: Table) -> list[str]:
