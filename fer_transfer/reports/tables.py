@@ -32,7 +32,8 @@ from fer_transfer.reports.cells import (
     score_text,
     seeds_text,
 )
-from fer_transfer.reports.claims import RULE, best_against_baseline, claimed, find, published_difference
+from fer_transfer.reports.claims import findings
+from fer_transfer.reports.claims_table import claim_cells
 from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
@@ -332,43 +333,24 @@ def _chosen(row: Row, column: Reported) -> Predictions | None:
 
 def _claims(group: Group, report: Report) -> list[Table]:
     """The table of a group's claims; none where no claim has both its plans run."""
-    run = any(find(group, better, worse, report.study.first).run for _, better, worse in claimed(report.study))
+    run = any(finding.run for finding in findings(group, report.study, report.level))
     return [claims_table(group, report)] if run else []
 
 
 def claims_table(group: Group, report: Report) -> Table:
     """Whether the study's claims show in a group, each with its difference and p."""
-    study, level, first = report.study, report.level, report.study.first
-    rows, networks = [], published_networks(study)
-    for claim, better, worse in claimed(study):
-        finding = find(group, better, worse, first)
-        paper = [published_difference(report.published, study, backbone, better, worse) or "-" for backbone in networks]
-        p = f"{finding.p:.2g}" if finding.p is not None else "-"
-        marks = [marks_of(group.of(plan), first.split) for plan in (better, worse)]
-        compared = f"{better}{marks[0]} > {worse}{marks[1]}"
-        rows.append(
-            (
-                claim,
-                compared,
-                *([" / ".join(paper)] if paper else []),
-                finding.difference() or "-",
-                p,
-                finding.verdict(1 - level),
-            )
-        )
-    notes = [f"Points on {first.heading}, {first.over} faces. {RULE.format(alpha=1 - level)}"]
-    best = best_against_baseline(group, study)
-    if best is not None:
-        notes.append(
-            f"Best plan here, {best.better}, against {best.worse}: {best.difference()} points. Chosen on the same {first.heading}: optimistic."
-        )
-    headings = ("Claim", "Better > worse", *(["Paper"] if networks else []), "Ours", "p", "Verdict")
+    study = report.study
+    headings, rows, notes = claim_cells(group, report.published, study, report.level)
+    says = len(study.claims) + 1  # the claims in words, and what they are compared on; rules follow
+    signs = [note for note in notes if not note[0].isalnum()]
     return Table(
         f"claims-{group.backbone}-{group.settings_id[:8]}",
         f"The claims of {study.title}: {group.title}",
         group.caveats,
         table_of(rows, headings, (0, 1, len(headings) - 1)),
-        notes=(*notes, *marks_notes(rows)),
+        brief=tuple(notes[:says]),
+        legend=(*signs, *marks_notes(rows)),
+        notes=tuple(note for note in notes[says:] if note not in signs),
     )
 
 
