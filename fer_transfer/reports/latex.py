@@ -10,11 +10,14 @@ from fer_transfer.files.names import shown_text
 from fer_transfer.reports.cells import caveat_line
 from fer_transfer.reports.files import write_text
 from fer_transfer.reports.report import Report
-from fer_transfer.reports.table import Table, fitted
+from fer_transfer.reports.table import Table, fitted, width_of
 from fer_transfer.reports.tables import all_tables, confusion_tables
 
 #: Characters of a line of a table that a page of one column holds in this size.
 _WIDTH = 84
+
+#: Points to each side of a column: less where there are many.
+_GAPS = {True: 3, False: 2}
 
 #: Tables that LaTeX keeps waiting for a place: more at once are an error of its own.
 _WAITING = 12
@@ -49,6 +52,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 def _float(table: Table, own_label: str) -> str:
     shown, _ = fitted(table, _WIDTH)
+    gap = _GAPS[width_of(shown) <= _WIDTH]
     kinds = "".join("r" if column.numbers else "l" for column in shown.columns)
     loud = f" \\textbf{{{_line_of(caveat_line(table.caveats))}}}" if table.caveats else ""
     told = "".join(f" {_line_of(text)}" for text in (*table.brief, *table.legend))
@@ -56,7 +60,7 @@ def _float(table: Table, own_label: str) -> str:
     return "\n".join(
         [
             "\\begin{table}[htbp]",
-            "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\\setlength{\\belowcaptionskip}{4pt}",
+            f"\\centering\\footnotesize\\setlength{{\\tabcolsep}}{{{gap}pt}}\\setlength{{\\belowcaptionskip}}{{4pt}}",
             f"\\caption[{{{_line_of(table.title)}}}]{{{_ended(_line_of(table.title))}{loud}{told}}}",
             f"\\label{{tab:{own_label}}}",
             f"\\begin{{tabular}}{{@{{}}{kinds}@{{}}}}",
@@ -113,8 +117,8 @@ _LATEX = {
     "†": r"$^\dagger$",
     "‡": r"$^\ddagger$",
     "§": r"\S{}",
-    '"': r"\textquotedbl{}",
-    "`": r"\textasciigrave{}",
+    '"': r"{\char34}",
+    "`": r"{\char96}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 #: Marks above a letter that LaTeX's own fonts have.

@@ -20,6 +20,9 @@ from fer_transfer.stages.store import check_version
 from fer_transfer.study import Study
 from fer_transfer.upkeep.contents import listed
 
+#: Bytes of the name of a row's file; file systems take 255.
+_LONGEST = 200
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -56,7 +59,8 @@ class Row:
     @property
     def name(self) -> str:
         """A file name of its own: plan, backbone, settings, faces where there are several, and seed."""
-        return re.sub(r"[^\w.+#-]", "-", f"{self.plan}_{self.backbone}_{self.settings_id[:8]}_seed{self.seed}")
+        name = re.sub(r"[^\w.+#-]", "-", f"{self.plan}_{self.backbone}_{self.settings_id[:8]}_seed{self.seed}")
+        return name if len(name.encode()) < _LONGEST else f"{name[: _LONGEST // 8]}_{self.record.identity}"
 
     @property
     def caveats(self) -> tuple[str, ...]:

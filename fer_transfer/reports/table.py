@@ -76,6 +76,11 @@ def table_of(rows: Sequence[Sequence[str]], headings: Sequence[str], words: Sequ
     )
 
 
+def width_of(table: Table, gap: int = 2) -> int:
+    """Characters of a line of the table."""
+    return sum(column.width + gap for column in table.columns) - gap
+
+
 def fitted(table: Table, width: int, gap: int = 2) -> tuple[Table, list[str]]:
     """The table without the spare columns for which there is no room, and the headings of these.
 
@@ -85,7 +90,7 @@ def fitted(table: Table, width: int, gap: int = 2) -> tuple[Table, list[str]]:
         gap: characters between two columns.
     """
     columns, left_out = list(table.columns), []
-    while sum(column.width + gap for column in columns) - gap > width and any(column.spare for column in columns):
+    while width_of(replace(table, columns=tuple(columns)), gap) > width and any(column.spare for column in columns):
         out = max(columns, key=lambda column: column.spare)
         columns.remove(out)
         left_out.append(out)

@@ -199,7 +199,7 @@ def published_table(report: Report) -> Table:
     texts = tuple(cell for column in cells for cell in column.cells)
     return Table(
         f"published-{study.name}",
-        f"The published rows ({study.title}) and ours",
+        f"The published rows ({study.title})" + (" and ours" if used else ""),
         tuple(dict.fromkeys(caveat for group in used for caveat in group.caveats)),
         tuple(cells),
         brief=tuple(filter(None, (*named, study.footnote))),
@@ -256,7 +256,7 @@ def _pair(lines: Sequence[_Line], column: Reported, report: Report, spare: int) 
             "interval\npaper", tuple(published_interval(of, level) for of in numbers), spare + _PAPERS_INTERVAL
         )
         yield Column("k/n\npaper", tuple(map(published_counted, numbers)), spare + _PAPERS_COUNTED)
-    if not report.groups:
+    if not any(group for _, group, _ in lines):
         return
     found = [
         score(group.of(plan) if group else (), column.split, column.over) if row.plan in report.study.plans else "-"
@@ -341,6 +341,8 @@ def claims_table(group: Group, report: Report) -> Table:
     """Whether the study's claims show in a group, each with its difference and p."""
     study = report.study
     headings, rows, notes = claim_cells(group, report.published, study, report.level)
+    found = findings(group, study, report.level)
+    reasons = [f"{of.better} > {of.worse}: {of.reason}." for of in found if of.run and of.reason]
     says = len(study.claims) + 1  # the claims in words, and what they are compared on; rules follow
     signs = [note for note in notes if not note[0].isalnum()]
     return Table(
@@ -348,9 +350,9 @@ def claims_table(group: Group, report: Report) -> Table:
         f"The claims of {study.title}: {group.title}",
         group.caveats,
         table_of(rows, headings, (0, 1, len(headings) - 1)),
-        brief=tuple(notes[:says]),
+        brief=(*notes[:says], *reasons),
         legend=(*signs, *marks_notes(rows)),
-        notes=tuple(note for note in notes[says:] if note not in signs),
+        notes=tuple(note for note in notes[says:] if note not in (*signs, *reasons)),
     )
 
 

@@ -33,7 +33,7 @@ _COMMANDS = {
     "label",
 }
 _COMMANDS |= {"textbf", "toprule", "midrule", "bottomrule", "par", "vspace", "raggedright", "scriptsize", "clearpage"}
-_COMMANDS |= {"textbackslash", "textasciitilde", "textasciicircum", "textquotedbl", "textasciigrave", "pm", "dagger"}
+_COMMANDS |= {"textbackslash", "textasciitilde", "textasciicircum", "char", "pm", "dagger"}
 
 
 @pytest.fixture(scope="module")

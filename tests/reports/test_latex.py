@@ -57,11 +57,11 @@ def test_specials():
 
 
 def rendered(folder, *names):
-    """Compile a paper that takes the files of a report in; the log and the text of its pages."""
+    """Compile a paper of files and commands; the log and the text of its pages."""
     if not shutil.which("pdflatex") or not shutil.which("pdftotext"):
         pytest.skip("needs pdflatex and pdftotext (Debian: texlive-latex-recommended, poppler-utils)")
-    inputs = "".join(f"\\input{{{name}}}\n" for name in names)
-    head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\listoftables\n"
+    inputs = "".join(f"\\input{{{name}}}\n" if name.endswith(".tex") else f"{name}\n" for name in names)
+    head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
     paper = f"{head}{inputs}\\end{{document}}\n"
     (folder / "paper.tex").write_text(paper)
     for _ in range(2):  # the list of tables is read in the second
@@ -93,5 +93,5 @@ def test_hostile_names_compile(tmp_path):
         row = {"backbone": name, "notes": (name,), "settings": {name: name}, "environment": {"device": name}}
         add_row(tmp_path / "store", name, 0.3, **row)
     report(compose("report", [f"store={tmp_path / 'store'}", f"out={tmp_path}"]))
-    _, text = rendered(tmp_path, "table.tex")
+    _, text = rendered(tmp_path, "\\listoftables", "table.tex")
     assert "passwd" in text and "alert(1)" in text and "U+4E2D" in text
