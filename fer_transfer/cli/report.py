@@ -33,6 +33,7 @@ def report(config: DictConfig) -> "Report":
     from fer_transfer.reports.files import write_csv
     from fer_transfer.reports.latex import write_latex
     from fer_transfer.reports.markdown import write_markdown
+    from fer_transfer.reports.page.page import write_page
     from fer_transfer.reports.report import load_report
     from fer_transfer.reports.terminal import print_report
     from fer_transfer.study import study_from
@@ -47,12 +48,14 @@ def report(config: DictConfig) -> "Report":
     out, store = (path_given(plain(config), key) for key in ("out", "store"))
     made = load_report(store, study_from(plain(config.study)), config.level, with_published=config.published)
 
-    # Each outlet takes the report and says what it wrote.
-    written = write_zips(made, out, str(config.submission_zip)) if config.submission_zip is not None else []
-    written += [*write_csv(made, out), *write_markdown(made, out), *write_latex(made, out)]
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 100, highlight=False)
+
+    # Each outlet takes the report; those that write files say which.
+    written = write_zips(made, out, str(config.submission_zip)) if config.submission_zip is not None else []
     print_report(made, console, details=config.details)
+    written += [*write_csv(made, out), *write_markdown(made, out), *write_latex(made, out), *write_page(made, out)]
+
     more = "" if config.details else " details=true prints all tables, settings and rules."
     console.print(f"\nWritten to {out}: {', '.join(written)}.{more}", markup=False)
     return made
