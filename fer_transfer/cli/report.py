@@ -37,10 +37,11 @@ def report(config: DictConfig) -> "Report":
     from fer_transfer.reports.report import load_report
     from fer_transfer.reports.terminal import print_report
     from fer_transfer.study import study_from
+    from fer_transfer.tracking.trackers import write_to_wandb
 
     if not (isinstance(config.level, float) and 0 < config.level < 1):
         raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
-    for name in ("published", "details"):
+    for name in ("published", "details", "offline", "dashboard"):
         if not isinstance(config[name], bool):
             raise ConfigError(f"Expected {name} to be true or false, but got {config[name]!r}.")
     if config.submission_zip is not None:
@@ -58,6 +59,9 @@ def report(config: DictConfig) -> "Report":
 
     more = "" if config.details else " details=true prints all tables, settings and rules."
     console.print(f"\nWritten to {out}: {', '.join(written)}.{more}", markup=False)
+    if config.wandb is not None:
+        told = write_to_wandb(made, config.wandb, offline=config.offline, dashboard=config.dashboard)
+        console.print(told, markup=False, soft_wrap=True)
     return made
 
 
