@@ -44,6 +44,7 @@ from fer_transfer.sweeps.launching import (
 from fer_transfer.sweeps.planning import Planner, plan_rows
 from fer_transfer.sweeps.rows import Row
 from fer_transfer.sweeps.view import View
+from fer_transfer.tracking.trackers import tracker_of
 
 _LISTED = 40  # stages that are listed one by one
 
@@ -55,13 +56,16 @@ class Sweep:
         rows: composed.
         launcher: Hydra's, set up.
         options: settings of the launcher.
+        logger: settings of the tracker.
 
     Raises:
         FerTransferError: if none of the rows can be planned because their runtime is wrong.
     """
 
-    def __init__(self, rows: Sequence[Row], launcher: Launcher, options: Mapping[str, Any]) -> None:
-        self.rows, self.launcher, self.options = rows, launcher, options
+    def __init__(
+        self, rows: Sequence[Row], launcher: Launcher, options: Mapping[str, Any], logger: Mapping[str, Any]
+    ) -> None:
+        self.rows, self.launcher, self.options, self.logger = rows, launcher, options, logger
         self.workers, self.threads = workers_of(options), threads_of(options)
         self.planner = Planner(rows[0].settings)
         self.quiet = self.planner.runtime.progress == "none"
@@ -75,6 +79,7 @@ class Sweep:
             _warn(f"error: {first}{f' and {len(more)} more rows' if more else ''}: {reason}")
         if not planned:
             return 1
+        tracker = tracker_of(self.logger, planned[0].study, self.quiet)
         tasks = tasks_of(planned, self.planner.missing)
         self._time(tasks)
         self._say_what_comes(planned, tasks)
@@ -82,8 +87,14 @@ class Sweep:
             return 1 if failed else 0
         records = self._launch(planned, tasks)
         failed |= _failed(planned, tasks)
+        store = self.planner.runner.store.root
+        tracker.rows(store, records)
+        said = tracker.close()
         if not self.quiet:
-            print(ending(records, failed, self.planner.runner.store.root, planned[0].study), flush=True)
+            print(
+                "\n".join(filter(None, [ending(records, failed, store, planned[0].study), shown_text(said)])),
+                flush=True,
+            )
         return 1 if failed else 0
 
     def _time(self, tasks: Sequence[Task]) -> None:
