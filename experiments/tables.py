@@ -108,14 +108,16 @@ def _plans(key: tuple[str, str], lines: list[Line], study: Study) -> Table:
     ]
     for column in study.reported[1:]:
         found = ours(column.split, column.over)
-        same = column.split == study.first.split and [line.get("k") for line in found] == [line.get("k") for line in first]
+        same = column.split == study.first.split and [line.get("k") for line in found] == [
+            line.get("k") for line in first
+        ]
         if any(line.get("percent") for line in found) and not same:  # the same: no face was lost
             over = ", all" if column.split == study.first.split else ""
             columns.append(Column(f"{column.heading}{over}\nours", tuple(map(_percent, found))))
     caveats = tuple(dict.fromkeys(line["caveats"] for line in lines))
     legend = (
-        "Percent; over several seeds mean ± standard deviation, Wilson's interval that of the mean, k by seed. Macro: mean recall "
-        "of the expressions."
+        "Percent; over several seeds mean ± standard deviation, Wilson's interval that of the mean, k by seed. Macro: mean "
+        "recall of the expressions."
     )
     return Table(
         f"{backbone}-{settings}", f"{backbone}, settings {settings[:8]}", caveats, tuple(columns), legend=(legend,)
