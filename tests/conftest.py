@@ -1,8 +1,10 @@
 """Fixtures that every test can use."""
 
 import importlib
+import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,19 @@ from trained import Trained, write_trained
 Command = Callable[..., tuple[int, str, str]]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A temporary directory of the tests' own: processes that are killed leave wandb's folders in the system's otherwise."""
+    folder = tmp_path_factory.mktemp("t")
+    before, os.environ["TMPDIR"], tempfile.tempdir = os.environ.get("TMPDIR"), str(folder), str(folder)
+    yield
+    tempfile.tempdir = None
+    if before is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before
 
 
 def _folder_or_skip(name: str) -> Path:

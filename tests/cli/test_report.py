@@ -71,7 +71,7 @@ def test_the_command_prints_and_writes(store, tmp_path):
         assert expected in done.stdout
     report_files = {path.name for path in (tmp_path / "report").iterdir()}
     assert report_files == {
-        "table.csv", "table.md", "table.tex", "claims.csv", "per_class.csv", "missing.csv", "confusion", "zips",
+        "table.csv", "table.md", "table.tex", "claims.csv", "per_class.csv", "missing.csv", "report.html", "confusion", "zips",
     }  # fmt: skip
     zips = sorted((tmp_path / "report" / "zips").glob("*/Team.zip"))
     assert len(zips) == 6 and len(zipfile.ZipFile(zips[0]).namelist()) == 372
