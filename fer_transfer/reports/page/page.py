@@ -79,7 +79,7 @@ def page(report: Report, sections: Sequence[Section]) -> str:
     )
     environment.globals["chart_of"] = charts.add
     template = environment.get_template("page.html")
-    scripts = [_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")), _script(_read("page.js"))]
+    scripts = [_library(), _script(_read("page.js"))]
     return template.render(
         title=report.study.title,
         caveats=caveat_line(report.caveats),
@@ -119,6 +119,12 @@ def _compiled(spec: str) -> dict[str, Any]:
 def _printable(value: object) -> object:
     """Names may hold what cannot be written, such as lone surrogates, or what hides other text."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else shown_text(value)
+
+
+@cache
+def _library() -> str:
+    """Vega with vega-embed, as a script. Made in seconds, so once a process."""
+    return _script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _read(name: str) -> str:
