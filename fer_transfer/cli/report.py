@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -42,7 +43,10 @@ def report(config: DictConfig) -> "Report":
     if config.submission_zip is not None:
         check_team(str(config.submission_zip))
     out, store = (path_given(plain(config), key) for key in ("out", "store"))
-    made = load_report(store, study_from(plain(config.study)), config.level, with_published=config.published)
+    faces = {word: Path(str(folder)).expanduser() for word, folder in plain(config.faces).items() if folder}
+    made = load_report(
+        store, study_from(plain(config.study)), config.level, with_published=config.published, faces=faces
+    )
 
     # Each outlet takes the report and says what it wrote.
     written = write_zips(made, out, str(config.submission_zip)) if config.submission_zip is not None else []

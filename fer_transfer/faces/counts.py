@@ -12,8 +12,8 @@ from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 #: Beside the expressions in counts: faces whose label is withheld or unknown.
 NO_LABEL = "unlabelled"
 
-#: Faces by split and expression, every expression, and NO_LABEL where there are such faces.
-ByClass = Mapping[str, Mapping[str, int]]
+#: Faces by expression, every expression, and NO_LABEL where there are such faces.
+ByClass = Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class FacesCounts:
         shared_movies: the movies that stand in two splits, by pair of splits ("Train and Val").
     """
 
-    faces: ByClass
-    lost: ByClass
+    faces: Mapping[str, ByClass]
+    lost: Mapping[str, ByClass]
     lost_for: Mapping[str, int]
     distinct: int
     conflicting: int

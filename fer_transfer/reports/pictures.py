@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ class Pictures:
         folders: of prepared faces, by the word that plans use for them (``faces.NAME=FOLDER`` of fer-report).
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, Path] = MappingProxyType({})) -> None:
         self._folders = dict(folders)
         self._opened: dict[str, Faces | str] | None = None
 
