@@ -76,12 +76,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Beside:
-    """Blocks beside each other, as many as there is room for, under a title."""
+    """Blocks beside each other under a title, as many as there is room for, and no more than ``columns``."""
 
     kind: ClassVar[str] = "beside"
     title: str
     blocks: tuple["Block", ...]
     under: str = ""
+    columns: Literal[2, 3] = 3
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Vega-Altair charts that follow the page's theme: colours are CSS variables, widths follow the column.
 
-The page draws them as SVG, so light and dark, print and zoom need no second drawing. Altair checks a specification against its
-schema, which takes time: one is made once (``functools.cache``) and shared by all figures of its kind, which differ in their data.
+The page draws them as SVG, so light and dark, print and zoom need no second drawing. Altair checks every specification against
+its schema, which takes time: one is made once (``functools.cache``) for all figures of its kind, which differ in their data.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-OURS, PAPER, OTHER, INK, MUTED, LINE = (f"var(--{name})" for name in ("ours", "paper", "other", "ink", "muted", "line"))
+OURS, PAPER, INK, MUTED, LINE = (f"var(--{name})" for name in ("ours", "paper", "ink", "muted", "line"))
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
@@ -63,3 +63,18 @@ def two_colours(first: str, second: str, *, legend: bool = True) -> alt.Color:
     """The first series in our colour, the second in the paper's."""
     scale = alt.Scale(domain=[first, second], range=[OURS, PAPER])
     return alt.Color("whose:N", scale=scale, legend=alt.Legend() if legend else None)
+
+
+def two_lines() -> alt.Axis:
+    """An axis whose labels may hold a line break."""
+    return alt.Axis(labelExpr="split(datum.label, '\\n')", labelOffset=-6)
+
+
+def of_whom(first: str, second: str) -> alt.YOffset:
+    """The first series above the second; the place is kept where one of them is not there."""
+    return alt.YOffset("whose:N", scale=alt.Scale(domain=[first, second]))
+
+
+def percents(field: str, title: str) -> alt.X:
+    """A horizontal axis of percents that needs no nought."""
+    return alt.X(f"{field}:Q", title=title, axis=alt.Axis(tickCount=8), scale=alt.Scale(zero=False, nice=True))

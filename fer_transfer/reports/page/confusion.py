@@ -1,7 +1,7 @@
 """Confusion matrices on the study's first column: ours in counts and in rates, the published one, and the difference."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import altair as alt
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.reports.page.blocks import Beside, Block, Cell, DataTable, Figure, Section
-from fer_transfer.reports.page.charts import OTHER, OURS, chart_of, spec
+from fer_transfer.reports.page.charts import chart_of, spec
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
 from fer_transfer.study import published_matrices
@@ -21,7 +21,9 @@ def section(report: Report) -> Section | None:
     """Matrices of each row that has labelled predictions."""
     published = published_matrices(report.study)
     blocks = [
-        _matrices(report, line, matrix, published.get((line.group.backbone, line.published.plan)) if line.published else None)
+        _matrices(
+            report, line, matrix, published.get((line.group.backbone, line.published.plan)) if line.published else None
+        )
         for line in lines_of(report)
         if (matrix := line.matrix(report)) is not None
     ]
@@ -36,17 +38,25 @@ def section(report: Report) -> Section | None:
 
 def _matrices(report: Report, line: Line, ours: Matrix, published: Matrix | None) -> Block:
     names = report.study.order
-    figures = [
-        _figure(f"Ours, counts: {line.name}", "counts", ours, names, ours.sum(axis=1, keepdims=True)),
-        _figure(f"Ours, rates: {line.name}", "rates, %", rates(ours), names, 100.0),
-    ]
+    figures = [_rates(f"Ours, rates: {line.name}", rates(ours), names)]
     if published is not None:
         figures += [
-            _figure(f"Published, counts: {line.name}", "counts", published, names, published.sum(axis=1, keepdims=True)),
-            _figure(f"Published, rates: {line.name}", "rates, %", rates(published), names, 100.0),
-            _figure(f"Ours less published, points: {line.name}", "points", rates(ours) - rates(published), names, 100.0, signed=True),
+            _rates(f"Published, rates: {line.name}", rates(published), names),
+            _figure(
+                f"Ours less published, points: {line.name}",
+                "points",
+                rates(ours) - rates(published),
+                names,
+                100.0,
+                signed=True,
+            ),
         ]
-    return Beside(f"{line.name}, {line.seeds}", tuple(figures), "" if published is None else "The paper gives this row's matrix.")
+    figures.append(_counts(f"Ours, counts: {line.name}", ours, names))
+    if published is not None:
+        figures.append(_counts(f"Published, counts: {line.name}", published, names))
+    return Beside(
+        f"{line.name}, {line.seeds}", tuple(figures), "" if published is None else "The paper gives this row's matrix."
+    )
 
 
 def rates(matrix: Matrix) -> Matrix:
@@ -55,6 +65,14 @@ def rates(matrix: Matrix) -> Matrix:
     result: Matrix = np.full(matrix.shape, np.nan)
     np.divide(100 * matrix, counts, out=result, where=counts > 0)
     return result
+
+
+def _rates(caption: str, matrix: Matrix, names: Sequence[str]) -> Figure:
+    return _figure(caption, "rates, %", matrix, names, 100.0)
+
+
+def _counts(caption: str, matrix: Matrix, names: Sequence[str]) -> Figure:
+    return _figure(caption, "counts", matrix, names, matrix.sum(axis=1, keepdims=True))
 
 
 def _figure(
@@ -68,23 +86,24 @@ def _figure(
         for says in range(len(names))
     ]
     says = _said(caption, matrix, names, unit)
-    return Figure(_heat_map(unit), {"cells": values}, f"{caption}.", says, _table(caption, matrix, names, signed), "small")
+    return Figure(
+        _heat_map(unit), {"cells": values}, f"{caption}.", says, _table(caption, matrix, names, signed), "small"
+    )
 
 
 @cache
 def _heat_map(unit: str) -> dict[str, Any]:
-    axis = {"ticks": False, "domain": False}
+    bare = partial(alt.Axis, ticks=False, domain=False)
     base = chart_of("cells").encode(
-        x=alt.X("prediction:N", sort=None, title="Prediction", axis=alt.Axis(orient="top", labelAngle=-90, **axis)),
-        y=alt.Y("truth:N", sort=None, title="Truth", axis=alt.Axis(**axis)),
+        x=alt.X("prediction:N", sort=None, title="Prediction", axis=bare(orient="top", labelAngle=-90)),
+        y=alt.Y("truth:N", sort=None, title="Truth", axis=bare()),
         tooltip=["truth:N", "prediction:N", alt.Tooltip("value:Q", title=unit)],
     )
     cells = base.mark_rect(stroke="var(--line)").encode(
-        color=alt.condition("datum.value < 0", alt.value(OTHER), alt.value(OURS)),
-        fillOpacity=alt.FillOpacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.9]), legend=None),
+        color=alt.condition("datum.value < 0", alt.value("var(--heat-below)"), alt.value("var(--heat)")),
+        fillOpacity=alt.FillOpacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.7]), legend=None),
     )
-    ink = alt.condition("datum.share > 0.5", alt.value("var(--page)"), alt.value("var(--ink)"))
-    return spec(cells + base.mark_text(fontSize=11).encode(text="text:N", color=ink), height=alt.Step(25))
+    return spec(cells + base.mark_text(fontSize=11).encode(text="text:N"), height=alt.Step(25))
 
 
 def _cell(truth: str, says: str, value: float, share: float, signed: bool) -> dict[str, Any]:
@@ -96,7 +115,7 @@ def _text(value: float, signed: bool) -> str:
     """Whole numbers: the table of numbers has a decimal."""
     if np.isnan(value):
         return "-"
-    return f"{value:+.0f}" if signed and round(value) else f"{value:.0f}"
+    return f"{round(value):+}" if signed and round(value) else f"{round(value)}"
 
 
 def _said(caption: str, matrix: Matrix, names: Sequence[str], unit: str) -> str:
@@ -107,6 +126,7 @@ def _said(caption: str, matrix: Matrix, names: Sequence[str], unit: str) -> str:
 def _table(caption: str, matrix: Matrix, names: Sequence[str], signed: bool) -> DataTable:
     form = "+.1f" if signed else ".1f"
     rows = tuple(
-        (Cell(name), *(Cell("-" if np.isnan(value) else format(value, form)) for value in matrix[i])) for i, name in enumerate(names)
+        (Cell(name), *(Cell("-" if np.isnan(value) else format(value, form)) for value in matrix[i]))
+        for i, name in enumerate(names)
     )
     return DataTable(caption, ("Truth", *names), rows)

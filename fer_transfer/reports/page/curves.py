@@ -28,8 +28,8 @@ def section(report: Report) -> Section | None:
         return None
     blocks = tuple(_curves(report, line) for line in lines)
     lead = (
-        "Each row's stages one after another; a vertical line marks the hand-off of weights to the next stage. Solid: the selection "
-        "split; dashed: the faces trained on, as augmented. A thin line a seed."
+        "Each row's stages one after another; a vertical line marks the hand-off of weights to the next stage. Solid: the "
+        "selection split; dashed: the faces trained on, as augmented. A line a seed."
     )
     return Section("curves", "Learning curves", blocks, lead)
 
@@ -39,7 +39,7 @@ def _curves(report: Report, line: Line) -> Block:
     title = f"{line.name}, {line.seeds}"
     if not epochs:
         return Beside(title, (Words("No curve: the metrics of its stages are not in the store, or damaged.", "quiet"),))
-    return Beside(title, tuple(_figure(line, epochs, quantity) for quantity in _QUANTITIES))
+    return Beside(title, tuple(_figure(line, epochs, quantity) for quantity in _QUANTITIES), columns=2)
 
 
 def _epochs(report: Report, row: Row) -> Iterator[Epoch]:
@@ -76,26 +76,40 @@ def _figure(line: Line, epochs: Sequence[Epoch], quantity: str) -> Figure:
     starts = _starts(epochs)
     caption = f"{_QUANTITIES[quantity].split(',')[0]} by epoch: {line.name}"
     data = {"epochs": values, "starts": starts}
-    return Figure(_chart(quantity), data, f"{caption}.", _said(caption, epochs, quantity), _table(caption, epochs, quantity), "small")
+    return Figure(
+        _chart(quantity),
+        data,
+        f"{caption}.",
+        _said(caption, epochs, quantity),
+        _table(caption, epochs, quantity),
+        "small",
+    )
 
 
 @cache
 def _chart(quantity: str) -> dict[str, Any]:
     faces = list(_PARTS.values())
-    x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, grid=False, format="d"), scale=alt.Scale(nice=False))
+    x = alt.X(
+        "epoch:Q",
+        title="Epoch",
+        axis=alt.Axis(tickMinStep=1, grid=False, format="d", labelOverlap=True),
+        scale=alt.Scale(nice=False),
+    )
     curve = (
         chart_of("epochs")
-        .mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=12, filled=True))
+        .mark_line(strokeWidth=1.25, point=alt.OverlayMarkDef(size=8, filled=True))
         .encode(
             x=x,
             y=alt.Y("value:Q", title=_QUANTITIES[quantity], scale=alt.Scale(zero=quantity == "loss")),
             detail="line:N",
             color=alt.Color("faces:N", scale=alt.Scale(domain=faces, range=[PAPER, OURS])),
-            strokeDash=alt.StrokeDash("faces:N", scale=alt.Scale(domain=faces, range=[[4, 3], [1, 0]]), legend=None),
+            strokeDash=alt.StrokeDash("faces:N", scale=alt.Scale(domain=faces, range=[[4, 3], [1, 0]])),
             tooltip=["stage:N", "seed:N", "faces:N", "epoch of the stage:Q", "learning rate:Q", "value:Q"],
         )
     )
-    names = chart_of("starts").mark_text(align="left", baseline="top", dx=4, y=2, color=MUTED).encode(x=x, text="stage:N")
+    names = (
+        chart_of("starts").mark_text(align="left", baseline="top", dx=4, y=2, color=MUTED).encode(x=x, text="stage:N")
+    )
     shown = alt.condition("datum.handed", alt.value(1), alt.value(0))
     return spec(curve + names + chart_of("starts").mark_rule().encode(x=x, opacity=shown), height=200)
 
@@ -135,4 +149,9 @@ def _table(caption: str, epochs: Sequence[Epoch], quantity: str) -> DataTable:
         for (stage, seed), of in _last(epochs).items()
     ]
     columns = ("Stage, seed", "Epochs", *_PARTS.values(), "Last learning rate")
-    return DataTable(f"{caption}: the last epoch of each stage", columns, tuple(rows), ("Every epoch: metrics.csv in the stage's folder.",))
+    return DataTable(
+        f"{caption}: the last epoch of each stage",
+        columns,
+        tuple(rows),
+        ("Every epoch: metrics.csv in the stage's folder.",),
+    )

@@ -90,7 +90,9 @@ def _published(report: Report, of: _DataSet, split: str) -> ByClass | None:
 
 def _figure(report: Report, of: _DataSet, split: str, counts: ByClass) -> Figure:
     published = _published(report, of, split)
-    values = list(_values(report, "ours", counts)) + (list(_values(report, "published", published)) if published else [])
+    values = list(_values(report, "ours", counts)) + (
+        list(_values(report, "published", published)) if published else []
+    )
     said = ", ".join(f"{v['expression']} {v['share']:.1f} %" for v in values if v["whose"] == "ours")
     caveats = f" ({'; '.join(of.of.caveats)})" if of.of.caveats else ""
     caption = f"{of.name}{f'/{split}' if split else ''}, {_labelled(counts)} labelled faces{caveats}"

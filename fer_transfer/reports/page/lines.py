@@ -21,22 +21,27 @@ class Line:
 
     Attributes:
         group: its group.
-        number: of the group on the page, from 1; None: there is one group of this backbone only.
+        network: as the study calls it, or the backbone's own name; with the group's number where several have this network.
         plan: as the group names it.
         rows: its rows, by seed.
         published: the published row of the same network and plan, or None.
     """
 
     group: Group
-    number: int | None
+    network: str
     plan: str
     rows: tuple[Row, ...]
     published: Published | None
 
     @property
     def name(self) -> str:
-        """Network and plan; the group's number where several groups have this network."""
-        return f"{self.group.backbone} {self.plan}" + ("" if self.number is None else f" [{self.number}]")
+        """Network and plan."""
+        return f"{self.network}, {self.plan}"
+
+    @property
+    def label(self) -> str:
+        """The same in two lines, the plan first."""
+        return f"{self.plan}\n{self.network}"
 
     @property
     def seeds(self) -> str:
@@ -72,13 +77,19 @@ class Line:
 
 def lines_of(report: Report) -> list[Line]:
     """Every plan that has rows, group by group in the study's order of plans."""
-    backbones = [group.backbone for group in report.groups]
     return [
-        Line(group, number if backbones.count(group.backbone) > 1 else None, plan, rows, _published(report, group, plan))
-        for number, group in enumerate(report.groups, 1)
+        Line(group, _named(report, group), plan, rows, _published(report, group, plan))
+        for group in report.groups
         for plan in group.plans(report.study)
         if (rows := group.of(plan))
     ]
+
+
+def _named(report: Report, group: Group) -> str:
+    """The network; with its number where several groups have it."""
+    alike = [of for of in report.groups if of.backbone == group.backbone]
+    name = network(report, group.backbone)
+    return name if len(alike) == 1 else f"{name} [{alike.index(group) + 1}]"
 
 
 def not_run(report: Report, lines: Sequence[Line]) -> list[Published]:
@@ -98,4 +109,6 @@ def over(report: Report) -> str:
 
 
 def _published(report: Report, group: Group, plan: str) -> Published | None:
-    return next((row for row in report.published if (row.backbone, row.plan) == (group.backbone, base_plan(plan))), None)
+    return next(
+        (row for row in report.published if (row.backbone, row.plan) == (group.backbone, base_plan(plan))), None
+    )

@@ -81,7 +81,7 @@ def page(report: Report, sections: Sequence[Section]) -> str:
     )
     environment.globals |= {"chart_of": charts.add, "picture_of": pictures.add, "compared": pictures.compared}
     template = environment.get_template("page.html")
-    scripts = [_script(vl_convert.javascript_bundle()), _script(_read("page.js")), _script(_read("compare.js"))]
+    scripts = [_script(vl_convert.javascript_bundle(None)), _script(_read("page.js")), _script(_read("compare.js"))]
     return template.render(
         title=report.study.title,
         caveats=caveat_line(report.caveats),
@@ -155,7 +155,8 @@ def _script(text: str) -> str:
 def _policy(scripts: Sequence[str]) -> str:
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    nothing = "default-src 'none'; base-uri 'none'; form-action 'none'"
+    return f"{nothing}; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
 
 
 def _json(content: Any) -> str:

@@ -25,8 +25,8 @@ def section(report: Report) -> Section | None:
     if not figures:
         return None
     lead = (
-        f"Share of the faces of an expression that are recognised, {over(report)}; Wilson {level_text(report.level)} intervals, over "
-        "several seeds that of the mean. Published where the paper gives the matrix."
+        f"Share of the faces of an expression that are recognised, {over(report)}; Wilson {level_text(report.level)} intervals, "
+        "over several seeds that of the mean. Published where the paper gives the matrix."
     )
     return Section("recall", "Recall by expression", (Beside("By row", tuple(figures)),), lead)
 
@@ -35,12 +35,16 @@ def _figure(report: Report, line: Line) -> Figure | None:
     ours = line.matrix(report)
     if ours is None:
         return None
-    published = published_matrices(report.study).get((line.group.backbone, line.published.plan)) if line.published else None
+    published = (
+        published_matrices(report.study).get((line.group.backbone, line.published.plan)) if line.published else None
+    )
     pairs = zip(_WHOSE, (ours, published), strict=True)
     values = [value for whose, matrix in pairs if matrix is not None for value in _values(whose, matrix, report)]
     caption = f"Recall by expression: {line.name}, {line.seeds}"
     data = {"recalls": [value for value in values if value["n"]]}
-    return Figure(_chart(published is not None), data, f"{caption}.", _said(caption, values), _table(caption, values), "small")
+    return Figure(
+        _chart(published is not None), data, f"{caption}.", _said(caption, values), _table(caption, values), "small"
+    )
 
 
 @cache
@@ -63,18 +67,38 @@ def _values(whose: str, matrix: NDArray[np.float64], report: Report) -> list[dic
         n, k = round(matrix[i].sum()), float(matrix[i, i])
         low, high = (100 * end for end in wilson_interval(k, n, report.level))
         recall = round(100 * k / n, 1) if n else None
-        values.append({"expression": name, "whose": whose, "recall": recall, "n": n, "low": low, "high": high, "interval": f"{low:.0f} to {high:.0f}"})
+        values.append(
+            {
+                "expression": name,
+                "whose": whose,
+                "recall": recall,
+                "n": n,
+                "low": low,
+                "high": high,
+                "interval": f"{low:.0f} to {high:.0f}",
+            }
+        )
     return values
 
 
 def _said(caption: str, values: Sequence[dict[str, Any]]) -> str:
-    ours = ", ".join(f"{v['expression']} {v['recall']:.0f} %" if v["n"] else f"{v['expression']}: no face" for v in values if v["whose"] == "ours")
+    ours = ", ".join(
+        f"{v['expression']} {v['recall']:.0f} %" if v["n"] else f"{v['expression']}: no face"
+        for v in values
+        if v["whose"] == "ours"
+    )
     return f"{caption}. {ours}."
 
 
 def _table(caption: str, values: Sequence[dict[str, Any]]) -> DataTable:
     rows = [
-        (Cell(v["expression"]), Cell(v["whose"]), Cell(str(v["n"])), Cell(f"{v['recall']:.1f}" if v["n"] else "-"), Cell(v["interval"] if v["n"] else "-"))
+        (
+            Cell(v["expression"]),
+            Cell(v["whose"]),
+            Cell(str(v["n"])),
+            Cell(f"{v['recall']:.1f}" if v["n"] else "-"),
+            Cell(v["interval"] if v["n"] else "-"),
+        )
         for v in values
     ]
     return DataTable(caption, ("Expression", "Whose", "Faces", "Recall, %", "Interval, %"), tuple(rows))

@@ -1,6 +1,6 @@
 """The graph of stages: what each row was trained through, and which stages rows share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -110,10 +110,10 @@ def _place(nodes: dict[str, Node]) -> None:
 
 def _figure(group: Group, nodes: dict[str, Node]) -> Figure:
     weights = ", ".join(dict.fromkeys(row.record.lineage.weights for row in group.rows))
-    caption = f"Stages of {group.title}, from left to right, from the initial weights ({weights}). Filled: shared by several rows."
+    caption = f"Stages of {group.title}, from the initial weights ({weights}) to the right. Filled: shared by several rows."
     shared = [f"{node.name} is shared by {', '.join(node.plans)}" for node in nodes.values() if len(node.plans) > 1]
     places = [node.place for node in nodes.values() if node.parent is None]
-    root = Node("initial weights", -1, None, "", place=(places[0] + places[-1]) / 2)
+    root = Node("start", -1, None, "", place=(places[0] + places[-1]) / 2)
     drawn = [_drawn(root), *(_drawn(node) for node in nodes.values())]
     data = {"stages": drawn, "edges": _edges(nodes, root)}
     rows = 1 + max(round(node.place) for node in nodes.values())
@@ -132,13 +132,15 @@ def _chart(rows: int) -> dict[str, Any]:
     )
     text = base.mark_text(align="left", baseline="middle", dx=13)
     names = text.encode(text="stage:N").mark_text(align="left", baseline="middle", dx=13, dy=-9)
-    under = text.mark_text(align="left", baseline="middle", dx=13, dy=9, color=MUTED, fontSize=11).encode(text="under:N")
+    under = text.mark_text(align="left", baseline="middle", dx=13, dy=9, color=MUTED, fontSize=11).encode(
+        text="under:N"
+    )
     return spec(edges + points + names + under, height=46 * rows)
 
 
 def _drawn(node: Node) -> dict[str, Any]:
     plans = ", ".join(node.plans)
-    under = f"shared by {len(node.plans)} rows" if len(node.plans) > 1 else f"row {plans}" if node.ends else ""
+    under = f"in {len(node.plans)} rows" if len(node.plans) > 1 else f"row {plans}" if node.ends else ""
     return {
         "depth": node.depth, "place": node.place, "stage": node.name, "under": under, "plans": len(node.plans),
         "trained on": node.data, "rows": plans, "seeds": len(node.keys),
@@ -162,7 +164,13 @@ def _table(report: Report, nodes: dict[str, Node]) -> DataTable:
         time = Cell(f"{sum(seconds) / 60:.1f} min", key=sum(seconds)) if seconds else Cell("-", key="")
         keys = ", ".join(key[:8] for key in node.keys)
         rows.append(
-            (Cell(node.name, (f"after {after}",)), Cell(node.data), Cell(", ".join(node.plans)), time, Cell(keys, key=len(node.keys)))
+            (
+                Cell(node.name, (f"after {after}",)),
+                Cell(node.data),
+                Cell(", ".join(node.plans)),
+                time,
+                Cell(keys, key=len(node.keys)),
+            )
         )
     columns = ("Stage", "Trained on", "Used by the rows", "Training time", "Keys, one a seed")
     return DataTable("Stages and the rows that use them", columns, tuple(rows), sortable=True)

@@ -27,7 +27,9 @@ def _rows(report: Report, lines: list[Line]) -> str:
 
 
 def _faces(report: Report, lines: list[Line]) -> str:
-    counts = sorted({n for line in lines if isinstance(found := line.score(report.study.first), Score) for n in found.count})
+    counts = sorted(
+        {n for line in lines if isinstance(found := line.score(report.study.first), Score) for n in found.count}
+    )
     return " or ".join(f"{n} faces" for n in counts) or "nothing yet"
 
 

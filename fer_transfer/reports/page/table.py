@@ -9,7 +9,7 @@ import altair as alt
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.reports.cells import is_selected, level_text
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Section, Words
-from fer_transfer.reports.page.charts import chart_of, spec, two_colours
+from fer_transfer.reports.page.charts import chart_of, of_whom, percents, spec, two_colours, two_lines
 from fer_transfer.reports.page.lines import Line, lines_of, network, not_run, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import base_plan
@@ -42,26 +42,29 @@ def _figure(report: Report, lines: Sequence[Line]) -> Figure:
 @cache
 def _intervals() -> dict[str, Any]:
     base = chart_of("scores").encode(
-        y=alt.Y("row:N", sort=None, title=None),
-        yOffset=alt.YOffset("whose:N", sort=list(_WHOSE)),
+        y=alt.Y("row:N", sort=None, title=None, axis=two_lines()),
+        yOffset=of_whom(*_WHOSE),
         color=two_colours(*_WHOSE),
         tooltip=["row:N", "whose:N", "percent:Q", "interval:N"],
     )
-    x = alt.X("low:Q", title="Accuracy, %", scale=alt.Scale(zero=False, nice=True))
+    x = percents("low", "Accuracy, %")
     shape = alt.Shape("whose:N", scale=alt.Scale(domain=list(_WHOSE), range=["circle", "diamond"]))
     interval = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
-    return spec(interval + base.mark_point(filled=True, size=70, opacity=1).encode(x="percent:Q", shape=shape), height=alt.Step(16))
+    return spec(
+        interval + base.mark_point(filled=True, size=70, opacity=1).encode(x="percent:Q", shape=shape),
+        height=alt.Step(16),
+    )
 
 
 def _drawn(report: Report, line: Line) -> list[dict[str, Any]]:
     found, values = line.score(report.study.first), []
     if isinstance(found, Score):
-        values.append(_value(line.name, "ours", found.percent[0], *found.interval(report.level)))
+        values.append(_value(line.label, "ours", found.percent[0], *found.interval(report.level)))
     if line.published and report.study.first.published:
         percent, k, n = line.published.numbers[report.study.first.published]
         if percent is not None:
             interval = _percents(k, n, report.level) or (percent, percent)
-            values.append(_value(line.name, "published", percent, *interval))
+            values.append(_value(line.label, "published", percent, *interval))
     return values
 
 
@@ -82,8 +85,8 @@ def _table(report: Report, lines: Sequence[Line]) -> DataTable:
     headings = [text for column in columns for text in _headings(column, report)]
     rows = [_ours(report, line) for line in lines] + [_published(report, row) for row in not_run(report, lines)]
     notes = [
-        f"Percent; k/n: faces right of faces; Wilson {level_text(report.level)} intervals in brackets, over several seeds that of the "
-        "mean. ± is the standard deviation over seeds. Macro recall: mean of the recalls of the expressions.",
+        f"Percent; k/n: faces right of faces; Wilson {level_text(report.level)} intervals in brackets, over several seeds that "
+        "of the mean. ± is the standard deviation over seeds. Macro recall: mean of the recalls of the expressions.",
         report.study.footnote,
     ]
     return DataTable(
@@ -104,7 +107,7 @@ def _headings(column: Reported, report: Report) -> list[str]:
 
 def _ours(report: Report, line: Line) -> tuple[Cell, ...]:
     """A row that ran: what is shortened or stood in for stands under its name."""
-    name = Cell(f"{network(report, line.group.backbone)}, {line.plan}", (line.seeds, *_group_of(line), *line.caveats))
+    name = Cell(f"{line.network}, {line.plan}", (line.seeds, *_group_of(line), *line.caveats))
     cells = [cell for column in report.study.reported for cell in _beside(report, line, column)]
     found = line.score(report.study.first)
     macro = _macro(found) if isinstance(found, Score) else Cell(found, key="", tone="quiet")
@@ -112,15 +115,24 @@ def _ours(report: Report, line: Line) -> tuple[Cell, ...]:
 
 
 def _group_of(line: Line) -> list[str]:
-    return [] if line.number is None else [f"[{line.number}] settings {line.group.settings_id[:8]}"]
+    """Which group it is of, where its network has several."""
+    return [f"settings {line.group.settings_id[:8]}"] if line.network.endswith("]") else []
 
 
 def _beside(report: Report, line: Line, column: Reported) -> list[Cell]:
     """The published cell of a column, where it has any, and ours."""
-    ours = _score(line.score(column), report.level, is_selected(line.rows, column.split), any(r.is_part(column.split) for r in line.rows))
+    ours = _score(
+        line.score(column),
+        report.level,
+        is_selected(line.rows, column.split),
+        any(r.is_part(column.split) for r in line.rows),
+    )
     if not column.published:
         return [ours]
-    return [_number(line.published.numbers[column.published], report.level) if line.published else Cell("-", key=""), ours]
+    return [
+        _number(line.published.numbers[column.published], report.level) if line.published else Cell("-", key=""),
+        ours,
+    ]
 
 
 def _score(found: Score | str, level: float, selected: bool, part: bool) -> Cell:
