@@ -24,9 +24,9 @@ from fer_transfer.reports.results import base_plan
 from fer_transfer.reports.surest import averaged
 
 #: Rows at most: every pair of them is tested.
-MOST_ROWS = 40
+MOST_ROWS = 24
 
-#: Pictures of faces at most, as many as FER-2013's test splits have, and some more: about 4 MB.
+#: Pictures of faces at most, as many as one of FER-2013's test splits has, and some more: about 3 MB.
 MOST_PICTURES = 4000
 
 

@@ -14,7 +14,7 @@ from fer_transfer.reports.report import Report
 from fer_transfer.stages.record import ScoredFaces
 
 _WHOSE = ("ours", "published")
-_COLUMNS = ("Faces", "In all", "No label", "Lost", "Repeated in it", "Also in a split before it", "Movies shared")
+_COLUMNS = ("Faces", "In all", "No label", "Lost", "Repeated in it", "Also in an earlier split", "Movies shared")
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ def section(report: Report) -> Section | None:
     if unknown := sorted(of.release for of in known if of.counts is None):
         says = "the store is of a version that did not count them. The same fer-train command adds the counts and trains nothing."
         blocks.append(Words(f"What is in {', '.join(unknown)} is not known: {says}", "quiet"))
-    lead = (
-        "Shares of the expressions in every labelled split, beside those published, and what is wrong with the faces."
-    )
+    lead = "Shares of the expressions beside those published, and what is wrong with the faces."
     return Section("data", "Data sets", tuple(blocks), lead)
 
 
@@ -71,7 +69,11 @@ def _shares(report: Report, sets: Sequence[_DataSet]) -> Block | None:
         published = {name: counts for name, counts in charts.items() if _published(report, of, name)}
         wanted = published or {name: counts for name, counts in charts.items() if name}
         figures += [_figure(report, of, name, counts) for name, counts in wanted.items()]
-    return Beside("Class shares", tuple(figures)) if figures else None
+    return (
+        Beside("Class shares", tuple(figures), "Labelled faces, lost or not; published: as the study has them.")
+        if figures
+        else None
+    )
 
 
 def _charts(report: Report, of: _DataSet) -> dict[str, ByClass]:
@@ -131,8 +133,8 @@ def _faults(sets: Sequence[_DataSet]) -> DataTable:
     rows = tuple(_fault_row(of, split) for of in sets for split in of.counts.faces)
     notes = [note for of in sets for note in _notes(of)]
     meaning = (
-        "Lost: the detector found no face that fits. Repeated in it, also in a split before it: the same pixels, among faces that "
-        "were found. A picture that was trained on and is scored again makes that score too good."
+        "Lost: the detector found no face that fits. Repeated in it, also in an earlier split: the same pixels, among faces that "
+        "were found. A picture that was trained on makes a score that it is in too good."
     )
     return DataTable("Faces lost, repeated, and met in another split", _COLUMNS, rows, (*notes, meaning))
 
@@ -143,7 +145,7 @@ def _fault_row(of: _DataSet, split: str) -> tuple[Cell, ...]:
     also = {earlier: count for earlier, count in counts.also_in.get(split, {}).items() if count}
     movies = {pair: len(names) for pair, names in counts.shared_movies.items() if split in pair.split(" and ")}
     return (
-        Cell(f"{of.name} {split}", of.of.caveats),
+        Cell(f"{of.name}/{split}", of.of.caveats),
         Cell(f"{total}"),
         Cell(f"{counts.faces[split].get(NO_LABEL, 0)}"),
         Cell(f"{lost}", (f"{100 * lost / total:.1f} %",) if lost else ()),
@@ -174,7 +176,7 @@ def _notes(of: _DataSet) -> Iterator[str]:
 def _by_expression(report: Report, sets: Sequence[_DataSet]) -> DataTable:
     names = (*report.study.order, NO_LABEL)
     rows = [
-        (Cell(f"{of.name} {split}"), *(_count(of.counts, split, name) for name in names))
+        (Cell(f"{of.name}/{split}"), *(_count(of.counts, split, name) for name in names))
         for of in sets
         for split in of.counts.faces
     ]

@@ -74,7 +74,7 @@ function verdict(compared, pair, table) {
   const faces = table.both + table.a + table.b + table.none;
   const percent = (right) => `${((100 * right) / faces).toFixed(1)} %`;
   const [mean, low, high] = pair.points;
-  const p = pair.p < 0.001 ? "p < 0.001" : `p = ${pair.p.toPrecision(2)}`;
+  const p = pair.p < 0.001 ? "p\u00a0<\u00a00.001" : `p\u00a0=\u00a0${pair.p.toPrecision(2)}`;
   const scores = `A is right on ${percent(table.both + table.a)}, B on ${percent(table.both + table.b)}`;
   const points = `${signed(mean)} points (${compared.level} interval ${signed(low)} to ${signed(high)}), ${p}`;
   const over = pair.seeds.length > 1
