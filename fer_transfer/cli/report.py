@@ -32,6 +32,7 @@ def report(config: DictConfig) -> "Report":
     from fer_transfer.errors import ConfigError
     from fer_transfer.reports.emotiw_zip import check_team
     from fer_transfer.reports.files import write_files, write_zips
+    from fer_transfer.reports.page.page import write_page
     from fer_transfer.reports.render import to_terminal
     from fer_transfer.reports.report import load_report
     from fer_transfer.study import study_from
@@ -50,7 +51,7 @@ def report(config: DictConfig) -> "Report":
 
     # Each outlet takes the report and says what it wrote.
     written = write_zips(made, out, str(config.submission_zip)) if config.submission_zip is not None else []
-    written = [*write_files(made, out), *written]
+    written = [*write_files(made, out), *write_page(made, out), *written]
 
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 100, highlight=False)

@@ -90,10 +90,8 @@ class Sweep:
         for task in tasks:
             recipe = task.job.own.recipe
             rate = known.get(network_of(recipe))
-            if not task.trains:
-                task.seconds = 0.0
-            elif rate is not None:
-                task.seconds = rate * recipe["epochs"] * self.planner.faces_of(task.job, task.row.faces)
+            task.faces = recipe["epochs"] * self.planner.faces_of(task.job, task.row.faces) if task.trains else 0
+            task.seconds = 0.0 if not task.trains else None if rate is None else rate * task.faces
         known_ones = [task.seconds for task in tasks if task.seconds]
         rank(tasks, unknown=sum(known_ones) / len(known_ones) if known_ones else 1.0)
 
@@ -189,7 +187,7 @@ class Sweep:
         for task, back in zip(batch, returns, strict=True):
             self._mark(task, back)
 
-    def _run_again(self, batch: Sequence[Task], returns: Sequence[JobReturn], stop_file: Path) -> None:
+    def _run_again(self, batch: Sequence[Task], returns: Sequence[JobReturn | None], stop_file: Path) -> None:
         """A worker that died took its launch with it.
 
         What had not begun is launched as before; what had, each alone: then it is seen which one a worker dies of.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-Tone = Literal["", "quiet", "loud", "good", "bad", "open"]
+Tone = Literal["", "quiet", "loud", "good", "bad", "open", "note"]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ CONFIG: Mapping[str, Any] = {
 def spec(chart: alt.TopLevelMixin, **size: Any) -> dict[str, Any]:
     """A chart as a specification, as wide as its column unless told otherwise."""
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
-    content: dict[str, Any] = chart.properties(**{"width": "container", "autosize": fit, **size}).to_dict()  # type: ignore[attr-defined]
+    content: dict[str, Any] = chart.properties(**{"width": "container", "autosize": fit, **size}).to_dict()
     for part in ("config", "$schema"):  # the page has one for all, and the library that draws them
         content.pop(part, None)
     return content

@@ -20,6 +20,8 @@ from fer_transfer.files.names import shown_text
 from fer_transfer.reports.cells import caveat_line
 from fer_transfer.reports.files import write_text
 from fer_transfer.reports.page import (
+    calibration,
+    claims,
     compare,
     confusion,
     curves,
@@ -42,10 +44,12 @@ from fer_transfer.reports.report import Report
 SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     summary.section,
     table.section,
+    claims.section,
     stages.section,
     curves.section,
     confusion.section,
     recall.section,
+    calibration.section,
     effects.section,
     data_sets.section,
     surest.section,
@@ -58,14 +62,14 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
 NAME = "report.html"
 
 
-def write_page(report: Report, out: Path) -> Path:
-    """Write ``report.html`` into a folder.
+def write_page(report: Report, out: Path) -> list[str]:
+    """Write ``report.html`` into a folder; returns its name.
 
     Raises:
         StoreError: if it cannot be written.
     """
     write_text(out / NAME, page(report, [found for of in SECTIONS if (found := of(report)) is not None]))
-    return out / NAME
+    return [NAME]
 
 
 def page(report: Report, sections: Sequence[Section]) -> str:
@@ -81,7 +85,8 @@ def page(report: Report, sections: Sequence[Section]) -> str:
     )
     environment.globals |= {"chart_of": charts.add, "picture_of": pictures.add, "compared": pictures.compared}
     template = environment.get_template("page.html")
-    scripts = [_script(vl_convert.javascript_bundle(None)), _script(_read("page.js")), _script(_read("compare.js"))]
+    vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    scripts = [_script(text) for text in (vega, _read("page.js"), _read("compare.js"))]
     return template.render(
         title=report.study.title,
         caveats=caveat_line(report.caveats),

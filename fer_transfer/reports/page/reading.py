@@ -10,8 +10,8 @@ def section(report: Report) -> Section:
     level = level_text(report.level)
     items = (
         f"Every number of ours is computed from kept predictions, one line a face. Intervals are at {level}.",
-        "An accuracy's interval is Wilson's over faces. With several seeds it is that of the mean over the faces of one seed: the "
-        "seeds answer the same faces, so more seeds make the mean surer, not the faces more.",
+        "An accuracy's interval is Wilson's over faces. With several seeds it is that of the mean over the faces of one seed: "
+        "the seeds answer the same faces, so more seeds make the mean surer, not the faces more.",
         "The standard deviation beside a mean (±) is over seeds.",
         "Found faces are those that the detector found; lost faces count as wrong only where a column is over all faces.",
         "Macro recall is the mean of the recalls of the expressions that occur.",

@@ -110,7 +110,9 @@ def _place(nodes: dict[str, Node]) -> None:
 
 def _figure(group: Group, nodes: dict[str, Node]) -> Figure:
     weights = ", ".join(dict.fromkeys(row.record.lineage.weights for row in group.rows))
-    caption = f"Stages of {group.title}, from the initial weights ({weights}) to the right. Filled: shared by several rows."
+    caption = (
+        f"Stages of {group.title}, from the initial weights ({weights}) to the right. Filled: shared by several rows."
+    )
     shared = [f"{node.name} is shared by {', '.join(node.plans)}" for node in nodes.values() if len(node.plans) > 1]
     places = [node.place for node in nodes.values() if node.parent is None]
     root = Node("start", -1, None, "", place=(places[0] + places[-1]) / 2)
