@@ -150,8 +150,8 @@ def test_what_may_not_be_shown_is_listed_by_name_and_said_why(report, tmp_path, 
     assert any("release.may_be_shown=false" in words.text for words in blocks(section, Words))
     [table, *_] = blocks(section, DataTable)
     assert all(row[1].text != row[2].text for row in table.rows)  # wrong ones alone
-    compared, pictures = embedded(page(there, [compare.section(there)]))
-    assert pictures == [] and "release.may_be_shown=false" in compared["sets"][0]["why"]
+    [block] = blocks(compare.section(there), Compare)
+    assert block.pictures == ({}, {}) and "release.may_be_shown=false" in block.content["sets"][0]["why"]
 
 
 def test_every_pair_carries_its_test_and_its_counts(report, faces):
