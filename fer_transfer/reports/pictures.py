@@ -55,7 +55,7 @@ class Pictures:
             if isinstance(faces, Faces) and faces.digest == digest:
                 return faces
         folder, there = self._folders.get(release), known.get(release)
-        give = f"Give faces.{release}=FOLDER to see pictures of them."
+        give = f"Give ++faces.{release}=FOLDER to see pictures of them."
         if isinstance(there, Faces):
             return f"{folder} holds other faces of {release} ({there.digest[:8]}) than these ({digest[:8]}). {give}"
         return f"{there or f'The faces of {release} are not at hand.'} {give}"
