@@ -71,7 +71,7 @@ def test_the_command_prints_and_writes(store, tmp_path):
         assert expected in done.stdout
     report_files = {path.name for path in (tmp_path / "report").iterdir()}
     assert report_files == {
-        "table.csv", "table.md", "table.tex", "claims.csv", "per_class.csv", "missing.csv", "confusion", "zips",
+        "table.csv", "table.md", "table.tex", "claims.csv", "per_class.csv", "missing.csv", "report.html", "confusion", "zips",
     }  # fmt: skip
     zips = sorted((tmp_path / "report" / "zips").glob("*/Team.zip"))
     assert len(zips) == 6 and len(zipfile.ZipFile(zips[0]).namelist()) == 372
@@ -159,7 +159,7 @@ def test_the_caveat_stands_in_every_file_and_zip(store, capsys):
     out = make(store, "submission_zip=Team")
     (out / "missing.csv").unlink()  # holds no number
     files = [path for path in out.rglob("*") if path.is_file()]
-    assert len(files) == 5 + 6 + 6
+    assert len(files) == 6 + 6 + 6
     for path in files:
         assert SYNTHETIC.encode() in path.read_bytes(), path
     for path in out.rglob("*.csv"):

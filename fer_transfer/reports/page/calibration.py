@@ -6,9 +6,8 @@ from functools import cache
 from typing import Any
 
 import altair as alt
-import numpy as np
 
-from fer_transfer.evaluation.calibration import Reliability, reliability
+from fer_transfer.evaluation.calibration import Bin, Reliability, reliability
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import mean_and_spread
 from fer_transfer.reports.page.blocks import Beside, Cell, DataTable, Figure, Section
@@ -35,22 +34,17 @@ def section(report: Report) -> Section | None:
 
 def _figure(line: Line, by_seed: Sequence[Predictions]) -> Figure:
     every = [found for of in by_seed if isinstance(found := reliability(of, _BINS), Reliability)]
-    together = reliability(_joined(by_seed), _BINS)
-    assert isinstance(together, Reliability)  # there are faces, and all have labels
     caption = f"Reliability: {line.name}, {line.seeds}. {_error(every)}"
-    values = [
-        {"sureness": round(100 * of.confidence, 1), "right": round(100 * of.accuracy, 1), "faces": of.n}
-        for of in together.bins
-        if of.n
-    ]
+    values = [_together(bins) for bins in zip(*(of.bins for of in every), strict=True) if any(of.n for of in bins)]
     says = ", ".join(f"{v['right']:.0f} % right where {v['sureness']:.0f} % sure" for v in values)
     return Figure(_chart(), {"bins": values}, caption, f"{caption} {says}.", _table(line, values), "small")
 
 
-def _joined(by_seed: Sequence[Predictions]) -> Predictions:
-    """All faces of all seeds."""
-    parts = ("ids", "labels", "found", "probabilities")
-    return Predictions(*(np.concatenate([getattr(of, part) for of in by_seed]) for part in parts))
+def _together(bins: Sequence[Bin]) -> dict[str, Any]:
+    """The faces of one bin, all seeds together."""
+    n = sum(of.n for of in bins)
+    sureness, right = (sum(of.n * getattr(of, part) for of in bins if of.n) / n for part in ("confidence", "accuracy"))
+    return {"sureness": round(100 * sureness, 1), "right": round(100 * right, 1), "faces": n}
 
 
 def _error(every: Sequence[Reliability]) -> str:
