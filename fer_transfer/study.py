@@ -151,6 +151,8 @@ class Published:
         numbers: percent, correct faces, faces, by the beginning of the columns (``Reported.published``).
         macro_recall: percent, likewise.
         source: where it stands.
+        architecture: as the paper calls it; "" where the file has no such column.
+        stages: what it was fine-tuned on, one after the other, in the paper's words; likewise none.
     """
 
     submission: str
@@ -159,6 +161,8 @@ class Published:
     numbers: dict[str, Numbers]
     macro_recall: dict[str, float | None]
     source: str
+    architecture: str = ""
+    stages: tuple[str, ...] = ()
 
 
 def study_from(content: Mapping[str, Any]) -> Study:
@@ -326,4 +330,6 @@ def _published(line: Mapping[str, str], prefixes: Sequence[str]) -> Published:
         {prefix: (number(f"{prefix}_percent"), count(f"{prefix}_k"), count(f"{prefix}_n")) for prefix in prefixes},
         {prefix: number(f"{prefix}_macro_recall") if f"{prefix}_macro_recall" in line else None for prefix in prefixes},
         line["source"],
+        line.get("architecture") or "",
+        tuple(filter(None, map(str.strip, (line.get("fine_tuned_on") or "").split(">")))),
     )

@@ -67,7 +67,7 @@ def two_colours(first: str, second: str, *, legend: bool = True) -> alt.Color:
 
 def two_lines() -> alt.Axis:
     """An axis whose labels may hold a line break."""
-    return alt.Axis(labelExpr="split(datum.label, '\\n')", labelOffset=-6)
+    return alt.Axis(labelExpr="split(datum.label, '\\n')", labelOffset=-6, ticks=False)
 
 
 def of_whom(first: str, second: str) -> alt.YOffset:

@@ -85,8 +85,7 @@ def page(report: Report, sections: Sequence[Section]) -> str:
     )
     environment.globals |= {"chart_of": charts.add, "picture_of": pictures.add, "compared": pictures.compared}
     template = environment.get_template("page.html")
-    vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    scripts = [_script(text) for text in (vega, _read("page.js"), _read("compare.js"))]
+    scripts = [_library(), _script(_read("page.js")), _script(_read("compare.js"))]
     return template.render(
         title=report.study.title,
         caveats=caveat_line(report.caveats),
@@ -147,6 +146,12 @@ def _compiled(spec: str) -> dict[str, Any]:
 def _printable(value: object) -> object:
     """Names may hold what cannot be written, such as lone surrogates, or what hides other text."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else shown_text(value)
+
+
+@cache
+def _library() -> str:
+    """Vega with vega-embed, as a script. Made in seconds, so once a process."""
+    return _script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _read(name: str) -> str:

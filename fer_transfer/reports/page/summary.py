@@ -1,8 +1,9 @@
 """What the page says first: what was run, the best row, and how many claims show."""
 
 from fer_transfer.reports.cells import level_text
-from fer_transfer.reports.page.blocks import Block, Pairs, Points, Section
-from fer_transfer.reports.page.lines import Line, lines_of, over
+from fer_transfer.reports.claims import findings
+from fer_transfer.reports.page.blocks import Pairs, Section
+from fer_transfer.reports.page.lines import Line, lines_of, network, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.scores import Score
 
@@ -14,9 +15,10 @@ def section(report: Report) -> Section:
         ("Rows", _rows(report, lines)),
         ("Scored on", f"{over(report)} ({_faces(report, lines)})"),
         *_best(report, lines),
+        *_claims(report),
         ("Left out", _left_out(report)),
     ]
-    return Section("glance", "At a glance", (Pairs(tuple(facts)), *_caveats(report)))
+    return Section("glance", "At a glance", (Pairs(tuple(facts)),))
 
 
 def _rows(report: Report, lines: list[Line]) -> str:
@@ -49,5 +51,11 @@ def _left_out(report: Report) -> str:
     return f"{', '.join(found)} (listed under What is missing)" if found else "nothing"
 
 
-def _caveats(report: Report) -> list[Block]:
-    return [Points(report.caveats)] if report.caveats else []
+def _claims(report: Report) -> list[tuple[str, str]]:
+    """How many comparisons came out how, by group."""
+    said = []
+    for group in report.groups:
+        verdicts = [of.verdict for of in findings(group, report.study, report.level) if of.judged]
+        counts = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
+        said += [f"{network(report, group.backbone)}: {counts}"] if verdicts else []
+    return [("Claims, by pair of plans", "; ".join(said))] if said else []
