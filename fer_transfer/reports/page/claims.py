@@ -74,14 +74,14 @@ def _chart() -> dict[str, Any]:
 def _table(report: Report, group: Group, found: Sequence[Finding]) -> DataTable:
     paper = report.study.networks if report.published and report.study.first.published else {}
     own = [group.backbone] if group.backbone in paper else list(paper)
-    rows = [(Cell(of.says), _pair(of), *_paper(report, own, of), _ours(of), _p(of), _verdict(of)) for of in found]
+    rows = [(_claim(of), _verdict(of), _ours(of), _p(of), *_paper(report, own, of)) for of in found]
     heading = [f"Published\n{' / '.join(paper[name] for name in own)}"] if own else []
-    columns = ("Claim", "Compared", *heading, "Ours", "p (Holm)", "Verdict")
+    columns = ("Claim", "Verdict", "Ours", "p (Holm)", *heading)
     return DataTable(f"Claims of {report.study.title}: {group.title}", columns, tuple(rows))
 
 
-def _pair(of: Finding) -> Cell:
-    return Cell(of.better, (f"against {of.worse}",))
+def _claim(of: Finding) -> Cell:
+    return Cell(of.says, (f"{of.better} against {of.worse}",))
 
 
 def _paper(report: Report, backbones: Sequence[str], of: Finding) -> list[Cell]:

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from fer_transfer.evaluation.statistics import wilson_interval
-from fer_transfer.reports.cells import is_selected, level_text
+from fer_transfer.reports.cells import is_selected, level_text, published_percent
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Section, Words
 from fer_transfer.reports.page.charts import chart_of, of_whom, percents, spec, two_colours, two_lines
 from fer_transfer.reports.page.lines import Line, lines_of, network, not_run, over
@@ -129,10 +129,18 @@ def _beside(report: Report, line: Line, column: Reported) -> list[Cell]:
     )
     if not column.published:
         return [ours]
-    return [
-        _number(line.published.numbers[column.published], report.level) if line.published else Cell("-", key=""),
-        ours,
-    ]
+    row = line.published
+    return [_number(row.numbers[column.published], report.level) if row else _others(report, line, column), ours]
+
+
+def _others(report: Report, line: Line, column: Reported) -> Cell:
+    """What is published of the same plan with the study's own networks, for a network that is none of them."""
+    networks = report.study.networks
+    told = [published_percent(report.published, column, of, line.plan) for of in networks]
+    if set(told) <= {"-"}:
+        return Cell("-", key="", tone="quiet")
+    first = next(float(percent) for percent in told if percent != "-")
+    return Cell(" / ".join(told), (" / ".join(networks.values()),), key=first, tone="quiet")
 
 
 def _score(found: Score | str, level: float, selected: bool, part: bool) -> Cell:
