@@ -129,7 +129,7 @@ class Estimate:
 
     What the true difference may be is the mean plus a normal error over faces plus a Student's t error over seeds (the
     Behrens-Fisher distribution): few seeds have the heavy tails of their few degrees of freedom, whatever the faces say.
-    Satterthwaite's single t lets through up to 10 % of false claims with three seeds (``benchmarks/false_claims.py``).
+    Satterthwaite's single t lets through up to 10 % of false claims with three seeds (``tests/false_claims.py``).
 
     Attributes:
         mean: -1..1.
@@ -242,17 +242,17 @@ def sign_flips(sums: NDArray[np.int64]) -> float:
     sizes, counts = np.unique(np.abs(sums), return_counts=True)
     if sizes.max(initial=0) <= 1:
         return mcnemar_exact(int((sums > 0).sum()), int((sums < 0).sum()))
-    from scipy.stats import binom
+    from scipy.special import gammaln
 
-    chances, lowest = np.ones(1), 0
+    chances, lowest = np.ones(1), 0  # of the sum of those that stay above 0, and the least that is kept
     for size, count in zip(sizes[sizes > 0], counts[sizes > 0], strict=True):
-        heads = np.arange(count + 1)
-        of_heads = binom.pmf(heads, count, 0.5)
-        heads, of_heads = heads[of_heads > 1e-40], of_heads[of_heads > 1e-40]
-        spaced = np.zeros(2 * size * (len(heads) - 1) + 1)
-        spaced[:: 2 * size] = of_heads
-        chances, lowest = np.convolve(chances, spaced), lowest + size * (2 * int(heads[0]) - count)
-    values = lowest + np.arange(len(chances))
+        above = np.arange(count + 1)
+        of_above = np.exp(gammaln(count + 1) - gammaln(above + 1) - gammaln(count - above + 1) - count * np.log(2))
+        above, of_above = above[of_above > 1e-40], of_above[of_above > 1e-40]
+        spaced = np.zeros(size * (len(above) - 1) + 1)
+        spaced[::size] = of_above
+        chances, lowest = np.convolve(chances, spaced), lowest + size * int(above[0])
+    values = 2 * (lowest + np.arange(len(chances))) - int(np.abs(sums).sum())
     return float(min(1.0, chances[np.abs(values) >= abs(int(sums.sum()))].sum()))
 
 
