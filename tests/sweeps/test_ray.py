@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from clusters import content, epochs, start, undisturbed, until, workers
@@ -16,7 +15,12 @@ pytestmark = pytest.mark.cluster
 pytest.importorskip("ray", reason="needs the extra: pip install -e '.[ray]'")
 
 RUN = ["-m", "hydra/launcher=ray"]
-RAY = Path(sys.executable).with_name("ray")
+
+
+@pytest.fixture(autouse=True)
+def short_paths(monkeypatch):
+    """Ray keeps sockets in the temporary directory, whose paths have to be short."""
+    monkeypatch.delenv("TMPDIR")
 
 
 @pytest.fixture
@@ -47,7 +51,8 @@ def ray(monkeypatch):
 
 def _node(options: list[str]) -> "subprocess.Popen[bytes]":
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([RAY, "start", *options], start_new_session=True, **quiet)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options]
+    return subprocess.Popen(command, start_new_session=True, **quiet)
 
 
 def end(node: "subprocess.Popen[bytes]") -> None:
@@ -70,9 +75,9 @@ def test_a_killed_worker_is_taken_up_again_from_its_checkpoint(ray, tiny, tmp_pa
     address, _ = ray
     rows, store = [*tiny, "recipe.epochs=30", "plan=fer28,emotiw,fer28_emotiw"], tmp_path / "store"
     process = start(tmp_path, *RUN, f"hydra.launcher.address={address}", *rows)
-    until(lambda: epochs(store) >= 3, 120, "the third epoch")
+    until(lambda: epochs(store) >= 3, 300, "the third epoch")
     os.kill(workers(store)[0], signal.SIGKILL)
-    err = process.communicate(timeout=300)[1]
+    err = process.communicate(timeout=400)[1]
     assert process.returncode == 0, err
     assert content(store) == undisturbed(tmp_path, *rows, f"runtime.store={tmp_path / 'reference'}")
 
@@ -81,10 +86,10 @@ def test_a_cluster_that_is_lost_ends_the_sweep_with_a_line(ray, tiny, tmp_path):
     address, nodes = ray
     rows = [*tiny, "recipe.epochs=9999", "plan=fer28"]
     process = start(tmp_path, *RUN, f"hydra.launcher.address={address}", *rows)
-    until(lambda: epochs(tmp_path / "store") >= 2, 120, "the second epoch")
+    until(lambda: epochs(tmp_path / "store") >= 2, 300, "the second epoch")
     for node in nodes:
         end(node)
-    err = process.communicate(timeout=100)[1]
+    err = process.communicate(timeout=200)[1]
     assert process.returncode == 1, err
     assert f"The Ray cluster at {address} is gone" in err and "Traceback" not in err, err
 
@@ -93,7 +98,7 @@ def test_a_cluster_that_is_lost_ends_the_sweep_with_a_line(ray, tiny, tmp_path):
 def test_a_cluster_that_is_not_there_is_told_once(tiny, tmp_path, address):
     rows = [*tiny, "plan=emotiw", "recipe.seed=0,1"]
     process = start(tmp_path, *RUN, f"hydra.launcher.address={address}", *rows)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate(timeout=120)[1]
     assert process.returncode == 1
     [line] = err.splitlines()
     assert line.startswith("error: Expected a running Ray ") and "ray start --head" in line
@@ -102,6 +107,6 @@ def test_a_cluster_that_is_not_there_is_told_once(tiny, tmp_path, address):
 def test_a_ray_of_its_own(tiny, tmp_path):
     rows = [*tiny, "plan=emotiw,fer28_emotiw"]
     process = start(tmp_path, *RUN, *rows)
-    err = process.communicate(timeout=200)[1]
+    err = process.communicate(timeout=400)[1]
     assert process.returncode == 0 and not err, err
     assert content(tmp_path / "store") == undisturbed(tmp_path, *rows, f"runtime.store={tmp_path / 'reference'}")
