@@ -259,17 +259,20 @@ def sign_flips(sums: NDArray[np.int64]) -> float:
 def bootstrap_interval(differences: NDArray[np.integer], level: float) -> tuple[float, float]:
     """Percentile interval of the mean difference over ``DRAWS`` draws of faces and of seeds.
 
-    Faces with the same differences at all seeds are drawn together, as their number: a multinomial.
-
     >>> bootstrap_interval(np.array([[1, 1, 0, -1] * 25]), 0.95)
     (0.09, 0.41)
     """
     seeds, faces = differences.shape
-    random = np.random.default_rng(GENERATOR)
-    kinds, counts = np.unique(differences, axis=1, return_counts=True)
-    drawn_faces = random.multinomial(faces, counts / faces, size=DRAWS)
-    drawn_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS)
-    sums = drawn_faces.astype(np.float64) @ kinds.T.astype(np.float64)  # floats: integers have no fast product
-    means = (sums * drawn_seeds).sum(axis=1) / (seeds * faces)
+    sums = _drawn(faces) @ differences.T.astype(np.float32)  # [draws, seeds], whole numbers; floats have a fast product
+    drawn_seeds = _drawn(seeds)[::-1]  # the other way round: not those of as many faces
+    means = (sums * drawn_seeds).sum(axis=1, dtype=np.float64) / (seeds * faces)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _drawn(count: int) -> NDArray[np.float32]:
+    """How often each of so many is drawn, with replacement, float32 [draws, count]; the same for every comparison."""
+    random = np.random.default_rng([GENERATOR, count])
+    drawn = [np.bincount(random.integers(0, count, count), minlength=count) for _ in range(DRAWS)]
+    return np.stack(drawn).astype(np.float32)
