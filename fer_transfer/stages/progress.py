@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.ranks import ranks
+from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.stages.together import sum_over_ranks
 
@@ -193,9 +194,3 @@ class EpochLog(Callback):
             f"{done:>{len(str(total))}}/{total} loss {values['train_loss']:.3f} train {values['train_accuracy']:.1%} "
             f"{self.selection} {values['selection_accuracy']:.1%} {rate:.0f}/s {left:.0f} s left"
         )
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``, one an epoch."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

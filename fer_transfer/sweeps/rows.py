@@ -27,8 +27,10 @@ class Row:
     Attributes:
         overrides: that make it.
         settings: composed and resolved, plain data.
+        name: the overrides in which it differs from others of its sweep; its plan, where there are none.
     """
 
+    name: str
     overrides: tuple[str, ...]
     settings: Mapping[str, Any]
 
@@ -44,6 +46,7 @@ def rows_of(overrides: Sequence[Sequence[str]], compose: Compose, parser: Overri
     parse = cache(lambda text: parser.parse_override(text))
     is_group = cache(lambda key: parser.config_loader is not None and parser.config_loader.get_group_options(key) != [])
     composed: dict[tuple[Any, ...], Any] = {}
+    common = set[str]().union(*overrides).intersection(*overrides)
     for given in overrides:
         parsed = [parse(text) for text in given]
         shape = tuple(_shape(override, is_group) for override in parsed)
@@ -55,7 +58,9 @@ def rows_of(overrides: Sequence[Sequence[str]], compose: Compose, parser: Overri
         for override, of_shape in zip(parsed, shape, strict=True):
             if of_shape[0] == _VALUE:
                 settings = _with(settings, override.key_or_group.split("."), override.value())
-        yield Row(tuple(given), _resolved(settings))
+        resolved = _resolved(settings)
+        own = " ".join(text for text in given if text not in common)
+        yield Row(own or f"plan={resolved['plan'].get('name')}", tuple(given), resolved)
 
 
 _VALUE, _LITERAL = "value", "literal"

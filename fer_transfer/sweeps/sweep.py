@@ -40,7 +40,7 @@ from fer_transfer.sweeps.launching import (
     threads_of,
     workers_of,
 )
-from fer_transfer.sweeps.planning import Planner, name_of, plan_rows
+from fer_transfer.sweeps.planning import Planner, plan_rows
 from fer_transfer.sweeps.rows import Row
 from fer_transfer.sweeps.view import View
 
@@ -69,8 +69,9 @@ class Sweep:
     def run(self) -> int:
         """Plan, launch, record; returns the exit code: 1 if a row failed."""
         planned, failed = plan_rows(self.planner, self.rows)
-        for name, reason in failed.items():
-            _warn(f"error: {name}: {reason}")
+        for reason in dict.fromkeys(failed.values()):
+            first, *more = [name for name, why in failed.items() if why == reason]
+            _warn(f"error: {first}{f' and {len(more)} more rows' if more else ''}: {reason}")
         if not planned:
             return 1
         tasks = tasks_of(planned, self.planner.missing)
@@ -213,7 +214,7 @@ class Sweep:
             task.error = f"stopped by signal {outcome.stopped}; the same command goes on from its checkpoint"
         elif outcome.error is not None:
             task.error = outcome.error
-            _warn(f"error: {task.name} of {name_of(task.row.row)}: {outcome.error}")
+            _warn(f"error: {task.name} of {task.row.row.name}: {outcome.error}")
         elif back is None:
             task.error = "not tried, for a stage before it failed"
 
@@ -256,7 +257,7 @@ def _failed(planned: Sequence[PlannedRow], tasks: Sequence[Task]) -> dict[str, s
     for row in planned:
         for job in row.jobs:
             if job.key in errors:
-                failed[name_of(row.row)] = f"{errors[job.key].name}: {errors[job.key].error}"
+                failed[row.row.name] = f"{errors[job.key].name}: {errors[job.key].error}"
                 break
     return failed
 
