@@ -68,7 +68,8 @@ class StudySweeper(BasicSweeper):
             rows = list(rows_of(given, lambda overrides: loader.load_sweep_config(master, overrides), parser))
             from fer_transfer.sweeps.sweep import Sweep
 
-            code = Sweep(rows, self.launcher, plain(self.config.hydra.launcher)).run()
+            options, logger = plain(self.config.hydra.launcher), plain(self.config.logger)
+            code = Sweep(rows, self.launcher, options, logger).run()
         except FerTransferError as error:
             _say(str(error))
             code = 1
