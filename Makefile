@@ -23,7 +23,7 @@ demo: .venv/installed
 	$(BIN)/fer-prepare release=synthetic_fer2013 release.path=demo/releases/fer2013 out=demo/faces/fer2013
 	$(BIN)/fer-prepare release=synthetic_emotiw release.path=demo/releases/sfew out=demo/faces/emotiw
 	$(BIN)/fer-train -m study=ng2015 experiment=demo backbone=timm
-	$(BIN)/fer-report store=demo/store out=demo/report published=false submission_zip=demo
+	$(BIN)/fer-report store=demo/store out=demo/report published=false submission_zip=demo figures=true
 
 test: .venv/installed
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -41,13 +42,16 @@ def report(config: DictConfig) -> "Report":
 
     if not (isinstance(config.level, float) and 0 < config.level < 1):
         raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
-    for name in ("published", "details", "offline", "dashboard"):
+    for name in ("published", "details", "figures", "offline", "dashboard"):
         if not isinstance(config[name], bool):
             raise ConfigError(f"Expected {name} to be true or false, but got {config[name]!r}.")
     if config.submission_zip is not None:
         check_team(str(config.submission_zip))
     out, store = (path_given(plain(config), key) for key in ("out", "store"))
-    made = load_report(store, study_from(plain(config.study)), config.level, with_published=config.published)
+    faces = {word: Path(str(folder)).expanduser() for word, folder in plain(config.faces).items() if folder}
+    made = load_report(
+        store, study_from(plain(config.study)), config.level, with_published=config.published, faces=faces
+    )
 
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 100, highlight=False)
@@ -56,6 +60,10 @@ def report(config: DictConfig) -> "Report":
     written = write_zips(made, out, str(config.submission_zip)) if config.submission_zip is not None else []
     print_report(made, console, details=config.details)
     written += [*write_csv(made, out), *write_markdown(made, out), *write_latex(made, out), *write_page(made, out)]
+    if config.figures:
+        from fer_transfer.reports.figures import write_figures
+
+        written += write_figures(made, out)
 
     more = "" if config.details else " details=true prints all tables, settings and rules."
     console.print(f"\nWritten to {out}: {', '.join(written)}.{more}", markup=False)

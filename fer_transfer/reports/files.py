@@ -28,11 +28,20 @@ _NUMBERS = re.compile(r"-?[\d.]+( -?[\d.]+)*")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file aside and rename it, so that it is never half there."""
+    """Write text as ``write_bytes`` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it, so that it is never half there.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8", newline="")
+        aside.write_bytes(data)
         aside.replace(path)
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error}. Free space or choose another folder: out=<folder>.") from None

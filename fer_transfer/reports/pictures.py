@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ class Pictures:
         folders: of prepared faces, by the word that plans use for them (``faces.NAME=FOLDER`` of fer-report).
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, Path] = MappingProxyType({})) -> None:
         self._folders = dict(folders)
         self._opened: dict[str, Faces | str] | None = None
 
@@ -45,6 +46,14 @@ class Pictures:
         there = set(found.ids.tolist())
         return thumbnails(found, (id for id in ids if id in there), side)
 
+    @property
+    def may_be_shown(self) -> dict[str, Path]:
+        """Folders of the faces that are at hand and may be shown, by digest."""
+        if self._opened is None:
+            self._opened = {word: _open(folder) for word, folder in self._folders.items()}
+        opened = (faces for faces in self._opened.values() if isinstance(faces, Faces))
+        return {faces.digest: faces.folder for faces in opened if faces.may_be_shown}
+
     def _find(self, release: str, digest: str) -> Faces | str:
         """The faces of this digest, or why they are not at hand."""
         if self._opened is None:
@@ -54,7 +63,7 @@ class Pictures:
             if isinstance(faces, Faces) and faces.digest == digest:
                 return faces
         folder, there = self._folders.get(release), known.get(release)
-        give = f"Give faces.{release}=FOLDER to see pictures of them."
+        give = f"Give ++faces.{release}=FOLDER to see pictures of them."
         if isinstance(there, Faces):
             return f"{folder} holds other faces of {release} ({there.digest[:8]}) than these ({digest[:8]}). {give}"
         return f"{there or f'The faces of {release} are not at hand.'} {give}"

@@ -115,6 +115,11 @@ class Group:
         return f"{self.backbone}, settings {self.settings_id[:8]}" + ("" if self.alone else f", faces {of_faces}")
 
     @property
+    def file_name(self) -> str:
+        """Backbone and settings, as the name of a file may hold them."""
+        return re.sub(r"[^\w.+-]", "-", f"{self.backbone[:100]}-{self.settings_id[:8]}")
+
+    @property
     def caveats(self) -> tuple[str, ...]:
         """The caveats of all rows, each once."""
         return tuple(dict.fromkeys(caveat for row in self.rows for caveat in row.caveats))

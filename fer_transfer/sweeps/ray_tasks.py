@@ -164,10 +164,16 @@ def _run_one(jobs: Jobs, overrides: list[str], number: int, *parents: JobReturn 
 
 
 def _result(task: Any, overrides: Sequence[str]) -> JobReturn | None:
-    """What a task came back with; a job that failed where Ray itself did, after its retries."""
+    """What a task came back with; a job that failed where Ray itself did, after its retries.
+
+    Raises:
+        LocalRayletDiedError: if Ray is gone here.
+    """
     try:
         done: JobReturn | None = ray.get(task)
         return done
+    except ray.exceptions.LocalRayletDiedError:
+        raise  # nothing else will come either
     except ray.exceptions.RayError as error:
         return JobReturn(list(overrides), status=JobStatus.FAILED, _return_value=error)
 

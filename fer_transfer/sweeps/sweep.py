@@ -15,6 +15,7 @@ from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
 from fer_transfer.reports.ending import ending
 from fer_transfer.signals import check, deferred
+from fer_transfer.stages.predict import unpredicted
 from fer_transfer.stages.record import Record
 from fer_transfer.stages.recording import write_record
 from fer_transfer.stages.runner import FinishedPlan, state_of
@@ -211,12 +212,14 @@ class Sweep:
             if task not in lost or not again:
                 self._mark(task, back)
         if again:
-            names = ", ".join(task.name for task in begun)
-            _warn(f"warning: {outcome_of(returns[batch.index(lost[0])]).error} Run again, one at a time: {names}")
+            why, names = outcome_of(returns[batch.index(lost[0])]).error, ", ".join(task.name for task in begun)
+            _warn(f"warning: {why} What it was at is taken up again, one at a time: {names}")
         for tasks in filter(None, again):
             self._run(tasks, None, stop_file)
 
     def _mark(self, task: Task, back: JobReturn | None) -> None:
+        if back is not None and back.status is JobStatus.FAILED:  # it may have been lost behind its last step
+            back = _died(task, explained(back._return_value))
         outcome = outcome_of(back)
         vars(task.job).pop("lineage", None)  # as the store has it now
         if outcome.stopped is None and outcome.error is None and back is not None:
@@ -255,7 +258,7 @@ class Sweep:
 def _died(task: Task, reason: str) -> JobReturn:
     """For a job that a launcher brought nothing back of: the store knows whether it had finished."""
     try:
-        finished = task.job.folder.result() is not None
+        finished = task.job.folder.result() is not None and (task.trains or not unpredicted(task.job, task.row.faces))
     except FerTransferError as error:
         finished, reason = False, str(error)
     return JobReturn(status=JobStatus.COMPLETED, _return_value=Outcome(None if finished else reason))

@@ -27,7 +27,12 @@ def read_study(message: Mapping[str, Any]) -> tuple[Study, list[Published]]:
 
 
 def write(
-    outlet: Outlet, store: Path, study: Study, published: Sequence[Published], identities: Collection[str] | None
+    outlet: Outlet,
+    store: Path,
+    study: Study,
+    published: Sequence[Published],
+    identities: Collection[str] | None,
+    faces: Mapping[str, str],
 ) -> None:
     """Write runs.
 
@@ -37,6 +42,7 @@ def write(
         study: whose rows these are.
         published: its published rows.
         identities: of records, whose rows are written; None: all, and before them all stages, parents first.
+        faces: folders of faces that may be shown, by digest.
 
     Raises:
         StoreError: if something of it is damaged.
@@ -44,7 +50,7 @@ def write(
     if identities is None:
         contents = contents_of(open_store(store))
         for stage in _parents_first(contents.stages):
-            outlet.start(_stage(stage, contents), store)
+            outlet.start(_stage(stage, contents), store, faces)
             outlet.finish(stage.folder)
     groups, _ = load_groups(store)  # what is missing is the report's to tell
     for group in groups:

@@ -129,7 +129,7 @@ def _write(outlet: Outlet, message: Mapping[str, Any]) -> None:
     else:
         from fer_transfer.tracking.afterwards import read_study, write  # not before it is needed
 
-        write(outlet, Path(message["store"]), *read_study(message), message["rows"])
+        write(outlet, Path(message["store"]), *read_study(message), message["rows"], message["faces"])
 
 
 def outlet_of(options: Mapping[str, Any]) -> Outlet:

@@ -25,6 +25,7 @@ from fer_transfer.tracking.runs import group_name, stage_run
 from fer_transfer.tracking.sending import how_to_send
 
 _STOP = 10.0  # seconds that an interruption waits at the longest
+_PICTURES = 200  # of a split, as conf/logger/wandb.yaml has it
 _LONGEST = 900.0  # that a follower goes on after the last word
 
 P = ParamSpec("P")
@@ -111,13 +112,15 @@ class FollowedTracker(Tracker):
             self._wait()
             self._write(store, [record.identity for record in records])
 
-    def whole_store(self, store: Path) -> None:
+    def whole_store(self, store: Path, faces: Mapping[str, Path] | None = None) -> None:
         """Write all that a store has finished: its stages, parents first, and its rows.
 
         Args:
             store: where it is.
+            faces: folders of faces that may be shown, by digest.
         """
         self.options |= {"longest": None}  # a store of many stages takes its time
+        self._faces = {digest: str(folder.absolute()) for digest, folder in (faces or {}).items()}
         self._write(store, None)
         try:
             self._followers[-1].wait(math.inf)
@@ -152,7 +155,13 @@ class FollowedTracker(Tracker):
     def _write(self, store: Path, rows: Sequence[str] | None) -> None:
         published = [asdict(row) for row in published_rows(self.study)]
         self._follow(
-            {"store": str(store.absolute()), "study": asdict(self.study), "published": published, "rows": rows}
+            {
+                "store": str(store.absolute()),
+                "faces": self._faces,
+                "study": asdict(self.study),
+                "published": published,
+                "rows": rows,
+            }
         )
         self._followers[-1].end()
 
@@ -229,8 +238,8 @@ def write_to_wandb(report: Report, project: str, *, offline: bool, dashboard: bo
             "Expected for dashboard=true a server and wandb-workspaces. Give offline=false, and pip install "
             "'fer_transfer[wandb]'."
         )
-    tracker = wandb_tracker(report.study, False, project, None, offline, True, 0, 20.0, 0.0, str(report.store))
-    tracker.whole_store(report.store)
+    tracker = wandb_tracker(report.study, False, project, None, offline, True, _PICTURES, 20.0, 0.0, str(report.store))
+    tracker.whole_store(report.store, report.pictures.may_be_shown)
     return "\n".join(filter(None, [tracker.close(), *(_lay_out(report, project) if dashboard else [])]))
 
 

@@ -186,7 +186,7 @@ def test_a_worker_that_dies_costs_the_stage_that_it_dies_of_and_no_other(tiny, t
     monkeypatch.setattr(sweep, "tasks_of", remembering)
     code, out, err = command("train", "-m", "plan=emotiw,fer28,fer32", *tiny, "recipe.epochs=1")
     assert [len(of) for of in launched] == [3, 2, 1] and launched[-1] == ["plan=fer28"]
-    assert code == int(always) and err.count("warning: ") == 1 and "Run again, one at a time: fer " in err
+    assert code == int(always) and err.count("warning: ") == 1 and "taken up again, one at a time: fer " in err
     assert plans(tmp_path / "store") == ["emotiw", *(["fer28"] if not always else []), "fer32"]
     if always:
         [line] = [line for line in err.splitlines() if line.startswith("error: ")]

@@ -2,11 +2,15 @@
 
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 from tiny import overrides
 from wandb_files import read_all
 
 from fer_transfer.cli.train import train
+from fer_transfer.faces.opening import open_faces
+from fer_transfer.files.document import read_document, write_document
 from fer_transfer.settings import compose
 
 STAGES = ["logger=wandb", "plan=fer28", "recipe.epochs=1"]
@@ -37,6 +41,28 @@ def test_a_store_written_afterwards_gives_the_same_runs(store, tmp_path, command
     after = read_all(copy)
     assert {name: told(run) for name, run in after.items()} == {name: told(run) for name, run in live.items()}
     assert list(after) == list(live), "in the order in which they must be sent"
+
+
+def test_pictures_stand_where_the_release_may_be_shown(store, faces_folder, tmp_path, command):
+    shown = shutil.copytree(faces_folder / "fer2013", tmp_path / "fer2013")
+    manifest = {k: v for k, v in read_document(shown / "manifest.json").items()}
+    write_document(shown / "manifest.json", {**manifest, "may_be_shown": True})
+    copy = shutil.copytree(store, tmp_path / "store", ignore=shutil.ignore_patterns("wandb"))
+    folders = [f"faces.fer2013={shown}", f"faces.emotiw={faces_folder / 'emotiw'}"]
+    assert command("report", f"store={copy}", "wandb=p", f"out={tmp_path / 'out'}", *folders)[0] == 0
+    stage = next(iter(read_all(copy).values()))
+    [first, *_] = stage.table("predictions/fer2013/PublicTest")
+    faces = open_faces(shown)
+    expected = faces.pixels[faces.ids.tolist().index(first["face"])]
+    with Image.open(picture_of(stage, first["picture"])) as picture:
+        assert np.array_equal(np.asarray(picture.convert("L")), expected)
+    assert "picture" not in stage.table("predictions/emotiw/Val")[0], "SFEW's may not be"
+
+
+def picture_of(run, entry):
+    """The file of a picture of a table: sent with the table's artifact."""
+    [local] = {c.local_path for a in run.artifacts for c in a.manifest.contents if c.path == entry["path"]}
+    return local
 
 
 def test_looking_after_a_store_passes_over_wandbs_folder(store, tmp_path, command):
