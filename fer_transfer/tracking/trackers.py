@@ -153,16 +153,8 @@ class FollowedTracker(Tracker):
             follower.wait(until)
 
     def _write(self, store: Path, rows: Sequence[str] | None) -> None:
-        published = [asdict(row) for row in published_rows(self.study)]
-        self._follow(
-            {
-                "store": str(store.absolute()),
-                "faces": self._faces,
-                "study": asdict(self.study),
-                "published": published,
-                "rows": rows,
-            }
-        )
+        study = {"study": asdict(self.study), "published": [asdict(row) for row in published_rows(self.study)]}
+        self._follow({"store": str(store.absolute()), "rows": rows, "faces": self._faces, **study})
         self._followers[-1].end()
 
 

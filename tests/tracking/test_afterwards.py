@@ -1,6 +1,8 @@
 """A finished store written afterwards, and a sweep of two workers: the same runs as a training writes itself."""
 
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,24 +47,19 @@ def test_a_store_written_afterwards_gives_the_same_runs(store, tmp_path, command
 
 def test_pictures_stand_where_the_release_may_be_shown(store, faces_folder, tmp_path, command):
     shown = shutil.copytree(faces_folder / "fer2013", tmp_path / "fer2013")
-    manifest = {k: v for k, v in read_document(shown / "manifest.json").items()}
-    write_document(shown / "manifest.json", {**manifest, "may_be_shown": True})
+    write_document(shown / "manifest.json", {**read_document(shown / "manifest.json"), "may_be_shown": True})
     copy = shutil.copytree(store, tmp_path / "store", ignore=shutil.ignore_patterns("wandb"))
     folders = [f"faces.fer2013={shown}", f"faces.emotiw={faces_folder / 'emotiw'}"]
     assert command("report", f"store={copy}", "wandb=p", f"out={tmp_path / 'out'}", *folders)[0] == 0
     stage = next(iter(read_all(copy).values()))
-    [first, *_] = stage.table("predictions/fer2013/PublicTest")
+    [artifact] = [a for a in stage.artifacts if "predictionsfer2013PublicTest" in a.name]
+    files = {entry.path: entry.local_path for entry in artifact.manifest.contents}  # which wandb sync will send
+    table = json.loads(Path(files["predictions/fer2013/PublicTest.table.json"]).read_text())
+    picture, face = table["data"][0][:2]
     faces = open_faces(shown)
-    expected = faces.pixels[faces.ids.tolist().index(first["face"])]
-    with Image.open(picture_of(stage, first["picture"])) as picture:
-        assert np.array_equal(np.asarray(picture.convert("L")), expected)
+    with Image.open(files[picture["path"]]) as image:
+        assert np.array_equal(np.asarray(image.convert("L")), faces.pixels[faces.ids.tolist().index(face)])
     assert "picture" not in stage.table("predictions/emotiw/Val")[0], "SFEW's may not be"
-
-
-def picture_of(run, entry):
-    """The file of a picture of a table: sent with the table's artifact."""
-    [local] = {c.local_path for a in run.artifacts for c in a.manifest.contents if c.path == entry["path"]}
-    return local
 
 
 def test_looking_after_a_store_passes_over_wandbs_folder(store, tmp_path, command):
