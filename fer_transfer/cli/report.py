@@ -2,13 +2,32 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from fer_transfer.cli.front import front
 
-from fer_transfer.cli.app import run
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+HELP = """\
+fer-report: print the tables of a store and write them.
+
+  fer-report                           what is in ./store, into ./report
+  fer-report store=FOLDER out=FOLDER   of another store, into another folder
+  fer-report study=NAME --config-dir FOLDER
+                                       of a study of your own
+  fer-report submission_zip=TEAM       also the challenge's zip of every row
+  fer-report published=false           without the paper's own rows
+
+Choices (GROUP=NAME):
+  study   {study}
+
+  --settings [WORD]    every setting: default, meaning, choices
+  --cfg job            the configuration that would run; nothing is written
+"""
 
 
-def report(config: DictConfig) -> None:
+def report(config: "DictConfig") -> None:
     """Make the report of a store.
 
     Args:
@@ -66,4 +85,7 @@ def report(config: DictConfig) -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    front("fer-report", HELP, "report")
+    from fer_transfer.cli.app import run  # Hydra: what is above does not wait for it
+
     run("report", report)

@@ -17,7 +17,7 @@ from fer_transfer.stages.runner import Runner
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.study import Study, study_from
 from fer_transfer.sweeps.graph import PlannedRow
-from fer_transfer.sweeps.rows import Row
+from fer_transfer.sweeps.rows import Row, name_of
 from fer_transfer.training.recipe import Recipe
 
 
@@ -119,11 +119,6 @@ def plan_rows(planner: Planner, rows: Sequence[Row]) -> tuple[list[PlannedRow], 
         except FerTransferError as error:
             failed[name_of(row)] = str(error)
     return planned, failed
-
-
-def name_of(row: Row) -> str:
-    """What a row is called: its overrides, or its plan where there are none."""
-    return " ".join(row.overrides) or f"plan={row.settings['plan'].get('name')}"
 
 
 def _of_network(recipe: Recipe) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from fer_transfer.config import plain
+from fer_transfer.config import plain, typed
+from fer_transfer.errors import FerTransferError
+from fer_transfer.stages.plan import plan_from
+from fer_transfer.study import study_from
 
 Compose = Callable[[list[str]], DictConfig]
 
@@ -56,6 +59,28 @@ def rows_of(overrides: Sequence[Sequence[str]], compose: Compose, parser: Overri
             if of_shape[0] == _VALUE:
                 settings = _with(settings, override.key_or_group.split("."), override.value())
         yield Row(tuple(given), _resolved(settings))
+
+
+def name_of(row: Row) -> str:
+    """What a row is called: its overrides, or its plan where there are none."""
+    return " ".join(row.overrides) or f"plan={row.settings['plan'].get('name')}"
+
+
+def hopeless(rows: Sequence[Row]) -> dict[str, str]:
+    """What is wrong with the rows, by their names, as far as it is told without torch; empty as soon as one may run."""
+    from fer_transfer.stages.early import look
+    from fer_transfer.stages.runtime import Runtime
+
+    wrong = {}
+    for row in rows:
+        try:
+            runtime = typed(Runtime, row.settings["runtime"], "The runtime")
+            look(plan_from(row.settings), runtime, study_from(row.settings["study"]))
+        except FerTransferError as error:
+            wrong[name_of(row)] = str(error)
+        else:
+            return {}
+    return wrong
 
 
 _VALUE, _LITERAL = "value", "literal"

@@ -38,8 +38,8 @@ from fer_transfer.sweeps.launching import (
     threads_of,
     workers_of,
 )
-from fer_transfer.sweeps.planning import Planner, name_of, plan_rows
-from fer_transfer.sweeps.rows import Row
+from fer_transfer.sweeps.planning import Planner, plan_rows
+from fer_transfer.sweeps.rows import Row, name_of
 from fer_transfer.sweeps.view import View
 
 _LISTED = 40  # stages that are listed one by one
