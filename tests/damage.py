@@ -32,7 +32,7 @@ from tiny import SPLITS, TinyFaces, overrides
 
 from fer_transfer.cli.report import report
 from fer_transfer.cli.train import train
-from fer_transfer.errors import FerTransferError
+from fer_transfer.errors import FerTransferError, StoreError
 from fer_transfer.faces.prepare import prepare
 from fer_transfer.files import checked
 from fer_transfer.settings import compose
@@ -75,7 +75,8 @@ class Place:
     def report(self) -> Numbers:
         """Every number of the report, as text by file."""
         shutil.rmtree(self.folder / "report", ignore_errors=True)
-        report(self._report)
+        if damaged := [one.why for one in report(self._report).missing if one.kind == "damaged"]:
+            raise StoreError("\n".join(damaged))  # the rest is reported, with a word of what is left out
         files = sorted((self.folder / "report").rglob("*.csv"))
         return {str(path.relative_to(self.folder / "report")): path.read_text() for path in files}
 

@@ -77,7 +77,7 @@ def add_row(
         release, _, of = split.partition("/")
         if lineage.trained_on(prepared(release, digests), of):
             continue
-        file = f"{name}/{split.replace('/', '_')}.csv"
+        file = f"of_{name}/{split.replace('/', '_')}.csv"
         stream = int(name, 16) % 2**32 + number
         sha256 = make_predictions(split, accuracy, stream, split != "emotiw/Test").write(store / file)
         files.append(ScoredSplit(digests[release], of, file, sha256))

@@ -22,7 +22,7 @@ def rows_by_crop(store: Path, folders: list[Path]) -> dict[str, dict[str, list[R
     """Rows of each crop by plan, seeds in order."""
     digests = {open_faces(folder).digest: folder.name for folder in folders}
     found: dict[str, dict[str, list[Row]]] = {folder.name: {} for folder in folders}
-    for group in load_groups(store):
+    for group in load_groups(store)[0]:
         if crop := digests.get(group.faces.get("emotiw", "")):
             for row in group.rows:
                 found[crop].setdefault(row.plan, []).append(row)

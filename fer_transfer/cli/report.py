@@ -9,6 +9,8 @@ from fer_transfer.cli.front import front
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from fer_transfer.reports.report import Report
+
 HELP = """\
 fer-report: print the tables of a store and write them.
 
@@ -27,26 +29,28 @@ Choices (GROUP=NAME):
 """
 
 
-def report(config: "DictConfig") -> None:
+def report(config: "DictConfig") -> "Report":
     """Make the report of a store.
 
     Args:
         config: composed from ``conf/report.yaml``.
 
+    Returns:
+        What was reported, with what is missing.
+
     Raises:
         ConfigError: if the level or the team's name is no such thing.
-        StoreError: if nothing is finished, a record or predictions file is damaged, or nothing can be written.
+        StoreError: if there is no store, or nothing can be written.
     """
     from rich.console import Console
 
     from fer_transfer.config import path_given, plain
     from fer_transfer.errors import ConfigError
     from fer_transfer.reports.emotiw_zip import check_team
-    from fer_transfer.reports.files import write_report, write_text, write_zips
-    from fer_transfer.reports.render import to_latex, to_markdown, to_terminal
-    from fer_transfer.reports.results import load_groups
-    from fer_transfer.reports.tables import confusion_tables, main_tables
-    from fer_transfer.study import published_rows, study_from
+    from fer_transfer.reports.files import write_files, write_zips
+    from fer_transfer.reports.render import to_terminal
+    from fer_transfer.reports.report import load_report
+    from fer_transfer.study import study_from
 
     if not (isinstance(config.level, float) and 0 < config.level < 1):
         raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
@@ -54,33 +58,18 @@ def report(config: "DictConfig") -> None:
         raise ConfigError(f"Expected published to be true or false, but got {config.published!r}.")
     if config.submission_zip is not None:
         check_team(str(config.submission_zip))
-    study = study_from(plain(config.study))
     out, store = (path_given(plain(config), key) for key in ("out", "store"))
-    groups, published = load_groups(store), published_rows(study)
-    tables = main_tables(groups, published, study, config.level, with_published=config.published)
-    confusions = confusion_tables(groups, study, config.level)
+    made = load_report(store, study_from(plain(config.study)), config.level, with_published=config.published)
 
-    zips = write_zips(out, groups, study, str(config.submission_zip)) if config.submission_zip is not None else []
-    write_report(out, groups, published, study, config.level, with_published=config.published)
-    write_text(
-        out / "table.md",
-        "# Results\n\n" + to_markdown(tables) + "\n## Confusion matrices\n\n" + to_markdown(confusions, 3),
-    )
-    write_text(out / "table.tex", to_latex([*tables, *confusions]))
+    # Each outlet takes the report and says what it wrote.
+    written = write_zips(made, out, str(config.submission_zip)) if config.submission_zip is not None else []
+    written = [*write_files(made, out), *written]
 
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 100, highlight=False)
-    for table in tables:
-        to_terminal(table, console)
-    parts = (
-        sum(row.is_part(study.challenge) for group in groups for row in group.rows) if zips and study.challenge else 0
-    )
-    left_out = f" ({parts} rows have predictions of a part only, and none)" if parts else ""
-    written = "table.csv, table.md, table.tex, claims.csv, per_class.csv and confusion/"
-    console.print(
-        f"\nWritten to {out}: {written}" + (f", {len(zips)} zips for the challenge in zips/{left_out}" if zips else ""),
-        markup=False,
-    )
+    to_terminal(made, console)
+    console.print(f"\nWritten to {out}: {', '.join(written)}", markup=False)
+    return made
 
 
 def main() -> None:

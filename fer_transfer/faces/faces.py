@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.config import nearest
 from fer_transfer.errors import FacesError
+from fer_transfer.faces.counts import FacesCounts, counts_of
 from fer_transfer.files.digest import digest
 
 FORMAT_VERSION = 2
@@ -93,6 +95,16 @@ class Faces:
         return list(self.manifest["caveats"])
 
     @property
+    def may_be_shown(self) -> bool:
+        """Whether its pictures may stand in reports and be sent to trackers (``release.may_be_shown``); older faces: not."""
+        return self.manifest.get("may_be_shown") is True
+
+    @property
+    def counts(self) -> FacesCounts:
+        """What there is of which split and expression, lost, more than once, and from movies of two splits."""
+        return counts_of(self.splits, self.labels, self.found, self.manifest)
+
+    @property
     def preparation(self) -> str:
         """How frames were cut, in a few words for tables: "aligned by the eyes (e2e between centres), ..."."""
         settings = self.manifest["settings"]
@@ -140,8 +152,8 @@ class Faces:
         for split in splits:
             if split not in present:
                 raise FacesError(
-                    f"Expected split {split!r} in {self.folder}, but it holds {', '.join(present)}. "
-                    "Choose one of these, or prepare the release that has it."
+                    f"Expected split {split!r} in {self.folder}, but it holds {', '.join(present)}."
+                    f"{nearest(split, present)} Choose one of these, or prepare the release that has it."
                 )
         rows = np.flatnonzero(np.isin(self.splits, list(splits)))
         if self.at_most is None:

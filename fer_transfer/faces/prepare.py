@@ -20,11 +20,12 @@ from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
-from fer_transfer.faces.source import Advance, FramesSource, Release
-from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.faces.source import Advance, FramesSource, Release, may_be_shown
+from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
 from fer_transfer.files.names import shown
+from fer_transfer.files.nearby import near_path
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
@@ -75,7 +76,7 @@ def prepare(
         FacesWriter(folder, release.name, release.size, count, None if journal is None else journal.array) as writer,
     ):
         _tell_done(console, journal, count)
-        writer.settings = settings
+        writer.settings, writer.may_be_shown = settings, may_be_shown(release)
         for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
             writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes)
             advance(done, count)
@@ -147,12 +148,13 @@ def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str
     settings = json.loads(
         json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
     )
+    may_be_shown(release)  # a mistake is met before any work
     remove_ownerless(folder, ("manifest.json", PIXELS))
     _check_target(folder, release)
     faces = _there(folder)
     if faces is not None and (faces.name, faces.manifest["settings"]) == (release.name, settings):
         remove_parts(folder, release.name, settings)
-        return folder, settings, faces
+        return folder, settings, with_permission(faces, may_be_shown(release))
     if faces is not None and not replace:
         _check_same(faces, release.name, settings, given)
     return folder, settings, None
@@ -197,7 +199,9 @@ def fingerprint(paths: list[Path]) -> list[dict[str, Any]]:
     found = []
     for path in paths:
         if not path.exists():
-            raise ReleaseError(f"Expected a release at {path}, but there is nothing. Check release.path.")
+            raise ReleaseError(
+                f"Expected a release at {path}, but there is nothing.{near_path(path)} Check release.path."
+            )
         states = [os.stat(file) for file in _files(path)]
         found.append(
             {
@@ -290,6 +294,8 @@ def _closing(faces: Faces) -> list[str]:
     if faces.votes is not None:
         lines.append("FER+ votes are joined by row")
     lines += [f"caveat: {caveat}" for caveat in faces.caveats]
+    shown = "may stand" if faces.may_be_shown else "do not stand"
+    lines.append(f"pictures of these faces {shown} in reports and on trackers (release.may_be_shown)")
     return [*lines, f"{len(faces)} faces in {faces.folder}, digest {faces.digest[:12]}"]
 
 

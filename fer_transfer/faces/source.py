@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_transfer.detection.pipeline import FrameFace
 from fer_transfer.detection.reader import FrameReader
-from fer_transfer.errors import ReleaseError
+from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import read_text
 from fer_transfer.labels import UNLABELLED
 
@@ -103,6 +103,18 @@ class FramesSource(Release, Protocol):
 
     def frames(self, reader: FrameReader, rows: range) -> Iterator[FrameFace]:
         """The faces of some of the frames, through the reader, in the order of ``faces``; comes after ``scan``."""
+
+
+def may_be_shown(release: Release) -> bool:
+    """Whether pictures of a release may stand in reports and be sent to trackers: only where it says so itself.
+
+    Raises:
+        ConfigError: if what it says is neither true nor false.
+    """
+    says = getattr(release, "may_be_shown", False)
+    if not isinstance(says, bool):
+        raise ConfigError(f"Expected release.may_be_shown to be true or false, but got {says!r}.")
+    return says
 
 
 def is_synthetic(path: Path) -> bool:

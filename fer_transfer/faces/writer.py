@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import platform
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 import fer_transfer
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.aside import Aside
+from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.duplicates import duplicates
-from fer_transfer.faces.faces import FORMAT_VERSION, INDEX, PIXELS, VOTES
+from fer_transfer.faces.faces import FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import write_document
 from fer_transfer.files.names import shown
@@ -49,6 +51,7 @@ class FacesWriter:
     ) -> None:
         self.folder, self.name, self.size, self.count, self._given = Path(folder), name, size, count, pixels
         self.settings: dict[str, Any] = {}
+        self.may_be_shown = False
         self.caveats: list[str] = []
         self.report: dict[str, Any] = {}
         self.summary: list[str] = []
@@ -154,6 +157,7 @@ class FacesWriter:
             "counts": count_by_split(index["split"], index["label"]),
             "lost": count_by_split(index["split"][~index["found"]], index["label"][~index["found"]]),
             "caveats": self.caveats,
+            "may_be_shown": self.may_be_shown,
             "settings": self.settings,
             "report": self.report,
             "duplicates": self._duplicates(index[index["found"]]),  # what stands in for lost faces is none
@@ -184,20 +188,25 @@ class FacesWriter:
         return duplicates(index["split"], index["label"], index["duplicate_of"], self._constant)
 
 
+def with_permission(faces: Faces, may_be_shown: bool) -> Faces:
+    """The faces with the permission to be shown as given; it stands in the manifest only, so the digest of the faces stays.
+
+    Raises:
+        FacesError: if it is another than before, and the manifest cannot be written.
+    """
+    if faces.may_be_shown == may_be_shown:
+        return faces
+    manifest = faces.manifest | {"may_be_shown": may_be_shown}
+    try:
+        write_document(faces.folder / "manifest.json", manifest)
+    except OSError as error:
+        word = "may" if may_be_shown else "may not"
+        raise FacesError(
+            f"Cannot note in {faces.folder}/manifest.json that pictures of these faces {word} be shown: {error}. "
+            f"Make the folder writable, or give release.may_be_shown={str(faces.may_be_shown).lower()}, as it is noted."
+        ) from None
+    return replace(faces, manifest=manifest)
+
+
 def _mark(pixels: bytes) -> bytes:
     return hashlib.blake2b(pixels, digest_size=16).digest()
-
-
-def count_by_split(splits: NDArray[np.str_], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:
-    """Number of faces by split and class name ("unlabelled" for withheld labels); classes without faces are 0.
-
-    >>> count_by_split(np.array(["Val", "Val"]), np.array([3, -1], np.int8))["Val"]["unlabelled"]
-    1
-    """
-    counts: dict[str, dict[str, int]] = {}
-    for split in dict.fromkeys(splits.tolist()):
-        of_split = labels[splits == split]
-        counts[split] = {name: int((of_split == i).sum()) for i, name in enumerate(EXPRESSIONS)}
-        if unlabelled := int((of_split == UNLABELLED).sum()):
-            counts[split]["unlabelled"] = unlabelled
-    return counts

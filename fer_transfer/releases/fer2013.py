@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ReleaseError
+from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
-from fer_transfer.faces.writer import count_by_split
 from fer_transfer.files.archive import Archive, Member, is_archive, open_file, passed_over_lines
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
@@ -97,10 +97,18 @@ class FER2013Release:
         ferplus: FER+'s ``fer2013new.csv``, or None; only for the csv forms with all rows.
         name: the word that plans use for the faces.
         limits: how much is read at most.
+        may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
     """
 
-    def __init__(self, path: str, ferplus: str | None = None, name: str = "fer2013", limits: Limits = LIMITS) -> None:
-        self.name, self.size, self.limits = name, (SIDE, SIDE), limits
+    def __init__(
+        self,
+        path: str,
+        ferplus: str | None = None,
+        name: str = "fer2013",
+        limits: Limits = LIMITS,
+        may_be_shown: bool = True,
+    ) -> None:
+        self.name, self.size, self.limits, self.may_be_shown = name, (SIDE, SIDE), limits, may_be_shown
         self.path = Path(path).expanduser()
         self.ferplus = None if ferplus is None else Path(ferplus).expanduser()
         self._content: _Content | None = None

@@ -3,7 +3,7 @@
 ========  ==============================================================================================================
 What      Whatever pictures you have; one face is taken from each
 Made by   You, or whoever gave them to you: say it in ``release.note``, which stands beside every number
-Licence   Theirs; prepared faces are copies of the pictures
+Licence   Theirs; prepared faces are copies of the pictures. ``release.may_be_shown=true`` lets reports and trackers have them
 To get    From their owners
 Size      Any number of pictures of up to 50 megapixels; none is stated, so none is compared
 Classes   A folder named after one of the seven labels what lies in it; other pictures are unlabelled
@@ -57,6 +57,7 @@ class FramesRelease:
         note: a caveat to stand beside every number made from this release.
         name: the word that plans use for the faces.
         limits: how much is read at most, and how long for one frame; what goes beyond is a lost frame.
+        may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class FramesRelease:
         note: str | None = None,
         name: str = "frames",
         limits: Limits = LIMITS,
+        may_be_shown: bool = False,
     ) -> None:
         self.name, self.path, self.pipeline = name, Path(path).expanduser(), pipeline
-        self.split, self.note, self.limits = split, note, limits
+        self.split, self.note, self.limits, self.may_be_shown = split, note, limits, may_be_shown
         self.aligned_size = None if aligned_size is None else _pair_of_sides(aligned_size)
         self._layout: Layout | None = None
         self._faces: list[tuple[Picture, FrameFace]] = []

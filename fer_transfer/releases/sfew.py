@@ -4,7 +4,8 @@
 What      Frames of movies, 720x576 colour, around one actor's expression: key frames of AFEW's clips, chosen by
           clustering facial points. The paper's small target, scored by overall accuracy
 Made by   Abhinav Dhall, Roland Goecke, Simon Lucey, Tom Gedeon and the EmotiW organisers
-Licence   Signed agreement with the organisers; may not be redistributed
+Licence   Signed agreement with the organisers; may not be redistributed, so no picture stands in a report or goes to a
+          tracker (``release.may_be_shown`` is false)
 To get    Ask the EmotiW organisers; not downloaded here. ``release=synthetic_emotiw`` needs no data
 Size      Train 958, Val 436, Test 372. Of these the paper found 921, 429 and 372 faces
 Classes   Train and Val: Angry 178/77, Disgust 66/23, Fear 98/47, Happy 198/73, Neutral 150/86, Sad 172/73, Surprise
@@ -46,6 +47,7 @@ class SFEWRelease(FramesRelease):
         note: a caveat to stand beside every number made from this release ("stand-in: LFW photographs").
         name: the word that plans use for the faces.
         limits: how much is read at most, and how long for one frame.
+        may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers; SFEW's own may not.
     """
 
     def __init__(
@@ -57,10 +59,13 @@ class SFEWRelease(FramesRelease):
         note: str | None = None,
         name: str = "emotiw",
         limits: Limits = LIMITS,
+        may_be_shown: bool = False,
     ) -> None:
         if str(aligned).lower() not in ("true", "false", "auto"):
             raise ReleaseError(f"Expected true, false or auto for release.aligned, but got {aligned!r}.")
-        super().__init__(path, pipeline, aligned_size=aligned_size, note=note, name=name, limits=limits)
+        super().__init__(
+            path, pipeline, aligned_size=aligned_size, note=note, name=name, limits=limits, may_be_shown=may_be_shown
+        )
         self.aligned = str(aligned).lower()
 
     def settings(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The report's files: table.csv, table.md, table.tex, claims.csv, per_class.csv, confusion/ and the submission zips."""
+"""The report's files: table.csv, table.md, table.tex, claims.csv, per_class.csv, missing.csv, confusion/, submission zips."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import caveat_line, is_selected
 from fer_transfer.reports.claims import claimed, find
 from fer_transfer.reports.emotiw_zip import check_team, write_submission_zip
+from fer_transfer.reports.missing import missing_lines
+from fer_transfer.reports.render import escape_markdown, to_latex, to_markdown
+from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score, score
+from fer_transfer.reports.tables import confusion_tables, main_tables
 from fer_transfer.study import Published, Reported, Study
 
 #: One number, or several side by side, such as those of the seeds.
@@ -56,14 +61,13 @@ def _plain(value: Any) -> str:
     return text if _NUMBERS.fullmatch(text) else escaped(shown_text(text))
 
 
-def score_lines(
-    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, *, with_published: bool
-) -> list[dict[str, Any]]:
+def score_lines(report: Report) -> list[dict[str, Any]]:
     """One line per plan, split and set of faces; ``k`` lists the images right by seed, in the order of ``seeds``.
 
-    The study's columns come first, then every other split that was predicted. ``with_published``, the published rows whose
-    network was not run at all follow, as not run.
+    The study's columns come first, then every other split that was predicted. With ``report.with_published``, the published
+    rows whose network was not run at all follow, as not run.
     """
+    groups, published, study, level = report.groups, report.published, report.study, report.level
     lines = []
     for group in groups:
         others = [Reported(split, "all", split) for split in group.other_splits(study)]
@@ -79,7 +83,7 @@ def score_lines(
                 )
     run = {group.backbone for group in groups}
     for row in published:
-        for column in study.reported if with_published and row.backbone not in run else ():
+        for column in study.reported if report.with_published and row.backbone not in run else ():
             lines.append(
                 _where(row.backbone, row.plan, "", column, {})
                 | _score_columns("not run", level)
@@ -173,64 +177,65 @@ def class_lines(row: Row, study: Study, level: float) -> list[dict[str, Any]]:
     return lines
 
 
-def write_report(
-    out: Path,
-    groups: Sequence[Group],
-    published: Sequence[Published],
-    study: Study,
-    level: float,
-    *,
-    with_published: bool,
-) -> list[Path]:
-    """Write the CSV files of a report; those of rows stand in ``confusion/``, one file each.
+def write_files(report: Report, out: Path) -> list[str]:
+    """Write the tables as CSV, Markdown and LaTeX, and what is missing; returns their names.
 
     Raises:
         StoreError: if the folder cannot be written.
     """
-    rows = [row for group in groups for row in group.rows]
-    by_row = {row: class_lines(row, study, level) for row in rows}
+    by_row = {row: class_lines(row, report.study, report.level) for row in report.rows}
     per_class = []
     for row, lines in by_row.items():
         where = {"backbone": row.backbone, "plan": row.plan, "settings_id": row.settings_id, "seed": row.seed}
-        per_class += [where | {key: value for key, value in line.items() if key not in study.order} for line in lines]
-    contents = {
-        out / "table.csv": score_lines(groups, published, study, level, with_published=with_published),
-        out / "claims.csv": claim_lines(groups, study, level),
-        out / "per_class.csv": per_class,
-    } | {out / "confusion" / f"{row.name}.csv": lines for row, lines in by_row.items() if lines}
-    for path, lines in contents.items():
-        write_text(path, to_csv(lines))
-    return list(contents)
+        per_class += [
+            where | {key: value for key, value in line.items() if key not in report.study.order} for line in lines
+        ]
+    lines_of = {
+        "table.csv": score_lines(report),
+        "claims.csv": claim_lines(report.groups, report.study, report.level),
+        "per_class.csv": per_class,
+        "missing.csv": [asdict(one) for one in report.missing],
+    } | {f"confusion/{row.name}.csv": lines for row, lines in by_row.items() if lines}
+    for name, lines in lines_of.items():
+        write_text(out / name, to_csv(lines))
+    tables, confusions = main_tables(report), confusion_tables(report)
+    missing = [f"- {escape_markdown(line)}" for line in missing_lines(report.missing, report.study.name)]
+    if missing:
+        missing = ["## What is missing\n", *missing, ""]
+    markdown = ["# Results\n", to_markdown(tables), *missing, "## Confusion matrices\n", to_markdown(confusions, 3)]
+    write_text(out / "table.md", "\n".join(markdown))
+    write_text(out / "table.tex", to_latex([*tables, *confusions]))
+    return ["table.csv", "table.md", "table.tex", "claims.csv", "per_class.csv", "missing.csv", "confusion/"]
 
 
-def write_zips(out: Path, groups: Sequence[Group], study: Study, team: str) -> list[Path]:
-    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of all faces of the study's challenge.
+def write_zips(report: Report, out: Path, team: str) -> list[str]:
+    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of the whole challenge; returns what it wrote.
 
     Raises:
         ConfigError: if the team's name cannot name a file, or the study has no challenge.
         StoreError: if no row has such predictions, or only of a part, or the folder cannot be written.
     """
     check_team(team)
-    if study.challenge is None:
-        raise ConfigError(f"Expected a study with a challenge for submission_zip, but {study.name!r} has none.")
-    rows = [row for group in groups for row in group.rows if len(row.predictions.get(study.challenge, ())) > 0]
+    challenge = report.study.challenge
+    if challenge is None:
+        raise ConfigError(f"Expected a study with a challenge for submission_zip, but {report.study.name!r} has none.")
+    rows = [row for row in report.rows if len(row.predictions.get(challenge, ())) > 0]
     if not rows:
         raise StoreError(
-            f"Expected predictions of {study.challenge}, but no finished plan has any. Prepare a release with these images and "
+            f"Expected predictions of {challenge}, but no finished plan has any. Prepare a release with these images and "
             "run fer-train again, or leave submission_zip out."
         )
-    whole = [row for row in rows if not row.is_part(study.challenge)]
+    whole = [row for row in rows if not row.is_part(challenge)]
     if not whole:
         raise StoreError(
-            f"Expected predictions of all faces of {study.challenge}, every one is scored by the challenge, but {len(rows)} rows "
-            f"have {len(rows[0].predictions[study.challenge])} (recipe.at_most). Train with recipe.at_most=null."
+            f"Expected predictions of all faces of {challenge}, every one is scored by the challenge, but {len(rows)} rows "
+            f"have {len(rows[0].predictions[challenge])} (recipe.at_most). Train with recipe.at_most=null."
         )
     try:
-        return [
-            write_submission_zip(
-                row.predictions[study.challenge], out / "zips" / row.name, team, caveat_line(row.caveats)
-            )
-            for row in whole
-        ]
+        for row in whole:
+            write_submission_zip(row.predictions[challenge], out / "zips" / row.name, team, caveat_line(row.caveats))
     except OSError as error:
         raise StoreError(f"Cannot write {out / 'zips'}: {error}. Free space or choose out=<folder>.") from None
+    parts = len(rows) - len(whole)
+    left_out = f" ({parts} rows have predictions of a part only, and none)" if parts else ""
+    return [f"{len(whole)} zips for the challenge in zips/{left_out}"]

@@ -10,10 +10,23 @@ from rich.text import Text
 
 from fer_transfer.files.names import shown_text
 from fer_transfer.reports.cells import caveat_line
-from fer_transfer.reports.tables import Table
+from fer_transfer.reports.missing import missing_lines
+from fer_transfer.reports.report import Report
+from fer_transfer.reports.tables import Table, main_tables
 
 
-def to_terminal(table: Table, console: Console) -> None:
+def to_terminal(report: Report, console: Console) -> None:
+    """Print the report's tables."""
+    if not report.groups:
+        nothing = f"None of the rows of {report.study.title} has run: {report.store} holds no finished plan."
+        console.print(_text(nothing, "bold"))
+    for table in main_tables(report):
+        _terminal(table, console)
+    for line in missing_lines(report.missing, report.study.name):
+        console.print(_text(line, "dim" if line.startswith("not run") else "bold"))
+
+
+def _terminal(table: Table, console: Console) -> None:
     """Print one table with its caveats above and its notes below."""
     console.print()
     console.print(_text(table.title, "bold"))

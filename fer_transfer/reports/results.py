@@ -1,6 +1,7 @@
 """What a store has finished, read back: one row per record, checked, with its predictions, in groups that are one table each.
 
-A record is ``<store>/submissions/<hash>.json`` and names the predictions files. Reports read nothing else.
+A record is ``<store>/submissions/<hash>.json`` and names the predictions files; every number comes from these. What is damaged is
+left out and told (``missing``), the rest is read.
 """
 
 import re
@@ -12,10 +13,12 @@ from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.reports.missing import Missing
 from fer_transfer.stages.lineage import Prepared
 from fer_transfer.stages.record import Record, read_record
 from fer_transfer.stages.store import check_version
 from fer_transfer.study import Study
+from fer_transfer.upkeep.contents import listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,7 @@ class Row:
         plan: its name; with ``#`` and the row's identity where one name was run with several settings of its own.
         faces: digest by release, those of the group.
         predictions: by ``release/split``; of other faces of a release that the row was made from, by ``release@digest/split``.
+        damaged: splits, named likewise, whose predictions are missing or damaged.
     """
 
     path: Path
@@ -37,6 +41,7 @@ class Row:
     plan: str
     faces: Mapping[str, str]
     predictions: dict[str, Predictions]
+    damaged: frozenset[str] = frozenset()
 
     @property
     def backbone(self) -> str:
@@ -136,41 +141,35 @@ def base_plan(plan: str) -> str:
     return plan.partition("#")[0]
 
 
-def load_groups(store: Path) -> list[Group]:
-    """All finished rows of a store.
+def load_groups(store: Path) -> tuple[list[Group], list[Missing]]:
+    """All finished rows of a store, and what of them is damaged: a record with its row, predictions with their split.
 
     Raises:
-        StoreError: if there is no store, or of a newer version, nothing finished in it, or a record or predictions are damaged.
+        StoreError: if the store is of a newer version, or its folder cannot be listed.
     """
     check_version(store)
-    folder = store / "submissions"
-    paths = sorted(folder.glob("*.json"))
-    if not paths:
-        found = "it holds no finished plan" if store.is_dir() else "there is no such folder"
-        raise StoreError(
-            f"Expected finished plans in {folder}, but {found}. "
-            "Train one with fer-train, or name the store: store=<folder>."
-        )
-    loaded, problems = [], []
-    for path in paths:
-        try:
-            loaded.append(_load(path, store))
-        except StoreError as error:
-            problems.append(str(error))
-    if problems:
-        total = f"({len(problems)} damaged of {len(paths)} records in {folder}.)"
-        raise StoreError("\n".join([*problems[:3], total]))
+    loaded: list[_Loaded] = []
+    missing: list[Missing] = []
+    for path in listed(store / "submissions"):
+        if path.suffix == ".json" and not path.name.startswith("."):
+            try:
+                loaded.append(_load(path, store))
+            except StoreError as error:
+                missing.append(Missing("damaged", f"record {path.stem[:8]}", str(error)))
+    missing += [one for of in loaded for one in of.missing]
     sweeps = sorted({(one.record.backbone, sweep) for one in loaded for sweep in one.record.settings_ids})
-    return [group for backbone, sweep in sweeps for group in _groups(backbone, sweep, loaded)]
+    groups = [group for backbone, sweep in sweeps for group in _groups(backbone, sweep, loaded, missing)]
+    return groups, list(dict.fromkeys(missing))
 
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """A record with its predictions, by digest and split."""
+    """A record with its predictions by digest and split; None where they are damaged, and why."""
 
     path: Path
     record: Record
-    predictions: Mapping[tuple[str, str], Predictions]
+    predictions: Mapping[tuple[str, str], Predictions | None]
+    missing: tuple[Missing, ...]
 
     @property
     def made_from(self) -> dict[str, set[str]]:
@@ -188,20 +187,32 @@ class _Loaded:
 
 def _load(path: Path, store: Path) -> _Loaded:
     record = read_record(path)
-    read = {(of.faces, of.split): Predictions.read(store / of.file, of.sha256) for of in record.predictions}
-    return _Loaded(path, record, read)
+    read: dict[tuple[str, str], Predictions | None] = {}
+    missing = []
+    for of in record.predictions:
+        try:
+            read[of.faces, of.split] = Predictions.read(store / of.file, of.sha256)
+        except StoreError as error:
+            read[of.faces, of.split] = None
+            split = f"{record.faces[of.faces].release}/{of.split}"
+            missing.append(Missing("damaged", f"{split} of {row_name(record)}", str(error)))
+    return _Loaded(path, record, read, tuple(missing))
 
 
-def _groups(backbone: str, sweep: str, loaded: Sequence[_Loaded]) -> list[Group]:
+def row_name(record: Record) -> str:
+    """A row in words."""
+    return f"{record.plan}, {record.backbone}, seed {record.seed}"
+
+
+def _groups(backbone: str, sweep: str, loaded: Sequence[_Loaded], missing: list[Missing]) -> list[Group]:
     members = [one for one in loaded if one.record.backbone == backbone and sweep in one.record.settings_ids]
     choices = _choices(members)
-    rows = [_named_apart([_row(one, sweep, faces) for one in members if one.belongs(faces)]) for faces in choices]
-    return [
-        Group(
-            backbone, sweep, faces, tuple(sorted(of, key=lambda row: (row.plan, row.record.seeds))), len(choices) == 1
-        )
-        for faces, of in zip(choices, rows, strict=True)
-    ]
+    found = []
+    for faces in choices:
+        rows = _named_apart([_row(one, sweep, faces) for one in members if one.belongs(faces)])
+        rows = sorted(_single(rows, missing), key=lambda row: (row.plan, row.record.seeds))
+        found.append(Group(backbone, sweep, faces, tuple(rows), len(choices) == 1))
+    return [group for group in found if group.rows]
 
 
 def _choices(members: Sequence[_Loaded]) -> list[dict[str, str]]:
@@ -235,14 +246,20 @@ def _shown(members: Sequence[_Loaded], faces: Mapping[str, str]) -> Iterable[tup
 
 
 def _row(one: _Loaded, sweep: str, faces: Mapping[str, str]) -> Row:
-    predictions = {}
+    predictions, damaged = {}, set()
     for (digest, split), of in one.predictions.items():
         release = one.record.faces[digest].release
         if faces.get(release) == digest:
-            predictions[f"{release}/{split}"] = of
+            name = f"{release}/{split}"
         elif release in one.made_from:  # no other group shows these
-            predictions[f"{release}@{digest[:8]}/{split}"] = of
-    return Row(one.path, one.record, sweep, one.record.plan, faces, predictions)
+            name = f"{release}@{digest[:8]}/{split}"
+        else:
+            continue
+        if of is None:
+            damaged.add(name)
+        else:
+            predictions[name] = of
+    return Row(one.path, one.record, sweep, one.record.plan, faces, predictions, frozenset(damaged))
 
 
 def _named_apart(rows: Sequence[Row]) -> list[Row]:
@@ -254,16 +271,19 @@ def _named_apart(rows: Sequence[Row]) -> list[Row]:
     identities: dict[str, set[str]] = {}
     for row in rows:
         identities.setdefault(row.plan, set()).add(row.record.row_id)
-    apart = [
+    return [
         replace(row, plan=f"{row.plan}#{row.record.row_id[:6]}") if len(identities[row.plan]) > 1 else row
         for row in rows
     ]
-    seen: dict[tuple[str, str], Row] = {}
-    for row in apart:
-        first = seen.setdefault((row.plan, row.seed), row)
-        if first is not row:
-            raise StoreError(
-                f"Expected one record of {row.plan} with seed {row.seed} and settings {row.settings_id[:8]}, but got "
-                f"{first.path} and {row.path}. Delete the outdated one."
-            )
-    return apart
+
+
+def _single(rows: Sequence[Row], missing: list[Missing]) -> list[Row]:
+    """Rows of which there is one record; where there are several of one plan and seed, nobody can tell which is meant."""
+    records: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        records.setdefault((row.plan, row.seed), []).append(row)
+    for several in (of for of in records.values() if len(of) > 1):
+        paths = " and ".join(str(row.path) for row in several[:3])
+        why = f"Expected one record of it under settings {several[0].settings_id[:8]}, but got {paths}. Delete the outdated one."
+        missing.append(Missing("damaged", row_name(several[0].record), why))
+    return [row for of in records.values() if len(of) == 1 for row in of]

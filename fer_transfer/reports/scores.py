@@ -59,7 +59,7 @@ def score(rows: Sequence[Row], split: str, over: str) -> Score | str:
         over: ``found``: the faces that the detector found; ``all``.
 
     Returns:
-        A score; else "not run" (no rows), "trained on", "withheld" (labels), or "-" (no predictions).
+        A score; else "not run" (no rows), "trained on", "withheld" (labels), "damaged" (predictions), or "-" (none).
     """
     if not rows:
         return "not run"
@@ -70,7 +70,7 @@ def score(rows: Sequence[Row], split: str, over: str) -> Score | str:
     having = [row for row, of in over_faces if len(of)]
     chosen = [of for _, of in over_faces if len(of)]
     if not having:
-        return "-"
+        return "damaged" if any(split in row.damaged for row in rows) else "-"
     if not all(predictions.labelled for predictions in chosen):
         return "withheld"
     matrices = [confusion_matrix(predictions.labels, predictions.predicted) for predictions in chosen]

@@ -30,6 +30,7 @@ from fer_transfer.reports.cells import (
 )
 from fer_transfer.reports.claims import RULE, best_against_baseline, claimed, find, published_difference
 from fer_transfer.reports.notes import settings_notes
+from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import score
 from fer_transfer.study import Published, Reported, Study
@@ -264,14 +265,13 @@ def confusion_table(row: Row, column: Reported, study: Study, level: float) -> T
     )
 
 
-def main_tables(
-    groups: Sequence[Group], published: Sequence[Published], study: Study, level: float, *, with_published: bool
-) -> list[Table]:
+def main_tables(report: Report) -> list[Table]:
     """The published rows (``with_published``), then for each group its plans, other splits, recalls and claims.
 
     A group in which no claim has both its plans run has no claims table worth printing, and so none.
     """
-    tables = [published_table(groups, published, study, level)] if with_published and published else []
+    groups, published, study, level = report.groups, report.published, report.study, report.level
+    tables = [published_table(groups, published, study, level)] if report.with_published and published else []
     for group in groups:
         tables.append(plans_table(group, published, study, level))
         tables += [
@@ -282,13 +282,12 @@ def main_tables(
     return tables
 
 
-def confusion_tables(groups: Sequence[Group], study: Study, level: float) -> list[Table]:
+def confusion_tables(report: Report) -> list[Table]:
     """The confusion matrix of each row on the splits of wide columns that are labelled, over the first faces reported of each."""
-    columns = {column.split: column for column in reversed(wide_columns(study))}
+    columns = {column.split: column for column in reversed(wide_columns(report.study))}
     drawn = (
-        confusion_table(row, column, study, level)
-        for group in groups
-        for row in group.rows
+        confusion_table(row, column, report.study, report.level)
+        for row in report.rows
         for column in reversed(columns.values())
     )
     return [table for table in drawn if table is not None]

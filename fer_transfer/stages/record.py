@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fer_transfer.errors import StoreError
+from fer_transfer.faces.counts import FacesCounts, counts_from_json
 from fer_transfer.files.digest import digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
 from fer_transfer.stages.lineage import Lineage, Prepared, lineage_from_json, prepared_from_json
@@ -27,11 +28,13 @@ class ScoredFaces:
         prepared: which they are.
         caveats: what must stand beside numbers made from them.
         preparation: how frames were cut, in a few words.
+        counts: faces by split and expression, lost ones, duplicates; None in records of a version that did not keep them.
     """
 
     prepared: Prepared
     caveats: tuple[str, ...]
     preparation: str
+    counts: FacesCounts | None = None
 
     @property
     def release(self) -> str:
@@ -106,7 +109,7 @@ class Record:
             self,
             submission=self.submission or older.submission,
             settings_ids=tuple(dict.fromkeys([*older.settings_ids, *self.settings_ids])),
-            faces={**older.faces, **self.faces},
+            faces=_all_faces(older.faces, self.faces),
             predictions=(*self.predictions, *others),
             notes=tuple(dict.fromkeys([*older.notes, *self.notes])),
         )
@@ -147,7 +150,6 @@ def _record(content: Mapping[str, Any], path: Path) -> Record:
     seeds, stages = tuple(int(seed) for seed in content["seeds"]), tuple(dict(stage) for stage in content["stages"])
     if not lineage.stages or not seeds or not content["settings_ids"]:
         raise ValueError("no stage, seed or settings")
-    faces = content["faces"].items()
     return Record(
         submission=None if content["submission"] is None else _text(content, "submission"),
         plan=_text(content, "plan"),
@@ -159,10 +161,7 @@ def _record(content: Mapping[str, Any], path: Path) -> Record:
         lineage=lineage,
         settings=dict(content["settings"]),
         stages=stages,
-        faces={
-            key: ScoredFaces(prepared_from_json(of["prepared"]), _texts(of, "caveats"), _text(of, "preparation"))
-            for key, of in faces
-        },
+        faces={key: _faces(of) for key, of in content["faces"].items()},
         predictions=tuple(_scored(scored, content["faces"]) for scored in content["predictions"]),
         notes=_texts(content, "notes"),
         environment=dict(content["environment"]),
@@ -171,7 +170,19 @@ def _record(content: Mapping[str, Any], path: Path) -> Record:
 
 def _faces(content: Mapping[str, Any]) -> ScoredFaces:
     caveats, preparation = _texts(content, "caveats"), _text(content, "preparation")
-    return ScoredFaces(prepared_from_json(content["prepared"]), caveats, preparation)
+    counts = content.get("counts")
+    return ScoredFaces(
+        prepared_from_json(content["prepared"]),
+        caveats,
+        preparation,
+        None if counts is None else counts_from_json(counts),
+    )
+
+
+def _all_faces(older: Mapping[str, ScoredFaces], newer: Mapping[str, ScoredFaces]) -> dict[str, ScoredFaces]:
+    """The faces of both, by digest: as the newer tells of them, with the counts of whichever has them."""
+    counts = {key: of.counts for faces in (older, newer) for key, of in faces.items() if of.counts is not None}
+    return {key: replace(of, counts=counts.get(key)) for key, of in {**older, **newer}.items()}
 
 
 def _scored(content: Mapping[str, Any], faces: Mapping[str, Any]) -> ScoredSplit:

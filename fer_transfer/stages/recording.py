@@ -63,7 +63,8 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
             for job, result in zip(jobs, results, strict=True)
         ),
         faces={
-            of.digest: ScoredFaces(prepared(of), tuple(of.caveats), of.preparation) for of in finished.faces.values()
+            of.digest: ScoredFaces(prepared(of), tuple(of.caveats), of.preparation, of.counts)
+            for of in finished.faces.values()
         },
         predictions=tuple(
             ScoredSplit(

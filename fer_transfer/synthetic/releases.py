@@ -136,6 +136,7 @@ def synthetic_fer2013(
     seed: int = 2015,
     wrong_labels: float = 0.1,
     name: str = "fer2013",
+    may_be_shown: bool = True,
 ) -> FER2013Release:
     """The synthetic stand-in of FER-2013, drawn into ``path`` unless it is there already (about 100 faces a second).
 
@@ -145,7 +146,7 @@ def synthetic_fer2013(
     counts = _mapping(counts, {"Training": 3600, "PublicTest": 450, "PrivateTest": 450})
     if not _is_there(Path(path), _options("fer2013", counts, seed, wrong_labels, [48, 48])):
         write_fer2013(path, counts, seed, wrong_labels)
-    return FER2013Release(str(Path(path) / "fer2013.csv"), name=name)
+    return FER2013Release(str(Path(path) / "fer2013.csv"), name=name, may_be_shown=may_be_shown)
 
 
 def synthetic_emotiw(
@@ -156,6 +157,7 @@ def synthetic_emotiw(
     wrong_labels: float = 0.05,
     frame_size: tuple[int, int] = (192, 240),
     name: str = "emotiw",
+    may_be_shown: bool = True,
 ) -> SFEWRelease:
     """The synthetic stand-in of SFEW 2.0, drawn into ``path`` unless it is there already.
 
@@ -167,6 +169,7 @@ def synthetic_emotiw(
         wrong_labels: share of wrong class folders.
         frame_size: (height, width) of a frame in pixels.
         name: the word that plans use for the faces.
+        may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
 
     Raises:
         ReleaseError: if ``path`` holds anything else, or was drawn with other options.
@@ -177,7 +180,7 @@ def synthetic_emotiw(
     height, width = frame_size
     if not _is_there(Path(path), _options("sfew", counts, seed, wrong_labels, [height, width])):
         write_sfew(path, counts, seed, wrong_labels, (height, width))
-    return SFEWRelease(path, pipeline, name=name)
+    return SFEWRelease(path, pipeline, name=name, may_be_shown=may_be_shown)
 
 
 def _mapping(counts: Mapping[str, int] | None, default: dict[str, int]) -> dict[str, int]:

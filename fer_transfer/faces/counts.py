@@ -1,0 +1,101 @@
+"""How many faces of which expression there are, and what is wrong with them: known without having the faces at hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+
+#: Beside the expressions in counts: faces whose label is withheld or unknown.
+NO_LABEL = "unlabelled"
+
+#: Faces by split and expression, every expression, and NO_LABEL where there are such faces.
+ByClass = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class FacesCounts:
+    """What prepared faces hold, as their manifest counts it.
+
+    Attributes:
+        faces: by split, in the order of the release, and expression.
+        lost: of these, the ones that the detector lost, by split (where any was) and expression.
+        lost_for: the number of lost faces by the reason; empty where nothing was searched.
+        distinct: number of distinct pictures among the faces that were found.
+        conflicting: of these, the ones that bear two or more labels.
+        repeated: faces of a split whose picture stands in it earlier, by split.
+        also_in: faces of a split whose picture also stands in an earlier split, by split and earlier split.
+        shared_movies: the movies that stand in two splits, by pair of splits ("Train and Val").
+    """
+
+    faces: ByClass
+    lost: ByClass
+    lost_for: Mapping[str, int]
+    distinct: int
+    conflicting: int
+    repeated: Mapping[str, int]
+    also_in: Mapping[str, Mapping[str, int]]
+    shared_movies: Mapping[str, tuple[str, ...]]
+
+
+def counts_of(
+    splits: NDArray[np.str_], labels: NDArray[np.int8], found: NDArray[np.bool_], manifest: Mapping[str, Any]
+) -> FacesCounts:
+    """Count faces by their index (arrays [N]); duplicates, reasons and movies are those of the manifest."""
+    report, duplicates = manifest["report"], manifest["duplicates"]
+    reasons, movies = _lists(report.get("reasons")), _lists(report.get("movies in two splits"))
+    return FacesCounts(
+        faces=count_by_split(splits, labels),
+        lost=count_by_split(splits[~found], labels[~found]),
+        lost_for={key.partition(", ")[2]: len(paths) for key, paths in reasons.items() if key.startswith("lost, ")},
+        distinct=duplicates["distinct"],
+        conflicting=duplicates["conflicting"],
+        repeated=duplicates["repeated"],
+        also_in=duplicates["also_in"],
+        shared_movies={pair: tuple(map(str, of)) for pair, of in movies.items()},
+    )
+
+
+def counts_from_json(content: Mapping[str, Any]) -> FacesCounts:
+    """Read what ``dataclasses.asdict`` made of counts.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: if it is anything else.
+    """
+    return FacesCounts(
+        faces={split: _numbers(of) for split, of in content["faces"].items()},
+        lost={split: _numbers(of) for split, of in content["lost"].items()},
+        lost_for=_numbers(content["lost_for"]),
+        distinct=int(content["distinct"]),
+        conflicting=int(content["conflicting"]),
+        repeated=_numbers(content["repeated"]),
+        also_in={split: _numbers(of) for split, of in content["also_in"].items()},
+        shared_movies={pair: tuple(map(str, movies)) for pair, movies in content["shared_movies"].items()},
+    )
+
+
+def _lists(of: Any) -> dict[str, list[Any]]:
+    """The lists of a part of a reader's report, by name: a release of somebody's own may report what it likes."""
+    return {key: value for key, value in of.items() if isinstance(value, list)} if isinstance(of, Mapping) else {}
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, int]:
+    return {name: int(count) for name, count in content.items()}
+
+
+def count_by_split(splits: NDArray[np.str_], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:
+    """Number of faces by split and class name ("unlabelled" for withheld labels); classes without faces are 0.
+
+    >>> count_by_split(np.array(["Val", "Val"]), np.array([3, -1], np.int8))["Val"]["unlabelled"]
+    1
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for split in dict.fromkeys(splits.tolist()):
+        of_split = labels[splits == split]
+        counts[split] = {name: int((of_split == i).sum()) for i, name in enumerate(EXPRESSIONS)}
+        if unlabelled := int((of_split == UNLABELLED).sum()):
+            counts[split][NO_LABEL] = unlabelled
+    return counts

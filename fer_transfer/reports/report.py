@@ -1,0 +1,69 @@
+"""What every outlet is made from: a study, its published numbers, what a store has finished, and what is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
+from fer_transfer.reports.results import Group, Row, base_plan, load_groups
+from fer_transfer.study import Published, Study, published_rows
+from fer_transfer.upkeep.contents import Kept, open_store
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the terminal, the files, the page and the dashboards say comes from this.
+
+    Attributes:
+        store: where it was read from.
+        study: whose columns, claims and grid it has.
+        published: the study's published rows, in their order.
+        groups: finished rows, those of one backbone, sweep and faces together; empty where none ran.
+        stages: finished stages of these rows by key, as far as they can be read.
+        level: of intervals, 0..1; one less it bounds p for the claims.
+        missing: what there is no number for, and why.
+        with_published: whether published rows that were not run are shown too.
+    """
+
+    store: Path
+    study: Study
+    published: tuple[Published, ...]
+    groups: tuple[Group, ...]
+    stages: Mapping[str, Kept]
+    level: float
+    missing: tuple[Missing, ...] = ()
+    with_published: bool = True
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All finished rows, by group."""
+        return tuple(row for group in self.groups for row in group.rows)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What must stand beside numbers of ours, each once."""
+        return tuple(dict.fromkeys(caveat for group in self.groups for caveat in group.caveats))
+
+
+def load_report(store: Path, study: Study, level: float, *, with_published: bool = True) -> Report:
+    """Read a store for a study. What is damaged, failed or missing is told in the report and keeps nothing else out of it.
+
+    Args:
+        store: its folder.
+        study: checked.
+        level: of intervals, above 0 and below 1.
+        with_published: see ``Report``.
+
+    Raises:
+        StoreError: if there is no store, it is of a newer version, or its folder cannot be listed.
+        ConfigError: if the study's published numbers cannot be read.
+    """
+    held = open_store(store)
+    groups, missing = load_groups(store)
+    rows = [row for group in groups for row in group.rows]
+    stages = stages_of(held, (row.record for row in rows), missing)
+    missing += stages_not_finished(held)
+    missing += rows_not_run(study, ((row.backbone, base_plan(row.plan)) for row in rows))
+    return Report(
+        store, study, tuple(published_rows(study)), tuple(groups), stages, level, tuple(missing), with_published
+    )
