@@ -182,7 +182,7 @@ def _wanted(name: str, words: Sequence[str]) -> bool:
 
 def _group(name: str, chosen: str | None, says: str) -> Group:
     folder = conf_dir() / name
-    found = [_choice(path, name) for path in sorted(folder.glob("*.yaml"))]
+    found = [_choice(folder / f"{choice}.yaml", name) for choice in choices(name)]
     meanings: dict[str, str] = {}
     for choice in found:  # what one file says of a setting holds in the others
         for setting in choice.settings:
