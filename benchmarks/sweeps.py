@@ -3,15 +3,17 @@
 ::
 
     python benchmarks/sweeps.py plan                    10,080 rows of 3,024 stages on 256 workers: planned, and simulated
+    python benchmarks/sweeps.py jobs                    two jobs of one thread against one job of two threads
     python benchmarks/sweeps.py workers                 the demo's grid: one command with two workers against one
     python benchmarks/sweeps.py finished                a sweep whose rows are all in the store, a row
 
-``plan`` takes the times of stages from a table of seconds for a face (``RATES``, measured on two cores of an AMD EPYC).
-All else is real: the rows are composed, checked and keyed as ``fer-train -m dry_run=true`` does, on tiny faces.
+With ``--check`` a bound that is missed exits with 1. ``plan`` takes the times of stages from a table of seconds for a face
+(``RATES``, measured on two cores of an AMD EPYC). All else is real: the rows are composed, checked and keyed as
+``fer-train -m dry_run=true`` does, on tiny faces.
 """
 
 import argparse
-import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from pathlib import Path
 import fer_transfer  # noqa: F401  before torch
 from fer_transfer.config import conf_dir
 from fer_transfer.settings import compose
+from fer_transfer.stages.progress import read_metrics
 from fer_transfer.sweeps.graph import bound, makespan, makespan_in_waves, rank, tasks_of
 from fer_transfer.sweeps.planning import Planner, plan_rows
 from fer_transfer.sweeps.rows import rows_of
@@ -44,8 +47,8 @@ def rows(folder: Path) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def plan(folder: Path, workers: int) -> None:
-    """Plan and simulate."""
+def plan(folder: Path, workers: int) -> bool:
+    """Plan and simulate; whether it takes under 30 s and each schedule is within 5 % of its bound."""
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra._internal.utils import create_config_search_path
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -73,35 +76,66 @@ def plan(folder: Path, workers: int) -> None:
         f"{ended - after_planning:.1f} s"
     )
     least = bound(tasks, workers)
+    ratios = []
     for name, length in (("as parents end (Ray)", makespan), ("in waves", makespan_in_waves)):
-        print(f"  {name}: {length(tasks, workers) / least:.3f} of the bound ({least:.0f} s on {workers} workers)")
+        ratios.append(length(tasks, workers) / least)
+        print(f"  {name}: {ratios[-1]:.3f} of the bound ({least:.0f} s on {workers} workers)")
+    return ended - started < 30 and max(ratios) <= 1.05
 
 
-def run(words: list[str], env: dict[str, str] | None = None) -> float:
-    """Seconds of a command."""
+def start(words: list[str]) -> "subprocess.Popen[bytes]":
+    """A fer-train in a process of its own."""
     call = "from fer_transfer.cli.train import main; main()"
+    return subprocess.Popen([sys.executable, "-c", call, *words], stdout=subprocess.DEVNULL)
+
+
+def run(words: list[str]) -> float:
+    """Seconds of a command."""
     started = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", call, *words], check=True, stdout=subprocess.DEVNULL, env=os.environ | (env or {})
-    )
+    assert start(words).wait() == 0
     return time.perf_counter() - started
 
 
-def workers(folder: Path, epochs: int) -> None:
-    """The demo's network and stages on rendered faces, with one worker of all threads and with two that share them."""
+def rendered(folder: Path) -> list[str]:
+    """The demo's settings on rendered faces."""
     prepare = "from fer_transfer.cli.prepare import main; main()"
     for name, of in (("fer2013", "synthetic_fer2013"), ("emotiw", "synthetic_emotiw")):
         arguments = [f"release={of}", f"release.path={folder / 'releases' / name}", f"out={folder / name}"]
         subprocess.run([sys.executable, "-c", prepare, *arguments], check=True, stdout=subprocess.DEVNULL)
     faces = [f"runtime.faces.{name}={folder / name}" for name in SPLITS]
-    sweep = ["-m", "study=ng2015", "backbone=timm", "experiment=demo", *faces, f"recipe.epochs={epochs}"]
+    return ["study=ng2015", "backbone=timm", "experiment=demo", *faces]
+
+
+def jobs(folder: Path, epochs: int) -> bool:
+    """Faces a second while they train, by their ``metrics.csv``: the median of the epochs of each, best of two rounds."""
+    stage = [*rendered(folder), "plan=fer28", f"recipe.epochs={epochs}", "runtime.progress=none"]
+    best = {1: 0.0, 2: 0.0}
+    for number in range(2):
+        for count in best:
+            store = folder / f"store{number}{count}"
+            words = [*stage, f"runtime.store={store}", f"runtime.threads={2 // count}"]
+            started = [start([*words, f"recipe.seed={seed}"]) for seed in range(count)]
+            assert not any(process.wait() for process in started)
+            tables = [read_metrics(path) for path in store.glob("*/metrics.csv")]
+            rates = [statistics.median(float(row["faces_per_second"]) for row in rows) for rows in tables]
+            best[count] = max(best[count], sum(rates))
+    print(
+        f"one job of two threads {best[1]:.0f} faces/s, two of one {best[2]:.0f}: {best[2] / best[1]:.2f} times as many"
+    )
+    return best[2] >= 1.4 * best[1]
+
+
+def workers(folder: Path, epochs: int) -> bool:
+    """The demo's network and stages, with one worker of all threads and with two that share them: whether >= 1.4 times."""
+    sweep = ["-m", *rendered(folder), f"recipe.epochs={epochs}"]
     one = run([*sweep, f"runtime.store={folder / 'one'}"])
     two = run([*sweep, f"runtime.store={folder / 'two'}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
     print(f"the demo's grid: one worker {one:.1f} s, two workers {two:.1f} s: {one / two:.2f} times as fast")
+    return one >= 1.4 * two
 
 
-def finished(folder: Path) -> None:
-    """The same sweep again."""
+def finished(folder: Path) -> bool:
+    """The same sweep again: whether a row takes under 0.5 s."""
     sweep = [
         "-m",
         *overrides(folder, folder / "store"),
@@ -113,26 +147,30 @@ def finished(folder: Path) -> None:
     alone = run(["-m", *overrides(folder, folder / "store"), "plan=emotiw", "recipe.seed=0", "recipe.epochs=1"])
     again = run(sweep)
     print(f"12 rows that are there: {again:.1f} s, one row {alone:.1f} s: {(again - alone) / 11:.3f} s a row more")
+    return (again - alone) / 11 < 0.5
 
 
 def main() -> None:
     """From the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["plan", "workers", "finished"])
+    parser.add_argument("what", choices=["plan", "jobs", "workers", "finished"])
     parser.add_argument("--workers", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if given.what != "workers":
+        if given.what in ("plan", "finished"):
             for release in SPLITS:
                 write_faces(folder / release, release)
-        if given.what == "plan":
-            plan(folder, given.workers)
-        elif given.what == "workers":
-            workers(folder, given.epochs)
-        else:
-            finished(folder)
+        measure = {
+            "plan": lambda: plan(folder, given.workers),
+            "jobs": lambda: jobs(folder, given.epochs),
+            "workers": lambda: workers(folder, given.epochs),
+            "finished": lambda: finished(folder),
+        }
+        kept = measure[given.what]()
+    sys.exit(given.check and not kept)
 
 
 if __name__ == "__main__":

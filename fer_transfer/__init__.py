@@ -1,7 +1,97 @@
-"""Facial expression recognition by staged transfer learning, after Ng et al. (EmotiW 2015)."""
+"""Facial expression recognition by staged transfer learning, after Ng et al. (EmotiW 2015).
 
-from fer_transfer import _torchvision
+What stands here is for use, and stays: open a store of trained rows, look at pictures with them, compose and run plans.
+
+>>> import fer_transfer
+>>> plan = fer_transfer.compose_plan(["plan=fer28_emotiw"])
+>>> plan.last.name
+'emotiw'
+
+::
+
+    store = fer_transfer.open_store("store")
+    model = store.load("fer28_emotiw/resnet18")     # the mean of all its seeds
+    faces = model.predict("photographs")            # a picture, a folder, a video, arrays
+    faces.frame()                                   # of pandas or polars
+    model.features("photographs")                   # float32 [N, D], for a classifier of your own
+
+Nothing heavy is imported before a name is used: ``import fer_transfer`` takes milliseconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fer_transfer import _timm, _torchvision
+
+if TYPE_CHECKING:
+    from fer_transfer.errors import (
+        ConfigError,
+        FacesError,
+        FerTransferError,
+        ReleaseError,
+        StoreError,
+        WeightsError,
+    )
+    from fer_transfer.inference.model import Ensemble, FaceModel
+    from fer_transfer.inference.predictor import Predictor
+    from fer_transfer.inference.provenance import Provenance, SplitScore, Temperature
+    from fer_transfer.inference.results import PredictedFace, PredictedFaces, PredictedPicture
+    from fer_transfer.inference.store import OpenStore, Row, open_store
+    from fer_transfer.labels import EXPRESSIONS
+    from fer_transfer.running import compose_plan, train
 
 __version__ = "0.2.0"
 
+__all__ = [
+    "EXPRESSIONS",
+    "ConfigError",
+    "Ensemble",
+    "FaceModel",
+    "FacesError",
+    "FerTransferError",
+    "OpenStore",
+    "PredictedFace",
+    "PredictedFaces",
+    "PredictedPicture",
+    "Predictor",
+    "Provenance",
+    "ReleaseError",
+    "Row",
+    "SplitScore",
+    "StoreError",
+    "Temperature",
+    "WeightsError",
+    "__version__",
+    "compose_plan",
+    "open_store",
+    "train",
+]
+
+#: Where each public name is defined; imported when it is used first.
+_PLACES = {
+    "errors": ("ConfigError", "FacesError", "FerTransferError", "ReleaseError", "StoreError", "WeightsError"),
+    "inference.model": ("Ensemble", "FaceModel"),
+    "inference.predictor": ("Predictor",),
+    "inference.provenance": ("Provenance", "SplitScore", "Temperature"),
+    "inference.results": ("PredictedFace", "PredictedFaces", "PredictedPicture"),
+    "inference.store": ("OpenStore", "Row", "open_store"),
+    "labels": ("EXPRESSIONS",),
+    "running": ("compose_plan", "train"),
+}
+_PLACE = {name: f"{__name__}.{module}" for module, names in _PLACES.items() for name in names}
+
 _torchvision.install()
+_timm.install()
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is asked for (PEP 562)."""
+    if name not in _PLACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_PLACE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

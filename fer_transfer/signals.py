@@ -92,6 +92,31 @@ def listening(launcher: int | None = None) -> Iterator[None]:
             theirs(_signalled, None)
 
 
+_working = threading.Lock()
+_watching = False
+
+
+@contextmanager
+def ending_with(launcher: int) -> Iterator[None]:
+    """Let this process, if it is a worker of the launcher's, end when that is gone and the work of this block is over.
+
+    It would wait for ever otherwise: to be given other work, or for somebody to read what has come of this.
+    """
+    global _watching
+    if os.getppid() == launcher and not _watching:
+        _watching = True
+        threading.Thread(target=_end_without, args=(launcher,), daemon=True).start()
+    with _working:
+        yield
+
+
+def _end_without(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(_LOOK)
+    with _working:
+        os._exit(1)
+
+
 def take_back() -> None:
     """Listen again, after something that was started within ``listening`` has put handlers of its own."""
     for number, handler in _ours.items():

@@ -66,6 +66,7 @@ class Study:
         protected: ``release/split`` that no stage may train on.
         grid: names by configuration group (``backbone``, ``plan``): what ``fer-train -m study=NAME`` runs.
         claims: what it says.
+        margin: percentage points of accuracy that count; two plans that differ by less are as good as equal.
         baseline: the plan that the best one is compared with, or None.
         challenge: the split whose predictions a submission zip holds, or None.
         published: CSV of published numbers: a path, or a file beside the study's; None: there are none.
@@ -81,6 +82,7 @@ class Study:
     protected: list[str] = field(default_factory=list)
     grid: dict[str, list[str]] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
+    margin: float = 3.0
     baseline: str | None = None
     challenge: str | None = None
     published: str | None = None
@@ -209,6 +211,8 @@ def _check_grid(study: Study, where: str) -> None:
 
 
 def _check_claims(study: Study, where: str) -> None:
+    if not 0 < study.margin < 100:
+        raise ConfigError(f"Expected margin of {where} in points, above 0 and below 100, but got {study.margin:g}.")
     for claim in study.claims:
         for pair in claim.pairs:
             if len(pair) != 2 or pair[0] == pair[1]:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fer_transfer.errors import ConfigError, FerTransferError
 from fer_transfer.files.names import shown_text
-from fer_transfer.sweeps.launching import kind_of, starts_all_at_once, threads_of, workers_of
+from fer_transfer.sweeps.launching import kind_of, launch_size, threads_of
 from hydra_plugins.fer_transfer_study import OutcomeSweeper
 
 
@@ -30,8 +30,7 @@ class ShardSweeper(OutcomeSweeper):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self._here = BasicLauncher()
         self._here.setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        if starts_all_at_once(self._chosen):
-            self.max_batch_size = self.max_batch_size or workers_of(self._chosen)
+        self.max_batch_size = self.max_batch_size or launch_size(self._chosen)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the jobs; what ends them is told in one line, and ends the process with 1."""

@@ -1,16 +1,32 @@
 """Fixtures that every test can use."""
 
 import importlib
+import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tiny import SPLITS, overrides, write_faces
+from trained import Trained, write_trained
 
 Command = Callable[..., tuple[int, str, str]]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A temporary directory of the tests' own: processes that are killed leave wandb's folders in the system's otherwise."""
+    folder = tmp_path_factory.mktemp("t")
+    before, os.environ["TMPDIR"], tempfile.tempdir = os.environ.get("TMPDIR"), str(folder), str(folder)
+    yield
+    tempfile.tempdir = None
+    if before is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before
 
 
 def _folder_or_skip(name: str) -> Path:
@@ -39,6 +55,12 @@ def faces_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SPLITS:
         write_faces(folder / name, name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A store with rows that were trained on rendered frames; nothing may be written to it."""
+    return write_trained(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture

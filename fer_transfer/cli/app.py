@@ -20,7 +20,7 @@ from fer_transfer.errors import FerTransferError
 from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
 from fer_transfer.ranks import last_words
-from fer_transfer.signals import Stopped, check, listening
+from fer_transfer.signals import Stopped, check, ending_with, listening
 
 
 def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
@@ -31,7 +31,12 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
     def job(config: DictConfig) -> Outcome:
         try:
             # A socket that is closed is an error of its owner's, not the end of the process.
-            with listening(launching), _nobody_reads("error"), allowing(config.get("allow", ())):
+            with (
+                ending_with(launching),
+                listening(launching),
+                _nobody_reads("error"),
+                allowing(config.get("allow", ())),
+            ):
                 check()  # a job that waited for its turn while the others were stopped
                 task(config)
             outcome = Outcome()

@@ -41,14 +41,11 @@ def train(config: "DictConfig") -> "FinishedPlan | None":
     Returns:
         The plan's jobs, in order, and how many were trained; None in a process that follows another (``stages.together``).
     """
-    # Imported here: fer-train --help and tab completion need none of it, nor do most mistakes need what is below look().
+    # Imported here: fer-train --help and tab completion need none of it.
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from fer_transfer.config import bind, plain, text_given, typed
-    from fer_transfer.signals import check, stop_file
-    from fer_transfer.stages.plan import plan_from
-    from fer_transfer.study import study_from
+    from fer_transfer import running
     from fer_transfer.sweeps.launching import shares_gpus
 
     if (
@@ -60,33 +57,8 @@ def train(config: "DictConfig") -> "FinishedPlan | None":
         from fer_transfer.sweeps.gpus import take_gpu
 
         take_gpu(config.runtime.gpus_per_job)  # before anything asks for CUDA
-    study, plan = study_from(plain(config.study)), plan_from(config)
-    note, submission = (text_given({key: plain(config[key])}, key) for key in ("note", "submission"))
-    from fer_transfer.stages.early import look
-    from fer_transfer.stages.runtime import Runtime
-
-    runtime = typed(Runtime, plain(config.runtime), "The runtime")
-    look(plan, runtime, study)
-    from fer_transfer.stages.recording import write_record
-    from fer_transfer.stages.runner import Runner
-    from fer_transfer.stages.together import joined
-
-    options = plain(config.logger)
-    logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
-    with stop_file(runtime.stop_file), joined(runtime.accelerator) as together:
-        runner = Runner(runtime, study, logger, note, bool(config.repair), bool(config.retry), together)
-        if not together.ranks.leads:
-            runner.follow(plan)
-            return None
-        check()
-        finished = runner.run_plan(plan, config.stage)
-        if config.stage is None:
-            record = write_record(runner.store, finished, submission, note)
-            if runtime.progress != "none":
-                from fer_transfer.reports.ending import ending
-
-                print(ending([record], {}, runner.store.root, study), flush=True)
-    return finished
+    ran = running.run(config)
+    return None if ran is None else ran.finished
 
 
 def main() -> None:

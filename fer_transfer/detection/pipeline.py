@@ -63,6 +63,7 @@ class FrameFace:
         box: float32 [4], its box (x, y, width, height) in pixels; zeros where there is none.
         eyes: float32 [2, 2], its eye centres (x, y), the person's right one first; zeros where there are none.
         faces: number of faces that passed in this picture.
+        points: float32 [468, 2], its landmarks (x, y) in pixels; None where there are none, or where they were not kept.
     """
 
     pixels: NDArray[np.uint8]
@@ -72,6 +73,7 @@ class FrameFace:
     box: NDArray[np.float32] = field(default_factory=lambda: np.zeros(4, np.float32))
     eyes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 2), np.float32))
     faces: int = 0
+    points: NDArray[np.float32] | None = None
 
 
 class FacePipeline:
@@ -151,22 +153,35 @@ class FacePipeline:
 
     def find(self, frame: NDArray[np.uint8]) -> FrameFace:
         """The face of a frame, uint8 [H, W, 3] BGR."""
-        candidates = self.candidates(frame)
-        refusals = [self._refusal(candidate) for candidate in candidates]
-        passed = _distinct([candidate for candidate, why in zip(candidates, refusals, strict=True) if not why])
+        candidates, refusals, passed = self._searched(frame)
         grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         if not passed:
             return self._lost(grey, candidates, refusals)
-        face = self._best(passed, grey.shape)
+        return self._found(grey, self._best(passed, grey.shape), len(passed))
+
+    def find_all(self, frame: NDArray[np.uint8]) -> list[FrameFace]:
+        """Every face of a frame, uint8 [H, W, 3] BGR, from top to bottom, then from left to right; none where none passes."""
+        *_, passed = self._searched(frame)
+        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        ordered = sorted(passed, key=lambda candidate: (candidate.box[1], candidate.box[0]))
+        return [self._found(grey, face, len(passed)) for face in ordered]
+
+    def _searched(self, frame: NDArray[np.uint8]) -> tuple[list[Candidate], list[str], list[Candidate]]:
+        """Every candidate, why it is refused, and those that pass, each face once."""
+        candidates = self.candidates(frame)
+        refusals = [self._refusal(candidate) for candidate in candidates]
+        return candidates, refusals, _distinct([c for c, why in zip(candidates, refusals, strict=True) if not why])
+
+    def _found(self, grey: NDArray[np.uint8], face: Candidate, count: int) -> FrameFace:
+        """The face cut out of its frame; ``count`` passed there."""
         if face.fit is None:
             pixels = self._cut_box(grey, _whole(face.box))
-            return FrameFace(pixels, "found", score=face.score, box=face.box, faces=len(passed))
+            return FrameFace(pixels, "found", score=face.score, box=face.box, faces=count)
         assert isinstance(self.crop, Alignment)
-        eyes = face.fit.eyes
-        corners = self.crop.corners(eyes, face.fit.points)
-        note = "the crop reaches beyond the frame" if beyond(corners, grey.shape) else ""
-        pixels = self.crop.cut(grey, eyes, face.fit.points)
-        return FrameFace(pixels, "found", note, face.score, face.box, eyes.astype(np.float32), len(passed))
+        eyes, points = face.fit.eyes, face.fit.points
+        note = "the crop reaches beyond the frame" if beyond(self.crop.corners(eyes, points), grey.shape) else ""
+        pixels = self.crop.cut(grey, eyes, points)
+        return FrameFace(pixels, "found", note, face.score, face.box, eyes.astype(np.float32), count, points)
 
     def candidates(self, frame: NDArray[np.uint8]) -> list[Candidate]:
         """Every box of a frame with its fit, in the detector's order."""
@@ -212,18 +227,21 @@ class FacePipeline:
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
     """One candidate a face: a detector may answer twice for one, and the worse box leads the landmarks astray."""
-    kept: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: -c.score):
-        if all(_shared(candidate.extent, other.extent) <= _SHARED for other in kept):
-            kept.append(candidate)
-    return kept
+    ordered = sorted(candidates, key=lambda c: -c.score)
+    extents = np.array([candidate.extent for candidate in ordered]).reshape(-1, 4)
+    kept: list[int] = []
+    for number, extent in enumerate(extents):
+        if (_shared(extent, extents[kept]) <= _SHARED).all():
+            kept.append(number)
+    return [ordered[number] for number in kept]
 
 
-def _shared(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Area that two rectangles share, of the smaller one's."""
-    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    smaller = min(float(np.prod(r[2:] - r[:2])) for r in (one, other))
-    return float(np.prod(np.maximum(high - low, 0))) / max(smaller, 1e-9)
+def _shared(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area that a rectangle float64 [4] shares with each of others [K, 4], of the smaller one's: float64 [K]."""
+    low, high = np.maximum(one[:2], others[:, :2]), np.minimum(one[2:], others[:, 2:])
+    smaller = np.minimum(np.prod(one[2:] - one[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1))
+    shared: NDArray[np.float64] = np.prod(np.maximum(high - low, 0), axis=1) / np.maximum(smaller, 1e-9)
+    return shared
 
 
 def unreadable(size: int, reason: str) -> FrameFace:

@@ -12,7 +12,7 @@
 A folder appears under its name only when it is complete: it is written aside and renamed. ``faces.opening`` reads it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,12 @@ FERPLUS_COLUMNS = (
     "unknown",
     "NF",
 )
+
+#: What ``FacePipeline.settings`` may hold, among the settings of a release.
+_PIPELINE = (
+    "detector", "landmarker", "crop", "size", "side", "above", "below", "e2e", "sides_from", "border", "stretch",
+    "choose", "fit", "smallest_e2e", "without a face",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,11 @@ class Faces:
         return f"{settings['crop']}{e2e}, {settings['size'][0]} px, found by {settings['detector']['name']}{mixed}"
 
     @property
+    def pipeline(self) -> dict[str, Any] | None:
+        """How frames became these faces (``FacePipeline.settings``), or None where none were searched."""
+        return pipeline_settings(self.manifest["settings"])
+
+    @property
     def split_names(self) -> list[str]:
         """All splits, in the order of the release."""
         return list(dict.fromkeys(self.splits.tolist()))
@@ -160,6 +171,18 @@ class Faces:
             return rows
         by_split = [rows[self.splits[rows] == split] for split in dict.fromkeys(splits)]
         return np.sort(np.concatenate([rows[:0], *(_spread(of, self.labels[of], self.at_most) for of in by_split)]))
+
+
+def pipeline_settings(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Of what faces were made with, the part that is the pipeline's own (``FacePipeline.settings``), or None.
+
+    >>> pipeline_settings({"reader": "frames", "detector": {"name": "x"}, "crop": "c", "size": [256, 256]})
+    {'detector': {'name': 'x'}, 'crop': 'c', 'size': 256}
+    """
+    if not {"detector", "crop", "size"} <= set(settings):
+        return None
+    of_pipeline = {key: value for key, value in settings.items() if key in _PIPELINE}
+    return {**of_pipeline, "size": settings["size"][0]}  # of crops that are square; a manifest has height and width
 
 
 def _spread(rows: NDArray[np.int64], labels: NDArray[np.int8], count: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -43,6 +44,8 @@ _FORMATS: tuple[tuple[bytes, Callable[[io.BytesIO, str], ImageFile.ImageFile]], 
     (b"RIFF", WebPImagePlugin.WebPImageFile),
     (b"GIF8", GifImagePlugin.GifImageFile),
 )
+
+_STDERR = threading.Lock()
 
 #: What turns a picture with this EXIF orientation upright; 1 is upright already.
 _TURNS = {
@@ -163,8 +166,13 @@ def _nothing_printed() -> Iterator[None]:
     """Keep what C code prints off the terminal: libtiff's errors, which Pillow raises as well.
 
     It is the process's own stderr that is turned away for the time of one picture, so only compressed tifs are
-    decoded in here.
+    decoded in here, by one thread at a time.
     """
+    with _STDERR:
+        yield from _turned_away()
+
+
+def _turned_away() -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:  # closed already

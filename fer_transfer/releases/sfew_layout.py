@@ -62,6 +62,15 @@ class Layout:
         return {picture.movie for picture in self.pictures if picture.split == split and picture.movie}
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file has the name of a picture.
+
+    >>> is_picture("a/B.PNG"), is_picture("notes.txt")
+    (True, False)
+    """
+    return name.lower().endswith(_PICTURES)
+
+
 def movie_of(name: str) -> str | None:
     """The movie that a frame's file name tells (``Movie_timecode_frame.png``), or None.
 
@@ -86,7 +95,7 @@ def read_layout(path: Path, names: list[str], aligned: str) -> Layout:
     ignored: Counter[str] = Counter()
     pictures = []
     for name in names:
-        picture = _read_name(name, path) if name.lower().endswith(_PICTURES) else None
+        picture = _read_name(name, path) if is_picture(name) else None
         if picture:
             pictures.append(picture)
         else:
@@ -113,7 +122,7 @@ def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
     ignored: Counter[str] = Counter()
     pictures = []
     for name in names:
-        if not name.lower().endswith(_PICTURES):
+        if not is_picture(name):
             ignored[PurePosixPath(name).suffix.lower() or "none"] += 1
             continue
         folders = PurePosixPath(name).parts[:-1]

@@ -1,88 +1,18 @@
 """A study's claims, each as paired comparisons of two plans on the faces of the study's first column."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from fer_transfer.errors import StoreError
+from fer_transfer.evaluation.comparison import compare
 from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.evaluation.statistics import Comparison, compare, mean_and_spread, paired_over_seeds
-from fer_transfer.reports.results import Group, base_plan
+from fer_transfer.evaluation.verdict import verdicts
+from fer_transfer.reports.finding import Finding
+from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.study import Published, Reported, Study
-
-#: From so many common seeds on a verdict rests on seeds as well as on images.
-SEEDS_FOR_A_VERDICT = 3
 
 #: The reason that a user need not be told again: the table of plans says it.
 NOT_RUN = "not run"
-
-#: The rule of a verdict, as it stands under every table of claims; alpha is filled in.
-RULE = (
-    f"Shows: p < {{alpha:.2g}}, and better. With {SEEDS_FOR_A_VERDICT} common seeds or more p is of the mean over seeds and "
-    "images (both vary; Student's t, Satterthwaite). With fewer it is McNemar's exact test of the first common seed, every "
-    "common seed must agree in sign, and the verdict rests on images only, not seeds: another seed may turn it. Does not show: "
-    "the reverse is so; not resolvable: neither. p is not corrected for several tests."
-)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What two plans' predictions say of "the first is better".
-
-    Attributes:
-        better, worse: the plans as the claim has them.
-        seeds: those at which both have predictions, ascending; empty without a comparison.
-        points: difference of accuracy in percentage points, by seed.
-        p: two-sided; None without a comparison.
-        only_better, only_worse: images that one of the two alone has right, at the first common seed.
-        reason: why there is no comparison, or "".
-        run: whether both plans were run.
-        part: whether one of them was scored on a part of the split only.
-    """
-
-    better: str
-    worse: str
-    seeds: tuple[str, ...] = ()
-    points: tuple[float, ...] = ()
-    p: float | None = None
-    only_better: int = 0
-    only_worse: int = 0
-    reason: str = ""
-    run: bool = True
-    part: bool = False
-
-    def verdict(self, alpha: float) -> str:
-        """``shows``, ``does not show`` (the reverse is significant) or ``not resolvable``; else why there is none. ``RULE``."""
-        if self.p is None:
-            return self.reason
-        if self.part:
-            return "no verdict on a part of the split"
-        agree = [mean_and_spread(self.points)[0]] if self.knows_seeds else self.points
-        if self.p < alpha and min(agree) > 0:
-            return "shows"
-        if self.p < alpha and max(agree) < 0:
-            return "does not show"
-        return "not resolvable"
-
-    @property
-    def knows_seeds(self) -> bool:
-        """Whether p rests on seeds as well as on images."""
-        return len(self.seeds) >= SEEDS_FOR_A_VERDICT
-
-    @property
-    def rests_on(self) -> str:
-        """What p knows of, to stand beside a verdict; empty without one."""
-        if self.p is None:
-            return ""
-        return "images and seeds" if self.knows_seeds else "images only, not seeds"
-
-    def difference(self) -> str:
-        """Mean difference in points with sign, and its standard deviation over several seeds."""
-        if not self.points:
-            return ""
-        mean, spread = mean_and_spread(self.points)
-        return f"{mean:+.1f} ± {spread:.1f}" if len(self.points) > 1 else f"{mean:+.1f}"
 
 
 def claimed(study: Study) -> Iterator[tuple[str, str, str]]:
@@ -90,25 +20,72 @@ def claimed(study: Study) -> Iterator[tuple[str, str, str]]:
     return ((claim.says, better, worse) for claim in study.claims for better, worse in claim.pairs)
 
 
-def find(group: Group, better: str, worse: str, column: Reported) -> Finding:
-    """Compare two plans of a group on the faces of a column, at each seed at which both have predictions of it."""
-    scored = {plan: _by_seed(group, plan, column) for plan in (better, worse)}
-    plans_by_reason: dict[str, list[str]] = {}
-    for plan, found in scored.items():
-        if isinstance(found, str):
-            plans_by_reason.setdefault(found, []).append(plan)
-    if plans_by_reason:
-        reason = "; ".join(f"{' and '.join(plans)} {reason}" for reason, plans in plans_by_reason.items())
-        return Finding(better, worse, reason=reason, run=NOT_RUN not in plans_by_reason)
-    finding = _compared(better, worse, *(found for found in scored.values() if not isinstance(found, str)))
-    return replace(finding, part=any(row.is_part(column.split) for plan in scored for row in group.of(plan)))
+def findings(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
+    """What a group's rows say of each claim of a study, in its order; p is corrected over those that can be compared."""
+    found = (replace(_of_plans(group, better, worse, study.first), says=says) for says, better, worse in claimed(study))
+    return _judged(tuple(found), level, study.margin)
 
 
-def _by_seed(group: Group, plan: str, column: Reported) -> dict[str, Predictions] | str:
-    """Predictions of a column's faces by ascending seed, or why a plan has none to compare."""
-    rows = group.of(plan)
+def compared(
+    rows_a: Sequence[Row], rows_b: Sequence[Row], column: Reported, level: float = 0.95, margin: float = 3.0
+) -> Finding:
+    """Compare any two rows on the faces of a column, at each seed at which both have predictions of it.
+
+    Args:
+        rows_a: of the first, one a seed; they differ in seed only.
+        rows_b: of the second.
+        column: split, and over which faces.
+        level: of intervals; 1 - level bounds p.
+        margin: points that count.
+    """
+    names = tuple(rows[0].plan if rows else "" for rows in (rows_a, rows_b))
+    by_seed = tuple(_by_seed(rows, column) for rows in (rows_a, rows_b))
+    found = _compared((names[0], names[1]), (by_seed[0], by_seed[1]))
+    part = any(row.is_part(column.split) for row in (*rows_a, *rows_b))
+    return _judged((replace(found, part=part),), level, margin)[0]
+
+
+def against_baseline(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
+    """Every plan that was run against the study's baseline, corrected over them; empty where it has none."""
+    if study.baseline is None:
+        return ()
+    plans = [plan for plan in group.plans(study) if plan != study.baseline and group.of(plan)]
+    return _judged(tuple(_of_plans(group, plan, study.baseline, study.first) for plan in plans), level, study.margin)
+
+
+def best_against_baseline(group: Group, study: Study, level: float) -> Finding | None:
+    """The plan that is most above the study's baseline, against it; None if there is nothing to compare."""
+    found = [finding for finding in against_baseline(group, study, level) if finding.points]
+    return max(found, key=lambda finding: finding.mean_and_sd[0], default=None)
+
+
+def _judged(found: Sequence[Finding], level: float, margin: float) -> tuple[Finding, ...]:
+    comparisons = [finding.comparison for finding in found if finding.comparison]
+    judged, among = iter(verdicts(comparisons, level, margin / 100)), len(comparisons)
+    return tuple(
+        replace(finding, judged=next(judged), level=level, margin=margin, among=among)
+        if finding.comparison
+        else finding
+        for finding in found
+    )
+
+
+def _of_plans(group: Group, better: str, worse: str, column: Reported) -> Finding:
+    rows = [group.of(plan) for plan in (better, worse)]
+    by_seed = [_by_seed(of, column, _why_not_run(group, plan)) for of, plan in zip(rows, (better, worse), strict=True)]
+    found = _compared((better, worse), (by_seed[0], by_seed[1]))
+    return replace(found, part=any(row.is_part(column.split) for of in rows for row in of))
+
+
+def _why_not_run(group: Group, plan: str) -> str:
+    several = any(base_plan(row.plan) == plan for row in group.rows)
+    return "run with several settings of its own" if several else NOT_RUN
+
+
+def _by_seed(rows: Sequence[Row], column: Reported, without: str = NOT_RUN) -> dict[str, Predictions] | str:
+    """Predictions of a column's faces by ascending seed, or why rows have none to compare."""
     if not rows:
-        return "run with several settings of its own" if any(base_plan(r.plan) == plan for r in group.rows) else NOT_RUN
+        return without
     if any(row.trained_on(column.split) for row in rows):
         return f"trained on {column.split}"
     having = {row.seed: row.predictions[column.split] for row in rows if row.predictions.get(column.split)}
@@ -118,39 +95,30 @@ def _by_seed(group: Group, plan: str, column: Reported) -> dict[str, Predictions
 
 
 def _compared(
-    better: str, worse: str, of_better: Mapping[str, Predictions], of_worse: Mapping[str, Predictions]
+    names: tuple[str, str], by_seed: tuple[Mapping[str, Predictions] | str, Mapping[str, Predictions] | str]
 ) -> Finding:
-    seeds = tuple(seed for seed in of_better if seed in of_worse)
+    nothing = Finding(*names)
+    first, second = by_seed
+    if isinstance(first, str) or isinstance(second, str):
+        by_reason: dict[str, list[str]] = {}
+        for name, found in zip(names, by_seed, strict=True):
+            if isinstance(found, str):
+                by_reason.setdefault(found, []).append(name)
+        reason = "; ".join(f"{' and '.join(of)} {why}" for why, of in by_reason.items())
+        return replace(nothing, reason=reason, run=NOT_RUN not in by_reason)
+    seeds = tuple(seed for seed in first if seed in second)
     if not seeds:
-        return Finding(better, worse, reason="no common seed")
-    pairs = [(of_better[seed], of_worse[seed]) for seed in seeds]
-    if not all(predictions.labelled for pair in pairs for predictions in pair):
-        return Finding(better, worse, reason="labels withheld")
+        return replace(nothing, reason="no common seed")
+    rows = [[of[seed] for seed in seeds] for of in (first, second)]
+    if not all(predictions.labelled for row in rows for predictions in row):
+        return replace(nothing, reason="labels withheld")
     try:
-        compared = [compare(*pair) for pair in pairs]
+        comparison = compare(*rows)
     except StoreError:
-        return Finding(better, worse, reason="not the same labelled faces")
-    first = compared[0]
-    if first.n < 2:  # no spread over faces, and nothing that could be resolved
-        return Finding(better, worse, reason=f"too few faces ({first.n})")
-    points = tuple(100 * comparison.difference for comparison in compared)
-    return Finding(better, worse, seeds, points, _p(compared), first.only_a, first.only_b)
-
-
-def _p(compared: Sequence[Comparison]) -> float:
-    if len(compared) < SEEDS_FOR_A_VERDICT:
-        return compared[0].p
-    return paired_over_seeds(np.stack([comparison.by_face for comparison in compared]).astype(np.float64))[1]
-
-
-def best_against_baseline(group: Group, study: Study) -> Finding | None:
-    """The plan that is most above the study's baseline, against it; None if there is nothing to compare."""
-    if study.baseline is None:
-        return None
-    plans = [plan for plan in group.plans(study) if plan != study.baseline and group.of(plan)]
-    findings = [find(group, plan, study.baseline, study.first) for plan in plans]
-    compared = [finding for finding in findings if finding.points]
-    return max(compared, key=lambda finding: mean_and_spread(finding.points)[0], default=None)
+        return replace(nothing, reason="not the same labelled faces")
+    if comparison.faces < 2:  # no spread over faces, and nothing that could be told
+        return replace(nothing, reason=f"too few faces ({comparison.faces})")
+    return replace(nothing, seeds=seeds, comparison=comparison)
 
 
 def published_difference(published: Sequence[Published], study: Study, backbone: str, better: str, worse: str) -> str:

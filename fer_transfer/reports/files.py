@@ -17,12 +17,12 @@ from fer_transfer.files.names import shown_text
 from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import caveat_line, is_selected
-from fer_transfer.reports.claims import claimed, find
+from fer_transfer.reports.claims_table import claim_lines
 from fer_transfer.reports.emotiw_zip import check_team, write_submission_zip
 from fer_transfer.reports.missing import missing_lines
 from fer_transfer.reports.render import escape_markdown, to_latex, to_markdown
 from fer_transfer.reports.report import Report
-from fer_transfer.reports.results import Group, Row, base_plan
+from fer_transfer.reports.results import Row, base_plan
 from fer_transfer.reports.scores import Score, score
 from fer_transfer.reports.tables import confusion_tables, main_tables
 from fer_transfer.study import Published, Reported, Study
@@ -125,32 +125,6 @@ def _published_columns(row: Published | None, column: Reported) -> dict[str, Any
         return values
     numbers, macro = row.numbers[column.published], row.macro_recall[column.published]
     return values | dict(zip(names, (*numbers, macro), strict=True))
-
-
-def claim_lines(groups: Sequence[Group], study: Study, level: float) -> list[dict[str, Any]]:
-    """One line per claim and group; ``points`` lists the differences by seed; ``rests_on`` says what p knows of."""
-    lines = []
-    for group in groups:
-        for claim, better, worse in claimed(study):
-            finding = find(group, better, worse, study.first)
-            lines.append(
-                {
-                    "backbone": group.backbone,
-                    "settings_id": group.settings_id,
-                    "claim": claim,
-                    "better": better,
-                    "worse": worse,
-                    "seeds": " ".join(finding.seeds),
-                    "points": " ".join(f"{value:.4f}" for value in finding.points),
-                    "only_better": finding.only_better if finding.points else None,
-                    "only_worse": finding.only_worse if finding.points else None,
-                    "p": None if finding.p is None else f"{finding.p:.6g}",
-                    "verdict": finding.verdict(1 - level),
-                    "rests_on": finding.rests_on,
-                    "caveats": "; ".join(group.caveats),
-                }
-            )
-    return lines
 
 
 def class_lines(row: Row, study: Study, level: float) -> list[dict[str, Any]]:

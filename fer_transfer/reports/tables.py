@@ -28,7 +28,8 @@ from fer_transfer.reports.cells import (
     short_score_cell,
     wide_columns,
 )
-from fer_transfer.reports.claims import RULE, best_against_baseline, claimed, find, published_difference
+from fer_transfer.reports.claims import findings
+from fer_transfer.reports.claims_table import claim_cells
 from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
@@ -210,38 +211,9 @@ def _chosen(row: Row, column: Reported) -> Predictions | None:
 
 def claims_table(group: Group, published: Sequence[Published], study: Study, level: float) -> Table:
     """Whether the study's claims show in a group, each with its difference and p."""
-    rows, first, networks = [], study.first, published_networks(study)
-    for claim, better, worse in claimed(study):
-        finding = find(group, better, worse, first)
-        paper = [published_difference(published, study, backbone, better, worse) or "-" for backbone in networks]
-        seeds = f"{len(finding.seeds)} seeds" if finding.knows_seeds else f"seed {(*finding.seeds, '')[0]}"
-        p = f"{finding.p:.2g}\n{seeds}" if finding.p is not None else "-"
-        marks = [marks_of(group.of(plan), first.split) for plan in (better, worse)]
-        compared = f"{better}{marks[0]}\nagainst {worse}{marks[1]}"
-        verdict = "\n".join(filter(None, (finding.verdict(1 - level), finding.rests_on)))
-        rows.append((claim, compared, *([" / ".join(paper)] if paper else []), finding.difference() or "-", p, verdict))
-    notes = [f"Points on {first.heading}, {first.over} faces. {RULE.format(alpha=1 - level)}"]
-    best = best_against_baseline(group, study)
-    if best is not None:
-        chances = f"p = {best.p:.2g} ({best.rests_on}; seed {best.seeds[0]}: {best.only_better} images against {best.only_worse})"
-        notes.append(
-            f"Best plan here, {best.better}, against {best.worse}: {best.difference()} points, {chances}. Chosen on the same "
-            f"{first.heading}: optimistic."
-        )
-    return Table(
-        f"The claims of {study.title}: {group.title}",
-        group.caveats,
-        (
-            "Claim",
-            "Compared",
-            *(["Paper\n" + " / ".join(networks.values())] if networks else []),
-            "Ours",
-            "p",
-            "Verdict",
-        ),
-        tuple(rows),
-        (*notes, *marks_notes(rows)),
-    )
+    columns, rows, notes = claim_cells(group, published, study, level)
+    title = f"The claims of {study.title}: {group.title}"
+    return Table(title, group.caveats, columns, tuple(rows), (*notes, *marks_notes(rows)))
 
 
 def confusion_table(row: Row, column: Reported, study: Study, level: float) -> Table | None:
@@ -277,7 +249,7 @@ def main_tables(report: Report) -> list[Table]:
         tables += [
             table for table in (others_table(group, study, level), recalls_table(group, study)) if table is not None
         ]
-        if any(find(group, better, worse, study.first).run for _, better, worse in claimed(study)):
+        if any(finding.run for finding in findings(group, study, level)):
             tables.append(claims_table(group, published, study, level))
     return tables
 

@@ -72,6 +72,7 @@ def fit(
         trainer = pl.Trainer(
             accelerator=runtime.accelerator,
             **processes(together.ranks),
+            deterministic=runtime.deterministic,
             precision=recipe.precision,  # type: ignore[arg-type]
             max_epochs=recipe.epochs,
             callbacks=callbacks,

@@ -29,12 +29,15 @@ class ScoredFaces:
         caveats: what must stand beside numbers made from them.
         preparation: how frames were cut, in a few words.
         counts: faces by split and expression, lost ones, duplicates; None in records of a version that did not keep them.
+        pipeline: how frames become such faces (``FacePipeline.settings``), so that other pictures are cut alike; None where
+            none were searched, or in a record of before it was kept.
     """
 
     prepared: Prepared
     caveats: tuple[str, ...]
     preparation: str
     counts: FacesCounts | None = None
+    pipeline: Mapping[str, Any] | None = None
 
     @property
     def release(self) -> str:
@@ -170,19 +173,23 @@ def _record(content: Mapping[str, Any], path: Path) -> Record:
 
 def _faces(content: Mapping[str, Any]) -> ScoredFaces:
     caveats, preparation = _texts(content, "caveats"), _text(content, "preparation")
-    counts = content.get("counts")
+    counts, pipeline = content.get("counts"), content.get("pipeline")
     return ScoredFaces(
         prepared_from_json(content["prepared"]),
         caveats,
         preparation,
         None if counts is None else counts_from_json(counts),
+        None if pipeline is None else dict(pipeline),
     )
 
 
 def _all_faces(older: Mapping[str, ScoredFaces], newer: Mapping[str, ScoredFaces]) -> dict[str, ScoredFaces]:
-    """The faces of both, by digest: as the newer tells of them, with the counts of whichever has them."""
-    counts = {key: of.counts for faces in (older, newer) for key, of in faces.items() if of.counts is not None}
-    return {key: replace(of, counts=counts.get(key)) for key, of in {**older, **newer}.items()}
+    """The faces of both, by digest: as the newer tells of them, with the counts and the pipeline of whichever has them."""
+    kept = {**older, **newer}
+    for key, of in kept.items():
+        before = older.get(key, of)
+        kept[key] = replace(of, counts=of.counts or before.counts, pipeline=of.pipeline or before.pipeline)
+    return kept
 
 
 def _scored(content: Mapping[str, Any], faces: Mapping[str, Any]) -> ScoredSplit:

@@ -63,7 +63,7 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
             for job, result in zip(jobs, results, strict=True)
         ),
         faces={
-            of.digest: ScoredFaces(prepared(of), tuple(of.caveats), of.preparation, of.counts)
+            of.digest: ScoredFaces(prepared(of), tuple(of.caveats), of.preparation, of.counts, of.pipeline)
             for of in finished.faces.values()
         },
         predictions=tuple(

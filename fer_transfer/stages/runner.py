@@ -30,7 +30,7 @@ from fer_transfer.stages.key import code_of_keys
 from fer_transfer.stages.plan import Plan, Stage
 from fer_transfer.stages.predict import predict
 from fer_transfer.stages.progress import StageLog
-from fer_transfer.stages.runtime import Runtime, environment, is_out_of_memory
+from fer_transfer.stages.runtime import Runtime, environment, is_out_of_memory, without_deterministic_way
 from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, cannot_write
 from fer_transfer.stages.together import ALONE, Together
 from fer_transfer.stages.work import commit, unfinished, working
@@ -216,7 +216,7 @@ class Runner:
 
     @contextmanager
     def _named(self, plan: Plan, job: Job) -> Iterator[None]:
-        """Say of which row and stage it is that the store cannot be written, or that there is too little memory."""
+        """Say which row and stage it is that the store cannot take, or the machine cannot compute as it is told to."""
         recipe = job.stage.recipe
         which = f"stage {job.stage.name!r} of {plan.name} ({recipe.backbone.name}, seed {recipe.seed})"
         try:
@@ -224,6 +224,11 @@ class Runner:
         except OSError as error:
             raise cannot_write(f"{which} to {job.folder.path}", error) from None
         except (MemoryError, RuntimeError) as error:
+            if operation := without_deterministic_way(error):
+                raise ConfigError(
+                    f"Expected {which} to be computed by deterministic algorithms (runtime.deterministic=true), but torch has "
+                    f"none of {operation} on this device. Leave the setting out, or choose another network."
+                ) from None
             if not is_out_of_memory(error):
                 raise
             said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

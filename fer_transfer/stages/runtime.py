@@ -31,6 +31,8 @@ class Runtime:
         devices: that train one stage together, each with a process that torchrun starts; 1 leaves it to torchrun.
         threads: CPU threads, or null for those that SLURM or Ray gives this job, otherwise all.
         gpus_per_job: share of a GPU that a job takes where several run side by side on one machine.
+        deterministic: compute by torch's deterministic algorithms alone: on CUDA, one stage then comes to the same bits each time
+            on the same card, driver and versions. On the CPU it does without.
         channels_last: keep pictures in channels_last memory format, the faster one on CPUs and tensor cores.
         tune_malloc: let the C library keep freed memory instead of giving each big buffer back (Linux).
         checkpoint_minutes: of work within an epoch that an interruption without a signal may cost.
@@ -44,6 +46,7 @@ class Runtime:
     devices: int = 1
     threads: int | None = None
     gpus_per_job: float = 1.0
+    deterministic: bool = False
     channels_last: bool = True
     tune_malloc: bool = True
     checkpoint_minutes: float = 10.0
@@ -136,6 +139,9 @@ class Runtime:
             import torch
 
             torch.set_num_threads(threads)
+        if self.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA's linear algebra is first used
+        torch.use_deterministic_algorithms(self.deterministic)
         if self.tune_malloc and self.accelerator == "cpu":
             keep_freed_memory()
 
@@ -172,6 +178,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     import torch
 
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def without_deterministic_way(error: BaseException) -> str | None:
+    """The operation that torch knows no deterministic algorithm for, where an error says that; else None.
+
+    >>> without_deterministic_way(RuntimeError("cumsum_cuda_kernel does not have a deterministic implementation, but ..."))
+    'cumsum_cuda_kernel'
+    """
+    operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+    return operation if found and isinstance(error, RuntimeError) else None
 
 
 def environment(accelerator: str) -> dict[str, Any]:

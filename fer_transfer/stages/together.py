@@ -106,9 +106,6 @@ class Together:
 ALONE = Together(Ranks())
 
 
-ALONE = Together(Ranks())
-
-
 @contextmanager
 def joined(accelerator: str) -> Iterator[Together]:
     """Join the processes that were started with this one, and tell them of the end.

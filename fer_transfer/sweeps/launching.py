@@ -6,7 +6,8 @@ A launcher is known by the ``_target_`` of its settings (``conf/hydra/launcher``
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -107,9 +108,36 @@ def threads_of(launcher: Mapping[str, Any], cores: int | None = None) -> int | N
     return max(int(launcher.get("num_cpus") or 1), 1) if kind == _RAY else None
 
 
-def starts_all_at_once(launcher: Mapping[str, Any]) -> bool:
-    """Whether a launch starts every job that it is given: then no more may be given than ``workers_of``."""
-    return kind_of(launcher) == _LOCAL
+def launch_size(launcher: Mapping[str, Any]) -> int | None:
+    """Jobs that one launch may be given, or None: any number.
+
+    submitit's local executor starts all that it is given; SLURM takes an array of 1001 as it comes (``MaxArraySize``).
+    """
+    return {_LOCAL: workers_of(launcher), _SLURM: 1000}.get(kind_of(launcher))
+
+
+@contextmanager
+def each_for_itself(launcher: Mapping[str, Any]) -> Iterator[None]:
+    """Let a job of submitit's that was lost be a failure of its own: its launcher gives up the others, which go on, as well."""
+    if kind_of(launcher) not in (_SLURM, _LOCAL):
+        yield
+        return
+    from submitit.core.core import Job
+    from submitit.core.utils import UncompletedJobError
+
+    results = Job.results
+
+    def results_or_loss(job: Any) -> list[Any]:
+        try:
+            return results(job)
+        except UncompletedJobError as error:
+            return [JobReturn(status=JobStatus.FAILED, _return_value=error)]
+
+    Job.results = results_or_loss
+    try:
+        yield
+    finally:
+        Job.results = results
 
 
 def shares_gpus(launcher: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from fer_transfer.signals import check, deferred
 from fer_transfer.stages.record import Record
 from fer_transfer.stages.recording import write_record
 from fer_transfer.stages.runner import FinishedPlan, state_of
+from fer_transfer.stages.work import unfinished
 from fer_transfer.sweeps.estimate import network_of, said, seconds_per_face
 from fer_transfer.sweeps.graph import (
     PlannedRow,
@@ -31,10 +32,11 @@ from fer_transfer.sweeps.graph import (
     waves,
 )
 from fer_transfer.sweeps.launching import (
+    each_for_itself,
     explained,
+    launch_size,
     nothing_started,
     outcome_of,
-    starts_all_at_once,
     threads_of,
     workers_of,
 )
@@ -145,7 +147,7 @@ class Sweep:
             # A parallel launcher that is torn away from its workers kills them: these are told to stop first.
             with view.watching(), deferred() if parallel else nullcontext():
                 for batch, parents in self._batches(tasks):
-                    self._run(batch, parents, view, stop_file)
+                    self._run(batch, parents, stop_file)
                     self._record(planned, tasks, records)
                     check()
         finally:
@@ -161,18 +163,19 @@ class Sweep:
             yield batch, [[place[parent.number] for parent in task.parents] for task in batch]
             return
         for wave in waves(tasks):
-            alone = self.workers == 1  # then a job that was stopped is the last one
-            size = self.workers if alone or starts_all_at_once(self.options) else len(wave)
+            # Of one worker a job that was stopped is the last one.
+            size = 1 if self.workers == 1 else launch_size(self.options) or len(wave)
             for start in range(0, len(wave), size):
                 yield wave[start : start + size], None
 
-    def _run(self, batch: list[Task], parents: list[list[int]] | None, view: View, stop_file: Path) -> None:
+    def _run(self, batch: Sequence[Task], parents: list[list[int]] | None, stop_file: Path) -> None:
         """Launch tasks and mark what became of them."""
         overrides = [self._overrides(task, stop_file) for task in batch]
         first, self.launched = self.launched, self.launched + len(batch)
         try:
             if parents is None:
-                returns: Sequence[JobReturn | None] = self.launcher.launch(overrides, first)
+                with each_for_itself(self.options):
+                    returns: Sequence[JobReturn | None] = self.launcher.launch(overrides, first)
             else:
                 returns = self.launcher.launch_graph(overrides, parents, first)  # type: ignore[attr-defined]
         except Exception as error:  # of the launcher's own kinds: a worker that died takes all of a launch with it
@@ -180,10 +183,30 @@ class Sweep:
             if nothing_started(error):
                 raise LaunchError(explained(error)) from None
             returns = [_died(task, explained(error)) for task in batch]
+            if parents is None and len(batch) > 1:
+                self._run_again(batch, returns, stop_file)
+                return
         for task, back in zip(batch, returns, strict=True):
-            self._mark(task, back, view)
+            self._mark(task, back)
 
-    def _mark(self, task: Task, back: JobReturn | None, view: View) -> None:
+    def _run_again(self, batch: Sequence[Task], returns: Sequence[JobReturn], stop_file: Path) -> None:
+        """A worker that died took its launch with it.
+
+        What had not begun is launched as before; what had, each alone: then it is seen which one a worker dies of.
+        """
+        lost = [task for task, back in zip(batch, returns, strict=True) if outcome_of(back).error is not None]
+        begun = [task for task in lost if unfinished(self.planner.runner.store, task.job.key)]
+        again = [[task for task in lost if task not in begun], *([task] for task in begun)] if begun else []
+        for task, back in zip(batch, returns, strict=True):
+            if task not in lost or not again:
+                self._mark(task, back)
+        if again:
+            names = ", ".join(task.name for task in begun)
+            _warn(f"warning: {outcome_of(returns[batch.index(lost[0])]).error} Run again, one at a time: {names}")
+        for tasks in filter(None, again):
+            self._run(tasks, None, stop_file)
+
+    def _mark(self, task: Task, back: JobReturn | None) -> None:
         outcome = outcome_of(back)
         vars(task.job).pop("lineage", None)  # as the store has it now
         if outcome.stopped is None and outcome.error is None and back is not None:

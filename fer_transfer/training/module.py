@@ -16,6 +16,7 @@ from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FaceBatch
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.training import scoring
 from fer_transfer.training.optim import parameter_groups
 from fer_transfer.training.recipe import Recipe
 
@@ -53,10 +54,7 @@ class ExpressionClassifier(pl.LightningModule):
 
     def probabilities(self, groups: tuple[Tensor, ...]) -> Tensor:
         """Softmax float32 [N, 7] of uint8 faces, as the recipe evaluates: of the centre crop, or its mean over ten."""
-        if self.recipe.evaluation == "centre":
-            return self(groups).float().softmax(dim=1)  # type: ignore[no-any-return]
-        views = [self.network(batch).float().softmax(dim=1) for batch in self.transform.ten_crops(groups)]
-        return torch.stack(views).mean(dim=0)
+        return scoring.probabilities(self.network, self.transform, groups, self.recipe.evaluation)
 
     def train(self, mode: bool = True) -> "ExpressionClassifier":
         """Set training mode; batch normalisation keeps its stored statistics where the recipe freezes it or its layer."""

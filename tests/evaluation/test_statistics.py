@@ -9,8 +9,9 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from fer_transfer.errors import StoreError
+from fer_transfer.evaluation.comparison import compare
 from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.evaluation.statistics import compare, mcnemar_exact, mean_and_spread, wilson_interval
+from fer_transfer.evaluation.statistics import mcnemar_exact, mean_and_spread, wilson_interval
 
 trials = st.integers(1, 4000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -74,13 +75,12 @@ def predictions(ids, labels, predicted):
 def test_compare_pairs_faces_by_id_whatever_their_order():
     a = predictions("abcd", [0, 1, 2, 3], [0, 1, 2, 0])  # right: a b c
     b = predictions("dcba", [3, 2, 1, 0], [3, 0, 0, 0])  # right: d a
-    found = compare(a, b)
-    assert (found.only_a, found.only_b, found.n) == (2, 1, 4)
-    assert found.difference == 0.25
-    assert compare(b, a).difference == -0.25 and compare(b, a).p == found.p
+    found, reversed_ = compare([a], [b]), compare([b], [a])
+    assert found.only_one == (2, 1) and found.faces == 4 and found.by_face.tolist() == [[0, 1, 1, -1]]
+    assert found.estimate.mean == 0.25 == -reversed_.estimate.mean and reversed_.p == found.p
 
 
 @pytest.mark.parametrize("ids, labels", [("abx", [0, 1, 2]), ("ab", [0, 1]), ("abc", [0, 1, 3]), ("abc", [0, 1, -1])])
 def test_compare_refuses_other_faces_or_labels(ids, labels):
     with pytest.raises(StoreError, match="same labelled faces"):
-        compare(predictions("abc", [0, 1, 2], [0, 0, 0]), predictions(ids, labels, [0] * len(ids)))
+        compare([predictions("abc", [0, 1, 2], [0, 0, 0])], [predictions(ids, labels, [0] * len(ids))])

@@ -1,11 +1,16 @@
-"""Where prepared faces are looked for."""
+"""Where prepared faces are looked for, and what torch is told."""
 
+import os
 from pathlib import Path
 
 import pytest
+import torch
 
+from fer_transfer.cli.train import train
 from fer_transfer.errors import ConfigError
+from fer_transfer.settings import compose
 from fer_transfer.stages.runtime import Runtime
+from fer_transfer.training.module import ExpressionClassifier
 
 FACES = {"fer2013": "faces/fer2013", "emotiw": "elsewhere/emotiw"}
 
@@ -41,3 +46,43 @@ def test_without_any_faces(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"runtime\.faces has none"):
         Runtime().folder_of("fer2013")
+
+
+@pytest.fixture
+def settings_of_torch(monkeypatch):
+    """What a test may change of the process."""
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_deterministic_algorithms_are_a_setting_that_changes_no_key(tiny, tmp_path, settings_of_torch, monkeypatch):
+    """On the CPU, where they change nothing; on CUDA torch does what it is told here."""
+    seen, step = [], ExpressionClassifier.training_step
+
+    def training_step(self, batch, index):
+        told = torch.are_deterministic_algorithms_enabled(), os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+        seen.append((*told, torch.backends.cudnn.benchmark))
+        return step(self, batch, index)
+
+    monkeypatch.setattr(ExpressionClassifier, "training_step", training_step)
+    folders = []
+    for setting in ("true", "false"):
+        store = tmp_path / setting
+        config = compose("train", [*tiny, "plan=emotiw", f"runtime.store={store}", f"runtime.deterministic={setting}"])
+        folders.append(train(config).jobs[-1].folder)
+        assert torch.are_deterministic_algorithms_enabled() == (setting == "true"), "predictions are made so too"
+    assert set(seen) == {(True, ":4096:8", False), (False, ":4096:8", False)}
+    one, other = folders
+    assert one.path.name == other.path.name and one.weights.read_bytes() == other.weights.read_bytes()
+
+
+def test_what_torch_has_no_deterministic_algorithm_for_is_named(tiny, settings_of_torch, monkeypatch, command):
+    def training_step(self, batch, index):
+        pixels, places = torch.nn.MaxPool2d(2, return_indices=True)(batch.pixels[0].float())
+        return torch.nn.MaxUnpool2d(2)(pixels, places)
+
+    monkeypatch.setattr(ExpressionClassifier, "training_step", training_step)
+    code, _, err = command("train", *tiny, "plan=emotiw", "runtime.deterministic=true")
+    assert code == 1 and len(err.splitlines()) == 1, err
+    assert "stage 'emotiw' of emotiw (test_resnet, seed 0)" in err and "torch has none of max_unpool" in err

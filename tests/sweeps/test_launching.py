@@ -10,9 +10,9 @@ from fer_transfer.settings import compose
 from fer_transfer.sweeps.launching import (
     check_launcher,
     explained,
+    launch_size,
     nothing_started,
     shares_gpus,
-    starts_all_at_once,
     threads_of,
     workers_of,
 )
@@ -44,7 +44,8 @@ def test_workers_and_threads_share_eight_cores(launcher, workers, threads):
 
 def test_only_some_share_a_machine_without_anybody_to_share_it_out():
     assert [shares_gpus(each) for each in (BASIC, JOBLIB, LOCAL, SLURM, RAY)] == [False, True, False, False, False]
-    assert [starts_all_at_once(each) for each in (JOBLIB, LOCAL, SLURM, RAY)] == [False, True, False, False]
+    local = LOCAL | {"cpus_per_task": 9999}
+    assert [launch_size(each) for each in (JOBLIB, local, SLURM, RAY)] == [None, 1, 1000, None]
 
 
 @pytest.mark.filterwarnings("ignore:(?s).*is validated against ConfigStore schema")

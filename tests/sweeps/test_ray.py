@@ -70,9 +70,9 @@ def test_a_killed_worker_is_taken_up_again_from_its_checkpoint(ray, tiny, tmp_pa
     address, _ = ray
     rows, store = [*tiny, "recipe.epochs=30", "plan=fer28,emotiw,fer28_emotiw"], tmp_path / "store"
     process = start(tmp_path, *RUN, f"hydra.launcher.address={address}", *rows)
-    until(lambda: epochs(store) >= 3, 120, "the third epoch")
+    until(lambda: epochs(store) >= 3, 300, "the third epoch")
     os.kill(workers(store)[0], signal.SIGKILL)
-    err = process.communicate(timeout=300)[1]
+    err = process.communicate(timeout=400)[1]
     assert process.returncode == 0, err
     assert content(store) == undisturbed(tmp_path, *rows, f"runtime.store={tmp_path / 'reference'}")
 
@@ -81,10 +81,10 @@ def test_a_cluster_that_is_lost_ends_the_sweep_with_a_line(ray, tiny, tmp_path):
     address, nodes = ray
     rows = [*tiny, "recipe.epochs=9999", "plan=fer28"]
     process = start(tmp_path, *RUN, f"hydra.launcher.address={address}", *rows)
-    until(lambda: epochs(tmp_path / "store") >= 2, 120, "the second epoch")
+    until(lambda: epochs(tmp_path / "store") >= 2, 300, "the second epoch")
     for node in nodes:
         end(node)
-    err = process.communicate(timeout=100)[1]
+    err = process.communicate(timeout=200)[1]
     assert process.returncode == 1, err
     assert f"The Ray cluster at {address} is gone" in err and "Traceback" not in err, err
 
@@ -93,7 +93,7 @@ def test_a_cluster_that_is_lost_ends_the_sweep_with_a_line(ray, tiny, tmp_path):
 def test_a_cluster_that_is_not_there_is_told_once(tiny, tmp_path, address):
     rows = [*tiny, "plan=emotiw", "recipe.seed=0,1"]
     process = start(tmp_path, *RUN, f"hydra.launcher.address={address}", *rows)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate(timeout=120)[1]
     assert process.returncode == 1
     [line] = err.splitlines()
     assert line.startswith("error: Expected a running Ray ") and "ray start --head" in line
@@ -102,6 +102,6 @@ def test_a_cluster_that_is_not_there_is_told_once(tiny, tmp_path, address):
 def test_a_ray_of_its_own(tiny, tmp_path):
     rows = [*tiny, "plan=emotiw,fer28_emotiw"]
     process = start(tmp_path, *RUN, *rows)
-    err = process.communicate(timeout=200)[1]
+    err = process.communicate(timeout=400)[1]
     assert process.returncode == 0 and not err, err
     assert content(tmp_path / "store") == undisturbed(tmp_path, *rows, f"runtime.store={tmp_path / 'reference'}")

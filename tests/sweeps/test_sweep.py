@@ -154,3 +154,39 @@ def test_how_far_a_stage_is_can_be_read(tiny, tmp_path, monkeypatch):
     train(compose("train", [*tiny, "plan=emotiw"]))
     assert seen[-1]["done"] == seen[-1]["epochs"] == 2 and 0 <= seen[-1]["selection"] <= 1
     assert not list((tmp_path / "store").glob("*/progress.json"))
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a_worker_that_dies_costs_the_stage_that_it_dies_of_and_no_other(tiny, tmp_path, command, monkeypatch, always):
+    """As joblib's do of too little memory: the error comes instead of all results of a launch."""
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+    from fer_transfer.sweeps import sweep
+
+    launched, launch = [], BasicLauncher.launch
+
+    def dying(self, job_overrides, initial_job_idx):
+        plans = [next(text for text in of if text.startswith("plan=")) for of in job_overrides]
+        launched.append(plans)
+        if "plan=fer28" in plans and (always or len(launched) == 1):
+            with working(Store(tmp_path / "store"), keys["plan=fer28"]):  # it had begun
+                raise MemoryError("killed")
+        return launch(self, job_overrides, initial_job_idx)
+
+    monkeypatch.setattr(BasicLauncher, "launch", dying)
+    monkeypatch.setattr(sweep, "workers_of", lambda options: 3)
+    keys, tasks_of = {}, sweep.tasks_of
+
+    def remembering(rows, missing):
+        tasks = tasks_of(rows, missing)
+        keys.update({f"plan={task.row.plan.name}": task.job.key for task in tasks})
+        return tasks
+
+    monkeypatch.setattr(sweep, "tasks_of", remembering)
+    code, out, err = command("train", "-m", "plan=emotiw,fer28,fer32", *tiny, "recipe.epochs=1")
+    assert [len(of) for of in launched] == [3, 2, 1] and launched[-1] == ["plan=fer28"]
+    assert code == int(always) and err.count("warning: ") == 1 and "Run again, one at a time: fer " in err
+    assert plans(tmp_path / "store") == ["emotiw", *(["fer28"] if not always else []), "fer32"]
+    if always:
+        [line] = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert "plan=fer28" in line and "memory" in line and "1 of 3 rows failed" in out

@@ -1,0 +1,93 @@
+"""A model of faces: what anything that gives probabilities for cut faces promises, and several of them averaged."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.errors import ConfigError
+
+#: Faces as prepared ones are kept: uint8 [N, H, W], grey, 0..255.
+CutFaces = NDArray[np.uint8]
+
+
+class FaceModel(Protocol):
+    """Anything that classifies faces that are cut already: a stage's weights, several of them, an exported network.
+
+    Attributes:
+        name: a few words for a reader.
+        labels: the classes, in the order of the probabilities.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
+        """Softmax outputs float64 [N, classes] of uint8 [N, H, W], grey; rows sum to 1."""
+
+    def features(self, faces: CutFaces) -> NDArray[np.float32]:
+        """What the classifier sees, float32 [N, D], of uint8 [N, H, W].
+
+        Raises:
+            ConfigError: if the model gives none.
+        """
+
+
+class Ensemble:
+    """Several models as one: the mean of their probabilities.
+
+    Args:
+        members: at least one.
+        weights: of each member in the mean, at least 0, not all 0; None: all alike.
+
+    Raises:
+        ConfigError: if there is no member, their labels differ, or the weights are none.
+    """
+
+    def __init__(self, members: Sequence[FaceModel], weights: Sequence[float] | None = None) -> None:
+        if not members:
+            raise ConfigError("Expected at least one model, but got none.")
+        first = members[0]
+        if other := next((member for member in members if member.labels != first.labels), None):
+            raise ConfigError(
+                f"Expected models of one label set, but {first.name} has {', '.join(first.labels)} and {other.name} has "
+                f"{', '.join(other.labels)}. Their probabilities cannot be averaged: predict with one after the other."
+            )
+        given = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
+        if given.shape != (len(members),) or not (np.isfinite(given).all() and (given >= 0).all() and given.sum() > 0):
+            raise ConfigError(
+                f"Expected a weight of at least 0 for each of {len(members)} models, not all 0, but got {weights}."
+            )
+        self.members, self.weights = tuple(members), given / given.sum()
+
+    @property
+    def name(self) -> str:
+        """Names of the members."""
+        return " + ".join(dict.fromkeys(member.name for member in self.members))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of every member."""
+        return self.members[0].labels
+
+    def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
+        """The weighted mean of the members' (``FaceModel.probabilities``)."""
+        return mean_of([member.probabilities(faces) for member in self.members], self.weights)
+
+    def features(self, faces: CutFaces) -> NDArray[np.float32]:
+        """Those of the members side by side, float32 [N, sum of D]: units of two networks have nothing to do with each other."""
+        return np.concatenate([member.features(faces) for member in self.members], axis=1)
+
+
+def mean_of(probabilities: Sequence[NDArray[np.float64]], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weighted mean of several models' probabilities [N, classes]; weights sum to 1.
+
+    >>> mean_of([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], np.array([0.75, 0.25])).tolist()
+    [[0.75, 0.25]]
+    """
+    mean: NDArray[np.float64] = np.tensordot(weights, np.stack(probabilities), axes=1)
+    return mean

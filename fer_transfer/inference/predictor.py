@@ -1,0 +1,200 @@
+"""A model with what cuts faces for it: pictures in, faces with their expressions out."""
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.errors import ConfigError
+from fer_transfer.evaluation.temperature import tempered
+from fer_transfer.inference.cutting import Cutting
+from fer_transfer.inference.model import CutFaces, FaceModel
+from fer_transfer.inference.pictures import Picture, Source, from_arrays, from_path
+from fer_transfer.inference.provenance import Provenance
+from fer_transfer.inference.results import PredictedFace, PredictedFaces, PredictedPicture
+
+if TYPE_CHECKING:
+    from fer_transfer.detection.pipeline import FacePipeline, FrameFace
+    from fer_transfer.inference.finding import FoundFaces
+
+#: What ``predict`` takes: a path of a picture, folder, archive or video; frames uint8 [H, W, 3], RGB, one or several; faces
+#: that are cut already, uint8 [N, H, W].
+Pictures = str | os.PathLike[str] | NDArray[np.uint8] | Iterable[NDArray[np.uint8]]
+
+_TOGETHER = 32  # pictures, or faces, that the network sees at once
+
+
+class Streamed(NamedTuple):
+    """A picture that was predicted, and its frame uint8 [H, W, 3], BGR, to draw on; None where it could not be read."""
+
+    picture: PredictedPicture
+    frame: NDArray[np.uint8] | None
+
+
+class Predictor:
+    """A model of faces that looks at pictures.
+
+    Args:
+        model: classifies cut faces.
+        cutting: how pictures become its faces.
+        about: what made it.
+        detector_model: the file of the detector's model, where faces were found by YuNet.
+        pipeline: cuts faces in place of what ``cutting`` tells.
+    """
+
+    def __init__(
+        self,
+        model: FaceModel,
+        cutting: Cutting,
+        about: Provenance,
+        detector_model: str | None = None,
+        pipeline: "FacePipeline | None" = None,
+    ) -> None:
+        self.model, self.cutting, self.about = model, cutting, about
+        self._detector_model, self._pipeline = detector_model, pipeline
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the probabilities."""
+        return self.model.labels
+
+    @cached_property
+    def pipeline(self) -> "FacePipeline":
+        """What cuts faces: that of the faces that the model was trained on, unless another was given.
+
+        Raises:
+            ConfigError: if it cannot be made here.
+        """
+        return self._pipeline or self.cutting.pipeline(self._detector_model)
+
+    def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
+        """float64 [N, C] of faces that are cut already, uint8 [N, H, W], grey; calibrated where the model is."""
+        temperature = self.about.temperature
+        given = self.model.probabilities(_checked(faces))
+        return given if temperature is None else tempered(given, temperature.value)
+
+    def predict(self, pictures: Pictures, faces: str = "all", threads: int | None = None) -> PredictedFaces:
+        """Find the faces of pictures and classify them.
+
+        Args:
+            pictures: a path of a picture, a folder or archive of pictures, or a video; a frame as uint8 [H, W, 3], RGB; several
+                of them; or faces that are cut already, uint8 [N, H, W], grey, which are not searched.
+            faces: ``all`` faces of a picture; ``one``: the one that the pipeline chooses, and where none was found what stands
+                in for it, as when a release is prepared: a face for every picture.
+            threads: that search at a time; None: one a core.
+
+        Raises:
+            ReleaseError: if there is nothing to look at.
+            ConfigError: if an argument is no such thing, or faces cannot be cut here as the model's were.
+        """
+        if isinstance(pictures, np.ndarray) and pictures.ndim == 3 and pictures.shape[2] != 3:
+            return self._of_cut(pictures)
+        source = source_of(pictures)
+        predicted = tuple(of.picture for of in self.stream(source, faces, threads, keep=True))
+        return PredictedFaces(predicted, self.labels, self.about, tuple(source.notes))
+
+    def features(self, pictures: Pictures, faces: str = "one", threads: int | None = None) -> NDArray[np.float32]:
+        """What the classifier sees of faces, float32 [N, D], for classifiers of one's own; arguments as of ``predict``.
+
+        By default a row for every picture, in the order of their names: where no face was found, of what stands in for it.
+        Those of several networks stand side by side.
+
+        Raises:
+            ReleaseError, ConfigError: as ``predict``.
+        """
+        if isinstance(pictures, np.ndarray) and pictures.ndim == 3 and pictures.shape[2] != 3:
+            return self.model.features(_checked(pictures))
+        found = self._found(source_of(pictures), faces, threads)
+        cut = [face.pixels for of in found for face in of.faces]
+        size = self.pipeline.size
+        return self.model.features(np.stack(cut) if cut else np.zeros((0, size, size), np.uint8))
+
+    def stream(
+        self, source: Source, faces: str = "all", threads: int | None = None, keep: bool = False
+    ) -> Iterator[Streamed]:
+        """Picture by picture as they are done, for what is longer than memory.
+
+        Args:
+            source: of pictures.
+            faces: as of ``predict``.
+            threads: as of ``predict``.
+            keep: landmarks and pixels of every face with it.
+        """
+        waiting: list[FoundFaces] = []
+        most = 1 if source.kind == "camera" else _TOGETHER
+        for found in self._found(source, faces, threads):
+            waiting.append(found)
+            if len(waiting) >= most or sum(len(of.faces) for of in waiting) >= most:
+                yield from self._classified(waiting, keep)
+                waiting = []
+        yield from self._classified(waiting, keep)
+
+    def _found(self, source: Source, faces: str, threads: int | None) -> "Iterator[FoundFaces]":
+        if faces not in ("all", "one"):
+            raise ConfigError(f"Expected faces to be all or one, but got {faces!r}.")
+        from fer_transfer.inference.finding import find_faces
+
+        return find_faces(self.pipeline, source.pictures(), faces == "all", threads, source.kind != "camera")
+
+    def _classified(self, waiting: "list[FoundFaces]", keep: bool) -> Iterator[Streamed]:
+        cut = [face.pixels for of in waiting for face in of.faces]
+        rows = iter(self.probabilities(np.stack(cut)) if cut else ())
+        for of in waiting:
+            told = [_predicted(of.picture, n, face, self.labels, next(rows), keep) for n, face in enumerate(of.faces)]
+            picture = of.picture
+            yield Streamed(
+                PredictedPicture(picture.name, tuple(told), of.reason, picture.time, picture.label), of.frame
+            )
+
+    def _of_cut(self, faces: CutFaces) -> PredictedFaces:
+        rows = self.probabilities(faces)
+        nothing, eyes = np.zeros(4, np.float32), np.zeros((2, 2), np.float32)
+        pictures = []
+        for n, row in enumerate(rows):
+            name = f"{n:06d}"
+            face = PredictedFace(name, 0, True, "cut already", 1.0, nothing, eyes, None, faces[n], self.labels, row)
+            pictures.append(PredictedPicture(name, (face,)))
+        return PredictedFaces(tuple(pictures), self.labels, self.about)
+
+
+def source_of(pictures: Any) -> Source:
+    """Whatever ``predict`` takes, as a source.
+
+    Raises:
+        ReleaseError: if it is none.
+    """
+    if isinstance(pictures, Source):
+        return pictures
+    if isinstance(pictures, str | os.PathLike):
+        return from_path(pictures)
+    return from_arrays([pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 3 else pictures)
+
+
+def _checked(faces: Any) -> CutFaces:
+    if not isinstance(faces, np.ndarray) or faces.dtype != np.uint8 or faces.ndim != 3:
+        got = f"{faces.dtype} {list(faces.shape)}" if isinstance(faces, np.ndarray) else type(faces).__name__
+        raise ConfigError(f"Expected cut faces as a uint8 array [N, H, W], grey, but got {got}.")
+    return faces
+
+
+def _predicted(
+    picture: Picture, number: int, face: "FrameFace", labels: tuple[str, ...], row: NDArray[np.float64], keep: bool
+) -> PredictedFace:
+    return PredictedFace(
+        picture.name,
+        number,
+        face.kind != "lost",
+        face.reason,
+        face.score,
+        face.box,
+        face.eyes,
+        face.points if keep else None,
+        face.pixels if keep else None,
+        labels,
+        row,
+        picture.label,
+        picture.time,
+    )

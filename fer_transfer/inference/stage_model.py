@@ -1,0 +1,124 @@
+"""The weights that a stage left, as a model of faces: all that is needed stands in their file."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fer_transfer.backbones.networks import build_network, built_for, record_of
+from fer_transfer.backbones.notes import recorded_kwargs
+from fer_transfer.backbones.preprocessing import preprocessing_of
+from fer_transfer.backbones.weights import WeightsFile, load_into, open_weights
+from fer_transfer.config import build
+from fer_transfer.data.augment import BatchTransform
+from fer_transfer.errors import ConfigError, WeightsError
+from fer_transfer.inference.model import CutFaces
+from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.stages.lineage import Lineage, lineage_from_json
+from fer_transfer.training import scoring
+
+#: Faces that a network sees at once: enough to fill it, few enough for the memory of a laptop.
+_BATCH = 64
+
+
+class StageModel:
+    """A trained network with the input of its weights.
+
+    Args:
+        path: ``weights.safetensors`` of a stage.
+        evaluation: ``centre`` crop, or the mean over ``ten_crops``.
+        device: ``auto`` (a CUDA device, else the CPU), ``cpu``, ``cuda`` or ``mps``.
+        name: a few words for a reader; None: the backbone's name.
+
+    Attributes:
+        lineage: what the weights were made from.
+        network: timm's, in evaluation mode.
+        transform: from uint8 faces to its input.
+
+    Raises:
+        WeightsError: if the file is missing, damaged, or not of a stage.
+        ConfigError: if an option is unknown.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        evaluation: str = "centre",
+        device: str = "auto",
+        name: str | None = None,
+    ) -> None:
+        if evaluation not in ("centre", "ten_crops"):
+            raise ConfigError(f"Expected evaluation to be centre or ten_crops, but got {evaluation!r}.")
+        self.device, self.evaluation = _device(device), evaluation
+        file = open_weights(path)
+        self.lineage = _lineage(file)
+        recipe = self.lineage.stages[-1].recipe
+        backbone = str(recipe["backbone"]["name"])
+        self.name = name or backbone
+        self.network = _network(backbone, file, recipe).to(self.device)
+        self.transform = _transform(self.network, file, recipe).to(self.device)
+        self._bf16 = recipe.get("precision") == "bf16-mixed"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The seven expressions."""
+        return EXPRESSIONS
+
+    def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
+        """See ``FaceModel.probabilities``."""
+        outputs = [of.double().numpy() for of in self._batches(scoring.probabilities, faces)]
+        return np.concatenate([np.zeros((0, len(self.labels))), *outputs])
+
+    def features(self, faces: CutFaces) -> NDArray[np.float32]:
+        """See ``FaceModel.features``."""
+        width = int(getattr(self.network, "head_hidden_size", 0) or getattr(self.network, "num_features", 0))
+        outputs = [of.numpy() for of in self._batches(scoring.features, faces)]
+        return np.concatenate(outputs) if outputs else np.zeros((0, width), np.float32)
+
+    @torch.inference_mode()
+    def _batches(self, compute: Callable[..., Tensor], faces: CutFaces) -> Iterator[Tensor]:
+        for start in range(0, len(faces), _BATCH):
+            pixels = torch.from_numpy(np.ascontiguousarray(faces[start : start + _BATCH])).to(self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+                output = compute(self.network, self.transform, (pixels,), self.evaluation)
+            yield output.cpu()
+
+
+def _device(word: str) -> torch.device:
+    known = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if word == "auto":
+        return torch.device("cuda" if known["cuda"] else "cpu")
+    if not known.get(word):
+        raise ConfigError(
+            f"Expected device to be one of auto, {', '.join(k for k in known if known[k])} here, but got {word!r}."
+        )
+    return torch.device(word)
+
+
+def _lineage(file: WeightsFile) -> Lineage:
+    lineage = None if file.lineage is None else lineage_from_json(file.lineage, file.path)
+    if lineage is None or not lineage.stages:
+        raise WeightsError(
+            f"Expected weights that a stage of fer-train left in {file.path}, but they carry no lineage: nothing says how they "
+            "see faces. Give a row of a store, or an exported folder."
+        )
+    return lineage
+
+
+def _network(name: str, file: WeightsFile, recipe: Any) -> nn.Module:
+    kwargs = {**recorded_kwargs(file), **(recipe["backbone"].get("kwargs") or {})}
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(name, kwargs, len(EXPRESSIONS))
+    load_into(network, file.tensors, source=str(file.path))
+    ready: nn.Module = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ready
+
+
+def _transform(network: nn.Module, file: WeightsFile, recipe: Any) -> BatchTransform:
+    preprocessing = preprocessing_of(record_of(network), {}, file.record, built_for(network), source=str(file.path))
+    transform: BatchTransform = build("augment", recipe["augment"], preprocessing=preprocessing)
+    return transform

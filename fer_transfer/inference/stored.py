@@ -1,0 +1,95 @@
+"""Predictions of rows that lie in a store, averaged as a model averages its members: how good it is, and its temperature."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.evaluation.metrics import confusion_matrix, macro_recall
+from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.evaluation.temperature import fit_temperature, negative_log_likelihood, tempered
+from fer_transfer.inference.model import mean_of
+from fer_transfer.inference.provenance import SplitScore, Temperature
+from fer_transfer.stages.record import Record
+
+_LEVEL = 0.95
+
+
+class StoredPredictions:
+    """What some rows say of the faces that all of them were scored on, averaged as the model averages.
+
+    Args:
+        root: the store.
+        records: of the rows.
+        weights: of each in the mean, summing to 1.
+    """
+
+    def __init__(self, root: Path, records: Sequence[Record], weights: NDArray[np.float64]) -> None:
+        self.root, self.records, self.weights = root, records, weights
+
+    def scores(self) -> tuple[SplitScore, ...]:
+        """On every labelled split that all were scored on.
+
+        Raises:
+            StoreError: if predictions are missing or damaged.
+        """
+        return tuple(self._score(faces, split, mean) for (faces, split), mean in self._labelled())
+
+    def temperature(self) -> Temperature | None:
+        """Fitted on the split that the last stage of every row was selected on, or None where there is no such split.
+
+        Raises:
+            StoreError: if predictions are missing or damaged.
+        """
+        chosen = [_selected(record) for record in self.records]
+        for where, mean in self._labelled():
+            if all(where in of for of in chosen):
+                value = fit_temperature(mean.probabilities, mean.labels)
+                before = negative_log_likelihood(mean.probabilities, mean.labels)
+                after = negative_log_likelihood(tempered(mean.probabilities, value), mean.labels)
+                return Temperature(value, self._named(*where), len(mean), before, after)
+        return None
+
+    def _labelled(self) -> Iterator[tuple[tuple[str, str], Predictions]]:
+        """Digest and split, and the mean over the rows for the found faces, where all were scored and labels are known."""
+        for where in self._common():
+            mean = self._mean(*where)
+            if mean is not None and len(mean) and mean.labelled:
+                yield where, mean
+
+    def _common(self) -> list[tuple[str, str]]:
+        """Digest and split of what all rows were scored on, in the order of the first."""
+        sets = [{(of.faces, of.split) for of in record.predictions} for record in self.records]
+        first = self.records[0].predictions if self.records else ()
+        return [pair for of in first if all((pair := (of.faces, of.split)) in known for known in sets)]
+
+    def _mean(self, faces: str, split: str) -> Predictions | None:
+        """Of the found faces; None where rows were scored on other parts of the split (``recipe.at_most``)."""
+        read = [
+            Predictions.read(self.root / of.file, of.sha256).only_found()
+            for record in self.records
+            for of in record.predictions
+            if (of.faces, of.split) == (faces, split)
+        ]
+        if any(not np.array_equal(of.ids, read[0].ids) for of in read):
+            return None
+        mean = mean_of([of.probabilities for of in read], self.weights)
+        return Predictions(read[0].ids, read[0].labels, read[0].found, mean)
+
+    def _named(self, faces: str, split: str) -> str:
+        return f"{self.records[0].faces[faces].release}/{split}"
+
+    def _score(self, faces: str, split: str, mean: Predictions) -> SplitScore:
+        matrix = confusion_matrix(mean.labels, mean.predicted)
+        correct, count = int(np.trace(matrix)), len(mean)
+        prepared = self.records[0].faces[faces].prepared
+        selected = any(record.lineage.selected_on(prepared, split) for record in self.records)
+        low, high = wilson_interval(correct, count, _LEVEL)
+        return SplitScore(self._named(faces, split), correct, count, low, high, macro_recall(matrix), selected)
+
+
+def _selected(record: Record) -> set[tuple[str, str]]:
+    """Digest and split of what the last stage was selected on."""
+    return {(used.digest, split) for used in record.lineage.stages[-1].faces for split in used.selected_on}

@@ -1,0 +1,113 @@
+"""A plan composed and run, from Python or by a command."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from omegaconf import DictConfig
+
+from fer_transfer.config import bind, plain, text_given, typed
+from fer_transfer.settings import compose
+from fer_transfer.signals import check, stop_file
+from fer_transfer.stages.plan import Plan, plan_from
+from fer_transfer.study import study_from
+from fer_transfer.training.recipe import check_targets
+
+if TYPE_CHECKING:
+    from fer_transfer.inference.store import Row
+    from fer_transfer.stages.record import Record
+    from fer_transfer.stages.runner import FinishedPlan
+
+
+class Ran(NamedTuple):
+    """A plan that has run, and its record; None where it was stopped at a stage (``stage=NAME``)."""
+
+    finished: "FinishedPlan"
+    record: "Record | None"
+
+
+def compose_plan(overrides: Sequence[str] = ()) -> Plan:
+    """The plan that fer-train would run with these words on its command line: its stages and their recipes, checked.
+
+    Args:
+        overrides: such as ``["plan=fer28_emotiw", "backbone=resnet18", "recipe.epochs=5"]``.
+
+    Raises:
+        ConfigError: naming what there is not, and the nearest that there is.
+
+    >>> [stage.name for stage in compose_plan(["plan=fer28_emotiw"]).stages]
+    ['fer', 'emotiw']
+    """
+    plan = plan_from(compose("train", list(overrides)))
+    for stage in plan.stages:
+        check_targets(stage.recipe, stage.name)
+    return plan
+
+
+def train(overrides: Sequence[str] = ()) -> "Row":
+    """Run a plan as fer-train does: what is in the store is not trained again.
+
+    Args:
+        overrides: words of fer-train's command line, but for ``-m`` and its own options.
+
+    Returns:
+        The row of the store, with all seeds that it has there.
+
+    Raises:
+        ConfigError, FacesError, WeightsError: before anything is trained.
+        StoreError: if the store cannot be written, or a stage failed before.
+    """
+    from fer_transfer.errors import ConfigError
+    from fer_transfer.inference.store import OpenStore
+
+    config = compose("train", list(overrides))
+    if config.stage is not None:
+        raise ConfigError(
+            f"Expected a whole plan, but got stage={config.stage}, after which there is no row. Leave it out."
+        )
+    ran = run(config)
+    if ran is None or ran.record is None:
+        raise ConfigError(
+            "Expected one process, but this one follows another of torchrun's. Start Python without torchrun."
+        )
+    rows = OpenStore(config.runtime.store).rows()
+    return next(row for row in rows if ran.record.row_id == row.records[0].row_id)
+
+
+def run(config: DictConfig) -> Ran | None:
+    """Train what is not in the store yet and write the plan's record.
+
+    Args:
+        config: composed from ``conf/train.yaml``.
+
+    Returns:
+        What was run; None in a process that follows another (``stages.together``).
+    """
+    study, plan = study_from(plain(config.study)), plan_from(config)
+    note, submission = (text_given({key: plain(config[key])}, key) for key in ("note", "submission"))
+    # Imported step by step: mistakes in the plan wait for nothing, most others not for torch.
+    from fer_transfer.stages.early import look
+    from fer_transfer.stages.runtime import Runtime
+
+    runtime = typed(Runtime, plain(config.runtime), "The runtime")
+    look(plan, runtime, study)
+    from fer_transfer.stages.recording import write_record
+    from fer_transfer.stages.runner import Runner
+    from fer_transfer.stages.together import joined
+
+    options = plain(config.logger)
+    logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
+    with stop_file(runtime.stop_file), joined(runtime.accelerator) as together:
+        runner = Runner(runtime, study, logger, note, bool(config.repair), bool(config.retry), together)
+        if not together.ranks.leads:
+            runner.follow(plan)
+            return None
+        check()
+        finished = runner.run_plan(plan, config.stage)
+        if config.stage is not None:
+            return Ran(finished, None)
+        record = write_record(runner.store, finished, submission, note)
+        if runtime.progress != "none":
+            from fer_transfer.reports.ending import ending
+
+            print(ending([record], {}, runner.store.root, study), flush=True)
+    return Ran(finished, record)
