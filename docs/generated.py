@@ -54,7 +54,12 @@ def api_page(name: str) -> str:
 def settings_page(root: str) -> str:
     """Every setting of a command: default, meaning, file."""
     known = reference(root)
-    lines = [f"# Settings of fer-{root}", "", f"`fer-{root}` {_ABOUT[root]}. `fer-{root} --settings` prints this page.", ""]
+    lines = [
+        f"# Settings of fer-{root}",
+        "",
+        f"`fer-{root}` {_ABOUT[root]}. `fer-{root} --settings` prints this page.",
+        "",
+    ]
     lines += _table(known.settings, f"conf/{root}.yaml")
     for group in known.groups:
         lines += _group(group)
@@ -63,7 +68,9 @@ def settings_page(root: str) -> str:
 
 def _group(group: Group) -> Iterator[str]:
     yield from (f"## {group.name}", "", f"{_capital(group.says)}.", "")
-    yield from (f"- [`{group.name}={choice.name}`](#{_anchor(group, choice)}){_mark(group, choice)}" for choice in group.choices)
+    yield from (
+        f"- [`{group.name}={choice.name}`](#{_anchor(group, choice)}){_mark(group, choice)}" for choice in group.choices
+    )
     yield ""
     for choice in group.choices:
         yield from (f"### {group.name}={choice.name} {{ #{_anchor(group, choice)} }}", "", _escaped(choice.says), "")
@@ -101,5 +108,3 @@ def _escaped(text: str) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-

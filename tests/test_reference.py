@@ -48,9 +48,7 @@ def test_every_group_of_conf_belongs_to_a_command():
 def test_defaults_are_those_of_the_files():
     content = yaml.safe_load((conf_dir() / "recipe/default.yaml").read_text())
     of_recipe = next(group for group in reference("train").groups if group.name == "recipe").choices[0]
-    assert {s.path: yaml.safe_load(s.default) for s in of_recipe.settings} == {
-        path: value for path, value in flat(content, "recipe")
-    }
+    assert {s.path: yaml.safe_load(s.default) for s in of_recipe.settings} == dict(flat(content, "recipe"))
 
 
 def flat(tree, path):

@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the commands one after the other; the exit code of the first that fails, otherwise 0."""
     out = Path("demo")
     for argument in arguments:
-        key, equals, value = argument.partition("=")
+        key, _, value = argument.partition("=")
         if key != "out" or not value:
             print(f"error: Expected out=FOLDER, but got {argument!r}. fer-demo --help shows it.", file=sys.stderr)
             return 1

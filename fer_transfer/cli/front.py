@@ -1,8 +1,11 @@
 """What every command answers at once, before Hydra is imported: ``--help``, ``--version``, ``--settings``; misspelt options."""
 
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
@@ -28,7 +31,15 @@ def front(command: str, text: str, root: str | None = None) -> None:
         text: of ``--help``; ``{GROUP}`` at the end of a line becomes the names to choose from.
         root: of its settings in ``conf/``; None: Hydra has no part in it.
     """
-    words = sys.argv[1:]
+    with nobody_reads("end"):
+        answered = _answered(command, text, root, sys.argv[1:])
+        sys.stdout.flush()
+    if answered:
+        sys.exit(0)
+
+
+def _answered(command: str, text: str, root: str | None, words: Sequence[str]) -> bool:
+    """Print what is asked for, if anything is."""
     if "--version" in words:
         print(f"{command} {fer_transfer.__version__}")
     elif "-h" in words or "--help" in words:
@@ -37,8 +48,21 @@ def front(command: str, text: str, root: str | None = None) -> None:
         print(_settings(command, root, words[words.index("--settings") + 1 :]))
     else:
         _check_options(command, words, _HYDRAS if root else ())
+        return False
+    return True
+
+
+@contextmanager
+def nobody_reads(answer: str) -> Iterator[None]:
+    """What writing to a closed pipe (``fer-train -h | head``) does: ``end`` the process quietly, or an ``error``."""
+    if not hasattr(signal, "SIGPIPE") or threading.current_thread() is not threading.main_thread():
+        yield
         return
-    sys.exit(0)
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL if answer == "end" else signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def filled(text: str) -> str:

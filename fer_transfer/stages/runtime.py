@@ -135,9 +135,9 @@ class Runtime:
 
     def apply(self) -> None:
         """Set what is global to the process."""
-        if threads := self.threads or assigned_threads():
-            import torch
+        import torch
 
+        if threads := self.threads or assigned_threads():
             torch.set_num_threads(threads)
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA's linear algebra is first used
