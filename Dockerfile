@@ -13,11 +13,13 @@ COPY pyproject.toml README.md LICENSE ./
 COPY conf conf
 COPY fer_transfer fer_transfer
 COPY hydra_plugins hydra_plugins
+# What the versions may be stands in pyproject.toml.
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu \
         "torch>=2.11,<2.14" "torchvision>=0.26,<0.29" \
     && pip install --no-cache-dir ".[joblib]"
 
-RUN useradd --create-home user
-USER user
+RUN useradd --create-home --uid 1000 user
+USER 1000
 WORKDIR /work
 CMD ["fer-train", "--help"]

@@ -36,7 +36,7 @@ wheel: .venv/installed
 	tests/wheel.sh $(BIN)/python
 
 docs: .venv/installed
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

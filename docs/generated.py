@@ -6,6 +6,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+import fer_transfer
 from fer_transfer.reference import Choice, Group, Setting, reference
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,9 +32,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages: dict[str, str] = {f"settings/{root}.md": settings_page(root) for root in _ABOUT}
     pages |= {f"api/{name}.md": api_page(name) for name in packages()}
     pages["changes.md"] = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    before = files.get_file_from_path("api/index.md")
+    assert before is not None
+    pages["api/index.md"] = before.content_string + public_names()
+    files.remove(before)
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
+
+
+def public_names() -> str:
+    """What ``import fer_transfer`` shows, each name from where it is defined."""
+    places = fer_transfer._PLACE
+    return "\n\n".join(f"::: {places[name]}.{name}" for name in fer_transfer.__all__ if name in places) + "\n"
 
 
 def packages() -> list[str]:

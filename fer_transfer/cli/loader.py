@@ -59,7 +59,7 @@ class Loader(ConfigLoaderImpl):
                     f"Expected one plan for the {ranks().processes} processes that torchrun started, but got a sweep (-m). Leave "
                     "-m out and start torchrun once a plan, or sweep without torchrun: one device a job."
                 )
-            given = [_opened(override, self.root) for override in overrides]
+            given = [opened(override, self.root) for override in overrides]
             config = super().load_configuration(config_name, given, run_mode, from_shell, validate_sweep_overrides)
             if run_mode == RunMode.RUN:  # of a multirun every job is composed and checked before the first starts
                 check_settings(config, self.root)
@@ -98,7 +98,7 @@ def checked_by(root: str) -> Iterator[None]:
         app.ConfigLoaderImpl = before
 
 
-def _opened(override: str, root: str) -> str:
+def opened(override: str, root: str) -> str:
     """An override of what takes any name, being empty by default (``stages``, ``kwargs``), with the ++ that Hydra asks for."""
     key, equals, _ = override.partition("=")
     if not equals or not re.fullmatch(r"[\w.]+", key):
