@@ -23,7 +23,7 @@ from pathlib import Path
 import fer_transfer  # noqa: F401  before torch
 from fer_transfer.config import conf_dir
 from fer_transfer.settings import compose
-from fer_transfer.stages.progress import read_metrics
+from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.sweeps.graph import bound, makespan, makespan_in_waves, rank, tasks_of
 from fer_transfer.sweeps.planning import Planner, plan_rows
 from fer_transfer.sweeps.rows import rows_of
@@ -55,7 +55,7 @@ def plan(folder: Path, workers: int) -> bool:
 
     given = rows(folder)
     parser = OverridesParser.create(ConfigLoaderImpl(create_config_search_path(str(conf_dir()))))
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     composed = list(rows_of(given, lambda texts: compose("train", texts), parser))
     after_composing = time.perf_counter()
     planner = Planner(composed[0].settings)
@@ -70,7 +70,10 @@ def plan(folder: Path, workers: int) -> bool:
     rank(tasks)
     ended = time.perf_counter()
     stages = sum(task.trains for task in tasks)
-    print(f"{len(given)} rows, {stages} stages, {len(tasks)} tasks: planned in {ended - started:.1f} s")
+    print(
+        f"{len(given)} rows, {stages} stages, {len(tasks)} tasks: planned in {ended - started:.1f} s, "
+        f"{time.process_time() - processor:.1f} s of the processor"
+    )
     print(
         f"  composing {after_composing - started:.1f} s, checking and keys {after_planning - after_composing:.1f} s, graph "
         f"{ended - after_planning:.1f} s"

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from fer_transfer.config import bind, plain, text_given, typed
+from fer_transfer.config import plain, text_given, typed
+from fer_transfer.files.names import shown_text
 from fer_transfer.settings import compose
 from fer_transfer.signals import check, stop_file
 from fer_transfer.stages.plan import Plan, plan_from
@@ -93,21 +94,24 @@ def run(config: DictConfig) -> Ran | None:
     from fer_transfer.stages.recording import write_record
     from fer_transfer.stages.runner import Runner
     from fer_transfer.stages.together import joined
+    from fer_transfer.tracking.trackers import tracker_of
 
-    options = plain(config.logger)
-    logger = bind("logger", options, ("plan", "stage", "key")) if options["_target_"] else None
+    quiet = runtime.progress == "none"
+    tracker = tracker_of(plain(config.logger), study, quiet)
     with stop_file(runtime.stop_file), joined(runtime.accelerator) as together:
-        runner = Runner(runtime, study, logger, note, bool(config.repair), bool(config.retry), together)
+        runner = Runner(runtime, study, tracker, note, bool(config.repair), bool(config.retry), together)
         if not together.ranks.leads:
             runner.follow(plan)
             return None
         check()
         finished = runner.run_plan(plan, config.stage)
-        if config.stage is not None:
-            return Ran(finished, None)
-        record = write_record(runner.store, finished, submission, note)
-        if runtime.progress != "none":
+        record = write_record(runner.store, finished, submission, note) if config.stage is None else None
+    if record is not None:
+        tracker.rows(runner.store.root, [record])
+        if not quiet:
             from fer_transfer.reports.ending import ending
 
             print(ending([record], {}, runner.store.root, study), flush=True)
+    if (said := tracker.close()) and not quiet:
+        print(shown_text(said), flush=True)
     return Ran(finished, record)

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fer_transfer.config import config_folders, nearest, typed
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
@@ -70,6 +73,7 @@ class Study:
         baseline: the plan that the best one is compared with, or None.
         challenge: the split whose predictions a submission zip holds, or None.
         published: CSV of published numbers: a path, or a file beside the study's; None: there are none.
+        matrices: CSV of published confusion matrices of the first column: likewise.
         networks: the published backbones that have a column of their own, with their headings.
         footnote: stands under the published rows.
         order: of the expressions in matrices.
@@ -86,6 +90,7 @@ class Study:
     baseline: str | None = None
     challenge: str | None = None
     published: str | None = None
+    matrices: str | None = None
     networks: dict[str, str] = field(default_factory=dict)
     footnote: str = ""
     order: list[str] = field(default_factory=lambda: list(EXPRESSIONS))
@@ -144,6 +149,8 @@ class Published:
         numbers: percent, correct faces, faces, by the beginning of the columns (``Reported.published``).
         macro_recall: percent, likewise.
         source: where it stands.
+        architecture: as the paper calls it; "" where the file has no such column.
+        stages: what it was fine-tuned on, one after the other, in the paper's words; likewise none.
     """
 
     submission: str
@@ -152,6 +159,8 @@ class Published:
     numbers: dict[str, Numbers]
     macro_recall: dict[str, float | None]
     source: str
+    architecture: str = ""
+    stages: tuple[str, ...] = ()
 
 
 def study_from(content: Mapping[str, Any]) -> Study:
@@ -173,6 +182,7 @@ def study_from(content: Mapping[str, Any]) -> Study:
             f"Expected order of {where} to hold {', '.join(EXPRESSIONS)} once each, but got {study.order}."
         )
     published_rows(study)
+    published_matrices(study)
     return study
 
 
@@ -236,8 +246,7 @@ def published_rows(study: Study) -> list[Published]:
     """
     if study.published is None:
         return []
-    places = [Path(), *(folder / "study" for folder in config_folders())]
-    path = next((found for place in places if (found := place / study.published).exists()), Path(study.published))
+    path = _beside(study.published)
     prefixes = [column.published for column in study.reported if column.published]
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -257,6 +266,45 @@ def published_rows(study: Study) -> list[Published]:
     return rows
 
 
+def _beside(name: str) -> Path:
+    """A file of a study: as it is named, or beside the study's own."""
+    places = [Path(), *(folder / "study" for folder in config_folders())]
+    return next((found for place in places if (found := place / name).exists()), Path(name))
+
+
+def published_matrices(study: Study) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """The published confusion matrices, counts by backbone and plan; none where the study has none.
+
+    Returns:
+        Of each float64 [7, 7], rows truth, columns prediction, in the study's order of expressions.
+
+    Raises:
+        ConfigError: if the file is not there, lacks columns or an expression, or holds anything but counts.
+    """
+    if study.matrices is None:
+        return {}
+    path = _beside(study.matrices)
+    try:
+        counts: dict[tuple[str, str], dict[str, list[int]]] = {}
+        with path.open(newline="", encoding="utf-8") as file:
+            for line in csv.DictReader(file):
+                of_row = counts.setdefault((line["backbone"], line["plan"]), {})
+                of_row[line["truth"]] = [int(line[name]) for name in study.order]
+        matrices = {row: np.array([of[name] for name in study.order], np.float64) for row, of in counts.items()}
+    except OSError as error:
+        raise ConfigError(
+            f"Expected the published matrices of study {study.name!r} in {study.matrices}, but got: {error.strerror}."
+        ) from None
+    except (KeyError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"Expected columns backbone, plan, truth, {', '.join(study.order)} with counts in them, and a line for each of "
+            f"these expressions, in {path}, but got: {type(error).__name__} {error}."
+        ) from None
+    if odd := [row for row, matrix in matrices.items() if matrix.min() < 0]:
+        raise ConfigError(f"Expected counts in {path}, but those of {' with '.join(odd[0])} are below 0.")
+    return matrices
+
+
 def _published(line: Mapping[str, str], prefixes: Sequence[str]) -> Published:
     def number(column: str) -> float | None:
         return float(line[column]) if line[column] else None
@@ -271,4 +319,6 @@ def _published(line: Mapping[str, str], prefixes: Sequence[str]) -> Published:
         {prefix: (number(f"{prefix}_percent"), count(f"{prefix}_k"), count(f"{prefix}_n")) for prefix in prefixes},
         {prefix: number(f"{prefix}_macro_recall") if f"{prefix}_macro_recall" in line else None for prefix in prefixes},
         line["source"],
+        line.get("architecture") or "",
+        tuple(filter(None, map(str.strip, (line.get("fine_tuned_on") or "").split(">")))),
     )

@@ -54,7 +54,7 @@ class StudySweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run the rows; what is wrong is told once, and ends the process with 1."""
         assert self.hydra_context is not None and self.config is not None and self.launcher is not None
-        from fer_transfer.sweeps.rows import hopeless, rows_of
+        from fer_transfer.sweeps.rows import hopeless, rows_of, wrong_lines
 
         loader, master = self.hydra_context.config_loader, self.config
         HydraConfig.instance().set_config(
@@ -66,12 +66,13 @@ class StudySweeper(BasicSweeper):
             given = list(itertools.chain(*self.split_arguments(parsed, None)))
             rows = list(rows_of(given, lambda overrides: loader.load_sweep_config(master, overrides), parser))
             if wrong := hopeless(rows):
-                for name, reason in wrong.items():
-                    _say(f"{name}: {reason}")
+                for line in wrong_lines(wrong):
+                    _say(line)
                 sys.exit(1)
             from fer_transfer.sweeps.sweep import Sweep  # it brings torch, and what is wrong need not wait
 
-            code = Sweep(rows, self.launcher, plain(self.config.hydra.launcher)).run()
+            options, logger = plain(self.config.hydra.launcher), plain(self.config.logger)
+            code = Sweep(rows, self.launcher, options, logger).run()
         except FerTransferError as error:
             _say(str(error))
             code = 1

@@ -21,7 +21,7 @@ from fer_transfer.stages.runtime import Runtime
 from fer_transfer.study import study_from
 from fer_transfer.training.recipe import _SUPPLIED
 
-SUPPLIED = {**_SUPPLIED, "logger": ("plan", "stage", "key")}  # by the last word of the path
+SUPPLIED = {**_SUPPLIED, "logger": ("study", "quiet")}  # by the last word of the path
 ROOTS = {
     "train": "recipe backbone augment optimizer scheduler plan study runtime logger experiment submission data",
     "prepare": "release pipeline pipeline/detector",
@@ -197,7 +197,7 @@ def test_targets_that_are_not_allowed(target):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("fer_transfer.tracking.Path", "by its definition, to name something in .*but got 'pathlib.*Path'"),
+        ("fer_transfer.tracking.trackers.Path", "by its definition, to name something in .*but got 'pathlib.*Path'"),
         ("fer_transfer.training.recipe.typed", "by its definition, .*but got 'fer_transfer.config.typed'"),
         ("fer_transfer.releases.frames.csv", "is a module"),
         ("fer_transfer.training.recipe._CHOICES", "is a dict"),

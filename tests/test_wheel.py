@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+KINDS = (".py", ".yaml", ".csv", ".html", ".css", ".js")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_it_holds_the_package_every_configuration_and_the_papers_numbers(wheel: 
         names = set(archive.namelist())
         csv = archive.read("fer_transfer/conf/study/ng2015.csv")
     for folder, inside in ((ROOT / "conf", "fer_transfer/conf"), (ROOT / "fer_transfer", "fer_transfer")):
-        files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in (".py", ".yaml")]
+        files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in KINDS]
         assert len(files) > 40 and {f"{inside}/{name}" for name in files} <= names
     assert "fer_transfer/conf/train.yaml" in names
     assert csv == (ROOT / "conf" / "study" / "ng2015.csv").read_bytes()

@@ -18,8 +18,9 @@ fer-report: print the tables of a store and write them.
   fer-report store=FOLDER out=FOLDER   of another store, into another folder
   fer-report study=NAME --config-dir FOLDER
                                        of a study of your own
+  fer-report details=true figures=true
+                                       all tables; figures as SVG and PDF
   fer-report submission_zip=TEAM       also the challenge's zip of every row
-  fer-report published=false           without the paper's own rows
 
 Choices (GROUP=NAME):
   study   {study}
@@ -46,29 +47,39 @@ def report(config: "DictConfig") -> "Report":
 
     from fer_transfer.config import path_given, plain
     from fer_transfer.errors import ConfigError
-    from fer_transfer.reports.emotiw_zip import check_team
-    from fer_transfer.reports.files import write_files, write_zips
-    from fer_transfer.reports.render import to_terminal
+    from fer_transfer.reports.emotiw_zip import check_team, write_zips
+    from fer_transfer.reports.files import write_csv
+    from fer_transfer.reports.latex import write_latex
+    from fer_transfer.reports.markdown import write_markdown
+    from fer_transfer.reports.page.page import write_page
     from fer_transfer.reports.report import load_report
+    from fer_transfer.reports.terminal import print_report
     from fer_transfer.study import study_from
 
     if not (isinstance(config.level, float) and 0 < config.level < 1):
         raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
-    if not isinstance(config.published, bool):
-        raise ConfigError(f"Expected published to be true or false, but got {config.published!r}.")
+    for name in ("published", "details", "figures"):
+        if not isinstance(config[name], bool):
+            raise ConfigError(f"Expected {name} to be true or false, but got {config[name]!r}.")
     if config.submission_zip is not None:
         check_team(str(config.submission_zip))
     out, store = (path_given(plain(config), key) for key in ("out", "store"))
     made = load_report(store, study_from(plain(config.study)), config.level, with_published=config.published)
 
-    # Each outlet takes the report and says what it wrote.
-    written = write_zips(made, out, str(config.submission_zip)) if config.submission_zip is not None else []
-    written = [*write_files(made, out), *written]
-
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 100, highlight=False)
-    to_terminal(made, console)
-    console.print(f"\nWritten to {out}: {', '.join(written)}", markup=False)
+
+    # Each outlet takes the report; those that write files say which.
+    written = write_zips(made, out, str(config.submission_zip)) if config.submission_zip is not None else []
+    print_report(made, console, details=config.details)
+    written += [*write_csv(made, out), *write_markdown(made, out), *write_latex(made, out), *write_page(made, out)]
+    if config.figures:
+        from fer_transfer.reports.figures import write_figures
+
+        written += write_figures(made, out)
+
+    more = "" if config.details else " details=true prints all tables, settings and rules."
+    console.print(f"\nWritten to {out}: {', '.join(written)}.{more}", markup=False)
     return made
 
 

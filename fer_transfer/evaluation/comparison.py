@@ -200,11 +200,18 @@ def _normal_nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @lru_cache
+def _legendre_nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The eigenvalues of a large matrix: found once."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    return nodes, weights
+
+
+@lru_cache
 def _student_nodes(freedom: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Student's t on nodes of Gauss and Legendre over its arc tangent, which reach far into the tails."""
     from scipy.stats import t
 
-    angle, weights = np.polynomial.legendre.leggauss(400)
+    angle, weights = _legendre_nodes()
     nodes = np.tan(angle * np.pi / 2)
     weights = weights * t.pdf(nodes, freedom) * (1 + nodes**2)
     return nodes, weights / weights.sum()

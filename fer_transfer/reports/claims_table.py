@@ -14,7 +14,8 @@ from fer_transfer.study import Published, Study
 #: Beside a p where it cannot be told, but the networks at hand differ.
 _NETWORKS = "§"
 
-_RULES = (
+#: What the columns are and the rules of the verdicts; the numbers are filled in.
+RULES = (
     "Difference in points, mean over the common seeds, with its {level} interval. It and p know that faces and seeds vary "
     "(normal over faces, Student's t over seeds); with one seed they rest on images only, p is McNemar's exact test, and "
     "another seed may turn it. p is two-sided, and corrected for the {among} comparisons of this table (Holm).",
@@ -81,7 +82,7 @@ def _notes(
     rules = {"level": level_text(level), "among": among, "alpha": 1 - level, "margin": study.margin, "power": POWER}
     notes = [_claim_note(number, group, published, study) for number in range(1, len(study.claims) + 1)]
     notes.append(f"{study.first.heading}, {study.first.over} faces; common seeds {' or '.join(seeds) or 'none'}.")
-    notes += [rule.format(**rules) for rule in _RULES]
+    notes += [rule.format(**rules) for rule in RULES]
     if any(_only_networks(of) for of in found):
         notes.append(
             f"{_NETWORKS} The networks at hand differ by more than the chance of the faces (exact test, Holm, "

@@ -9,6 +9,8 @@ from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.reports.cells import caveat_line
+from fer_transfer.reports.report import Report
 
 _PICTURE = re.compile(r"\.(png|jpe?g|bmp|tiff?)$", re.IGNORECASE)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold; a fixed one keeps the bytes the same
@@ -77,3 +79,36 @@ def _stem(image: str) -> str:
     """An image's name without folder and ending; what no system could unpack, or would unpack elsewhere, is ``_``."""
     stem = _PICTURE.sub("", PurePosixPath(image).name)
     return "".join(c if c.isprintable() and c not in '\\:*?"<>|' else "_" for c in stem)
+
+
+def write_zips(report: Report, out: Path, team: str) -> list[str]:
+    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of the whole challenge; returns what it wrote.
+
+    Raises:
+        ConfigError: if the team's name cannot name a file, or the study has no challenge.
+        StoreError: if no row has such predictions, or only of a part, or the folder cannot be written.
+    """
+    check_team(team)
+    challenge = report.study.challenge
+    if challenge is None:
+        raise ConfigError(f"Expected a study with a challenge for submission_zip, but {report.study.name!r} has none.")
+    rows = [row for row in report.rows if len(row.predictions.get(challenge, ())) > 0]
+    if not rows:
+        raise StoreError(
+            f"Expected predictions of {challenge}, but no finished plan has any. Prepare a release with these images and "
+            "run fer-train again, or leave submission_zip out."
+        )
+    whole = [row for row in rows if not row.is_part(challenge)]
+    if not whole:
+        raise StoreError(
+            f"Expected predictions of all faces of {challenge}, every one is scored by the challenge, but {len(rows)} rows "
+            f"have {len(rows[0].predictions[challenge])} (recipe.at_most). Train with recipe.at_most=null."
+        )
+    try:
+        for row in whole:
+            write_submission_zip(row.predictions[challenge], out / "zips" / row.name, team, caveat_line(row.caveats))
+    except OSError as error:
+        raise StoreError(f"Cannot write {out / 'zips'}: {error}. Free space or choose out=<folder>.") from None
+    parts = len(rows) - len(whole)
+    left_out = f" ({parts} rows have predictions of a part only, and none)" if parts else ""
+    return [f"{len(whole)} zips for the challenge in zips/{left_out}"]

@@ -1,4 +1,4 @@
-"""The report's files: table.csv, table.md, table.tex, claims.csv, per_class.csv, missing.csv, confusion/, submission zips."""
+"""The report's numbers as CSV: table.csv, claims.csv, per_class.csv, missing.csv, confusion/."""
 
 import csv
 import io
@@ -10,21 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fer_transfer.errors import ConfigError, StoreError
+from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.files.names import shown_text
 from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.labels import EXPRESSIONS
-from fer_transfer.reports.cells import caveat_line, is_selected
+from fer_transfer.reports.cells import is_selected
 from fer_transfer.reports.claims_table import claim_lines
-from fer_transfer.reports.emotiw_zip import check_team, write_submission_zip
-from fer_transfer.reports.missing import missing_lines
-from fer_transfer.reports.render import escape_markdown, to_latex, to_markdown
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Row, base_plan
 from fer_transfer.reports.scores import Score, score
-from fer_transfer.reports.tables import confusion_tables, main_tables
 from fer_transfer.study import Published, Reported, Study
 
 #: One number, or several side by side, such as those of the seeds.
@@ -32,11 +28,20 @@ _NUMBERS = re.compile(r"-?[\d.]+( -?[\d.]+)*")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file aside and rename it, so that it is never half there."""
+    """Write text as ``write_bytes`` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it, so that it is never half there.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8", newline="")
+        aside.write_bytes(data)
         aside.replace(path)
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error}. Free space or choose another folder: out=<folder>.") from None
@@ -151,8 +156,8 @@ def class_lines(row: Row, study: Study, level: float) -> list[dict[str, Any]]:
     return lines
 
 
-def write_files(report: Report, out: Path) -> list[str]:
-    """Write the tables as CSV, Markdown and LaTeX, and what is missing; returns their names.
+def write_csv(report: Report, out: Path) -> list[str]:
+    """Write the CSV files, those of rows in ``confusion/``; returns what it wrote.
 
     Raises:
         StoreError: if the folder cannot be written.
@@ -161,55 +166,15 @@ def write_files(report: Report, out: Path) -> list[str]:
     per_class = []
     for row, lines in by_row.items():
         where = {"backbone": row.backbone, "plan": row.plan, "settings_id": row.settings_id, "seed": row.seed}
-        per_class += [
-            where | {key: value for key, value in line.items() if key not in report.study.order} for line in lines
-        ]
-    lines_of = {
+        kept = [{key: value for key, value in line.items() if key not in report.study.order} for line in lines]
+        per_class += [where | line for line in kept]
+    of_all = {
         "table.csv": score_lines(report),
         "claims.csv": claim_lines(report.groups, report.study, report.level),
         "per_class.csv": per_class,
         "missing.csv": [asdict(one) for one in report.missing],
-    } | {f"confusion/{row.name}.csv": lines for row, lines in by_row.items() if lines}
-    for name, lines in lines_of.items():
+    }
+    of_rows = {f"confusion/{row.name}.csv": lines for row, lines in by_row.items() if lines}
+    for name, lines in (of_all | of_rows).items():
         write_text(out / name, to_csv(lines))
-    tables, confusions = main_tables(report), confusion_tables(report)
-    missing = [f"- {escape_markdown(line)}" for line in missing_lines(report.missing, report.study.name)]
-    if missing:
-        missing = ["## What is missing\n", *missing, ""]
-    markdown = ["# Results\n", to_markdown(tables), *missing, "## Confusion matrices\n", to_markdown(confusions, 3)]
-    write_text(out / "table.md", "\n".join(markdown))
-    write_text(out / "table.tex", to_latex([*tables, *confusions]))
-    return ["table.csv", "table.md", "table.tex", "claims.csv", "per_class.csv", "missing.csv", "confusion/"]
-
-
-def write_zips(report: Report, out: Path, team: str) -> list[str]:
-    """Write ``zips/<row>/<team>.zip`` for each row that has predictions of the whole challenge; returns what it wrote.
-
-    Raises:
-        ConfigError: if the team's name cannot name a file, or the study has no challenge.
-        StoreError: if no row has such predictions, or only of a part, or the folder cannot be written.
-    """
-    check_team(team)
-    challenge = report.study.challenge
-    if challenge is None:
-        raise ConfigError(f"Expected a study with a challenge for submission_zip, but {report.study.name!r} has none.")
-    rows = [row for row in report.rows if len(row.predictions.get(challenge, ())) > 0]
-    if not rows:
-        raise StoreError(
-            f"Expected predictions of {challenge}, but no finished plan has any. Prepare a release with these images and "
-            "run fer-train again, or leave submission_zip out."
-        )
-    whole = [row for row in rows if not row.is_part(challenge)]
-    if not whole:
-        raise StoreError(
-            f"Expected predictions of all faces of {challenge}, every one is scored by the challenge, but {len(rows)} rows "
-            f"have {len(rows[0].predictions[challenge])} (recipe.at_most). Train with recipe.at_most=null."
-        )
-    try:
-        for row in whole:
-            write_submission_zip(row.predictions[challenge], out / "zips" / row.name, team, caveat_line(row.caveats))
-    except OSError as error:
-        raise StoreError(f"Cannot write {out / 'zips'}: {error}. Free space or choose out=<folder>.") from None
-    parts = len(rows) - len(whole)
-    left_out = f" ({parts} rows have predictions of a part only, and none)" if parts else ""
-    return [f"{len(whole)} zips for the challenge in zips/{left_out}"]
+    return [*of_all, *(["confusion/"] if of_rows else [])]

@@ -52,7 +52,7 @@ def missing_lines(missing: Sequence[Missing], study: str) -> list[str]:
     for kind in _KINDS:
         of = [one for one in missing if one.kind == kind]
         if kind == "not run" and of:
-            names = "; ".join(one.what for one in of[:3]) + ("; ..." if len(of) > 3 else "")
+            names = "; ".join(one.what for one in of[:3]) + (f"; and {len(of) - 3} more" if len(of) > 3 else "")
             lines.append(f"not run, {len(of)} of the grid: {names}. fer-train -m study={study} runs them.")
             continue
         told = [f"{kind}: {one.what}: {one.why}" for one in of[:3]]

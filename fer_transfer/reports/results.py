@@ -20,6 +20,9 @@ from fer_transfer.stages.store import check_version
 from fer_transfer.study import Study
 from fer_transfer.upkeep.contents import listed
 
+#: Bytes of the name of a row's file; file systems take 255.
+_LONGEST = 200
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -56,7 +59,8 @@ class Row:
     @property
     def name(self) -> str:
         """A file name of its own: plan, backbone, settings, faces where there are several, and seed."""
-        return re.sub(r"[^\w.+#-]", "-", f"{self.plan}_{self.backbone}_{self.settings_id[:8]}_seed{self.seed}")
+        name = re.sub(r"[^\w.+#-]", "-", f"{self.plan}_{self.backbone}_{self.settings_id[:8]}_seed{self.seed}")
+        return name if len(name.encode()) < _LONGEST else f"{name[: _LONGEST // 8]}_{self.record.identity}"
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -111,16 +115,21 @@ class Group:
         return f"{self.backbone}, settings {self.settings_id[:8]}" + ("" if self.alone else f", faces {of_faces}")
 
     @property
+    def file_name(self) -> str:
+        """Backbone and settings, as the name of a file may hold them."""
+        return re.sub(r"[^\w.+-]", "-", f"{self.backbone[:100]}-{self.settings_id[:8]}")
+
+    @property
     def caveats(self) -> tuple[str, ...]:
         """The caveats of all rows, each once."""
         return tuple(dict.fromkeys(caveat for row in self.rows for caveat in row.caveats))
 
     def plans(self, study: Study) -> tuple[str, ...]:
-        """Those of the study's grid, run or not (as often as with settings of their own), then any other that was run."""
+        """Those that were run outside the study's grid, then the grid's, run or not (as often as with settings of their own)."""
         run = sorted({row.plan for row in self.rows})
         variants = {plan: [name for name in run if base_plan(name) == plan] for plan in study.plans}
         others = [name for name in run if base_plan(name) not in study.plans]
-        return tuple(name for plan in study.plans for name in variants[plan] or [plan]) + tuple(others)
+        return (*others, *(name for plan in study.plans for name in variants[plan] or [plan]))
 
     def of(self, plan: str) -> tuple[Row, ...]:
         """The rows of a plan, by seed."""

@@ -1,10 +1,10 @@
-"""The report's tables as text cells; how they are drawn is in ``render``. Which columns there are is the study's to say.
+"""The report's tables as text cells; how they are drawn is in ``terminal``, ``markdown`` and ``latex``.
 
-Every table carries the caveats of its faces, and what the study leaves open with the choice made here.
+Which columns there are is the study's to say. Every table carries the caveats of its faces, and what the study leaves open with
+the choice made here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,164 +13,287 @@ from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import (
+    between,
     caveat_line,
-    column_heading,
+    columns_shown,
+    counted_text,
+    heading_of,
+    interval_text,
     level_text,
+    macro_text,
     marks_notes,
     marks_of,
-    published_cell,
-    published_heading,
+    percent_text,
+    published_counted,
+    published_interval,
     published_networks,
-    published_percent,
-    score_cell,
-    short_cell,
-    short_heading,
-    short_score_cell,
-    wide_columns,
+    published_row,
+    published_text,
+    score_text,
+    seeds_text,
 )
 from fer_transfer.reports.claims import findings
 from fer_transfer.reports.claims_table import claim_cells
 from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
-from fer_transfer.reports.scores import score
+from fer_transfer.reports.scores import Score, score
+from fer_transfer.reports.table import Column, Table, table_of
 from fer_transfer.study import Published, Reported, Study
 
+#: How soon a column of ours is left out of a narrow table: the other splits before what belongs to the first.
+_OTHERS, _COUNTED, _SEEDS, _INTERVAL, _MACRO = 50, 4, 3, 2, 1
 
-@dataclass(frozen=True)
-class Table:
-    """Text cells under headings; a cell's lines stand one above the other in the terminal.
-
-    Attributes:
-        title: one line.
-        caveats: what must stand above it.
-        columns: headings.
-        rows: cells, as many a row as there are columns.
-        notes: what stands below it.
-    """
-
-    title: str
-    caveats: tuple[str, ...]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
+#: In the table of published rows the paper's own come first.
+_PAPERS_INTERVAL, _PAPERS_COUNTED = 9, 10
 
 
-def published_table(groups: Sequence[Group], published: Sequence[Published], study: Study, level: float) -> Table:
-    """The published rows in their order, each beside ours; one that was run with several settings has several lines."""
-    columns = wide_columns(study)
-    rows: list[tuple[str, ...]] = []
-    used: list[Group] = []
-    for row in published:
-        matching = [
-            (group, plan)
-            for group in groups
-            for plan in group.plans(study)
-            if group.backbone == row.backbone and base_plan(plan) == row.plan and group.of(plan)
-        ]
-        used += [group for group, _ in matching if group not in used]
-        submission = row.submission if row.submission.isdigit() else "-"
-        for group, plan in matching or ((None, row.plan),):
-            mark = f" [{used.index(group) + 1}]" if group else ""
-            cells = [cell for column in columns for cell in _beside(row, group, plan, column, study, level)]
-            rows.append((submission, f"{row.backbone}\n{plan}{mark}", *cells))
-    notes = [
-        f"Percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
-        "deviation, k by seed.",
-        f"{'- : no number. ' if any('-' in row for row in rows) else ''}{study.footnote}".strip(),
-        *marks_notes(rows),
+def at_a_glance(report: Report) -> list[Table]:
+    """What a reader wants first: the plans that ran beside the paper's numbers, then the claims; the paper's rows if none ran."""
+    tables = [table for group in report.groups for table in (plans_table(group, report), *_claims(group, report))]
+    return tables or [published_table(report)]
+
+
+def all_tables(report: Report) -> list[Table]:
+    """For each group its plans, claims, recalls and other splits, then the published rows beside ours (``with_published``)."""
+    tables = []
+    for group in report.groups:
+        others, recalls = others_table(group, report), recalls_table(group, report)
+        tables += [plans_table(group, report), *_claims(group, report)]
+        tables += [table for table in (recalls, others) if table is not None]
+    published = report.published and (report.with_published or not report.groups)
+    return [*tables, *([published_table(report)] if published else [])]
+
+
+def plans_table(group: Group, report: Report) -> Table:
+    """The plans of one group that ran, those outside the study's grid first, beside the published numbers."""
+    study, first = report.study, report.study.first
+    plans = [plan for plan in group.plans(study) if group.of(plan)]
+    shown = columns_shown(study, report.groups)
+    whole = [_scored(group, plans, column) for column in shown]
+    others = list(zip(shown[1:], whole[1:], strict=True))
+    kept = [(column, found) for column, found in others if _has_numbers(found)]
+    numbers = [_percents(group, plans, column, found, shown, _OTHERS + n) for n, (column, found) in enumerate(kept)]
+    columns = [
+        Column("Plan", tuple(plans), numbers=False),
+        *_papers(group, plans, report),
+        *_of_first(group, plans, first, whole[0], shown, report.level),
+        *numbers,
     ]
-    for number, group in enumerate(used, 1):
-        notes.append(f"[{number}] {group.title}, listed below. {caveat_line(group.caveats)}".strip())
-    headings = [
-        heading(column, study)
-        for column in columns
-        for heading in ((published_heading, column_heading) if column.published else (column_heading,))
-    ]
+    rows = tuple(cell for column in columns for cell in column.cells)
     return Table(
-        f"The published rows ({study.title}) and ours",
-        tuple(dict.fromkeys(caveat for group in used for caveat in group.caveats)),
-        ("Sub.", "Network, plan", *headings),
-        tuple(rows),
-        tuple(filter(None, notes)),
-    )
-
-
-def _beside(row: Published, group: Group | None, plan: str, column: Reported, study: Study, level: float) -> list[str]:
-    """The published cell of a column, where it has any, and ours; what no plan of the grid can give is a dash."""
-    cells = [published_cell(row.numbers[column.published], level)] if column.published else []
-    return [*cells, _ours(group, plan, column, level) if row.plan in study.plans else "-"]
-
-
-def _ours(group: Group | None, plan: str, column: Reported, level: float) -> str:
-    rows = group.of(plan) if group else ()
-    return score_cell(score(rows, column.split, column.over), level, marks_of(rows, column.split))
-
-
-def plans_table(group: Group, published: Sequence[Published], study: Study, level: float) -> Table:
-    """The plans of one group in the study's columns, beside the published networks; macro recall of the first column."""
-    first, wide, networks = study.first, wide_columns(study), published_networks(study)
-    rows = []
-    for plan in group.plans(study):
-        of_plan = group.of(plan)
-        seeds = f"\n{len(of_plan)} seeds" if len(of_plan) > 1 else f"\nseed {of_plan[0].seed}" if of_plan else ""
-        paper = [published_percent(published, first, backbone, plan) for backbone in networks]
-        cells = [
-            _ours(group, plan, column, level) if column in wide else _short_accuracy(of_plan, column)
-            for column in study.reported
-        ]
-        found = score(of_plan, first.split, first.over)
-        macro = found if isinstance(found, str) else short_cell(found.macro_percent, marks_of(of_plan, first.split))
-        rows.append((f"{plan}{seeds}", *paper, *cells, macro))
-    headings = [
-        column_heading(column, study) if column in wide else short_heading(column, study) for column in study.reported
-    ]
-    over = f"{first.heading}, {first.over} faces"
-    notes = [
-        f"Ours: percent, k/n, Wilson {level_text(level)} interval (of the mean); over several seeds mean ± standard "
-        f"deviation, k by seed. Macro: mean recall of the expressions, {over}."
-        + (f" Paper: {over}." if networks else "")
-    ]
-    return Table(
+        f"plans-{group.backbone}-{group.settings_id[:8]}"
+        + ("" if group.alone else f"-{'-'.join(d[:6] for d in group.faces.values())}"),
         group.title,
         group.caveats,
-        ("Plan", *(f"Paper\n{name}" for name in networks.values()), *headings, "Macro\nrecall"),
-        tuple(rows),
-        (*notes, *marks_notes(rows), *settings_notes(group, study)),
+        tuple(columns),
+        brief=tuple(_not_shown(group, others, study)),
+        legend=(_legend(report), *marks_notes([rows])),
+        notes=tuple(settings_notes(group, study)),
     )
 
 
-def _short_accuracy(rows: Sequence[Row], column: Reported) -> str:
-    return short_score_cell(score(rows, column.split, column.over), marks_of(rows, column.split))
+def _scored(group: Group, plans: Sequence[str], column: Reported) -> list[Score | str]:
+    return [score(group.of(plan), column.split, column.over) for plan in plans]
 
 
-def others_table(group: Group, study: Study, level: float) -> Table | None:
+def _has_numbers(found: Sequence[Score | str]) -> bool:
+    return any(isinstance(one, Score) for one in found)
+
+
+def _marks(group: Group, plans: Sequence[str], column: Reported) -> list[str]:
+    return [marks_of(group.of(plan), column.split) for plan in plans]
+
+
+def _papers(group: Group, plans: Sequence[str], report: Report) -> Iterator[Column]:
+    """The paper's number of the same network, or those of all its networks where it has none of this one."""
+    networks, first = published_networks(report.study), report.study.first
+    own = group.backbone in networks
+    for backbone, name in networks.items():
+        if backbone == group.backbone or not own:
+            rows = [published_row(report.published, backbone, base_plan(plan)) for plan in plans]
+            cells = tuple(published_text(row.numbers[first.published or ""] if row else None) for row in rows)
+            if not own and set(cells) == {"-"}:
+                continue
+            yield Column(f"{first.heading if own else name}\npaper", cells)
+
+
+def _of_first(
+    group: Group,
+    plans: Sequence[str],
+    first: Reported,
+    found: Sequence[Score | str],
+    shown: Sequence[Reported],
+    level: float,
+) -> list[Column]:
+    marks = _marks(group, plans, first)
+    return [
+        _percents(group, plans, first, found, shown, 0),
+        Column(f"{level_text(level)} interval\nours", tuple(interval_text(one, level) for one in found), _INTERVAL),
+        Column("k/n\nours", tuple(counted_text(one) for one in found), _COUNTED),
+        Column("Seeds\nours", tuple(seeds_text(one) for one in found), _SEEDS),
+        Column("Macro\nours", tuple(macro_text(one, of) for one, of in zip(found, marks, strict=True)), _MACRO),
+    ]
+
+
+def _percents(
+    group: Group,
+    plans: Sequence[str],
+    column: Reported,
+    found: Sequence[Score | str],
+    shown: Sequence[Reported],
+    spare: int,
+) -> Column:
+    marks = _marks(group, plans, column)
+    cells = tuple(percent_text(one, of) for one, of in zip(found, marks, strict=True))
+    return Column(heading_of(column, shown, "ours"), cells, spare)
+
+
+def _not_shown(group: Group, others: Sequence[tuple[Reported, Sequence[Score | str]]], study: Study) -> Iterator[str]:
+    """Columns without a number, and plans of the grid that did not run."""
+    words: dict[str, list[str]] = {}
+    for column, found in others:
+        if not _has_numbers(found):
+            word = " or ".join(dict.fromkeys("no predictions" if one == "-" else str(one) for one in found))
+            words.setdefault(word, []).append(column.heading)
+    if words:
+        yield "; ".join(f"{', '.join(headings)}: {word}" for word, headings in words.items()) + "."
+    if not_run := [plan for plan in group.plans(study) if not group.of(plan)]:
+        yield f"Not run: {', '.join(not_run)}."
+
+
+def _legend(report: Report) -> str:
+    """What the cells of ours mean."""
+    first = report.study.first
+    return (
+        f"{first.heading}: {first.split}, {first.over} faces. Percent; over several seeds mean ± standard deviation, the "
+        f"{level_text(report.level)} interval (Wilson) that of the mean, k from..to. Macro: mean recall of the expressions."
+    )
+
+
+def published_table(report: Report) -> Table:
+    """The published rows in their order, each beside ours; one that was run with several settings has several lines."""
+    study = report.study
+    lines = list(_beside(report))
+    used = list({id(group): group for _, group, _ in lines if group}.values())
+    columns = [
+        column for column in columns_shown(study, report.groups) if column.published or (column is study.first and used)
+    ]
+    rows = [row for row, _, _ in lines]
+    several = len(used) > 1
+    cells = [
+        Column("Sub.", tuple(row.submission if row.submission.isdigit() else "-" for row in rows), numbers=False),
+        *_published_names(rows),
+        *(
+            [
+                Column(
+                    "Run", tuple(f"[{used.index(group) + 1}]" if group else "" for _, group, _ in lines), numbers=False
+                )
+            ]
+            if several
+            else []
+        ),
+        *(of for n, column in enumerate(columns) for of in _pair(lines, column, report, 20 * n)),
+    ]
+    named = [f"[{n}] {group.title}. {caveat_line(group.caveats)}".strip() for n, group in enumerate(used, 1) if several]
+    texts = tuple(cell for column in cells for cell in column.cells)
+    return Table(
+        f"published-{study.name}",
+        f"The published rows ({study.title})" + (" and ours" if used else ""),
+        tuple(dict.fromkeys(caveat for group in used for caveat in group.caveats)),
+        tuple(cells),
+        brief=tuple(filter(None, (*named, study.footnote))),
+        legend=(_legend(report), *marks_notes([texts])),
+    )
+
+
+_Line = tuple[Published, Group | None, str]
+
+
+def _beside(report: Report) -> Iterator[_Line]:
+    """Published rows, each with the group and plan of ours that it stands beside."""
+    for row in report.published:
+        matching = [
+            (group, plan)
+            for group in report.groups
+            for plan in group.plans(report.study)
+            if group.backbone == row.backbone and base_plan(plan) == row.plan and group.of(plan)
+        ]
+        for group, plan in matching:
+            yield row, group, plan
+        if not matching:
+            yield row, None, row.plan
+
+
+def _published_names(rows: Sequence[Published]) -> Iterator[Column]:
+    """Architecture and what it was fine-tuned on, in the paper's words; network and plan where the file has none."""
+    yield Column("Architecture", tuple(row.architecture or row.backbone for row in rows), numbers=False)
+    most = max((len(row.stages) for row in rows), default=0)
+    for number in range(most):
+        cells = tuple(row.stages[number] if number < len(row.stages) else "-" for row in rows)
+        yield Column(f"{_ordinal(number + 1)}\nfine-tune", cells, numbers=False)
+    if not most:
+        yield Column("Plan", tuple(row.plan for row in rows), numbers=False)
+
+
+def _ordinal(number: int) -> str:
+    """A place in a row.
+
+    >>> [_ordinal(n) for n in (1, 2, 3, 4, 11, 22)]
+    ['1st', '2nd', '3rd', '4th', '11th', '22nd']
+    """
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 not in (11, 12, 13) else 0, "th")
+    return f"{number}{ending}"
+
+
+def _pair(lines: Sequence[_Line], column: Reported, report: Report, spare: int) -> Iterator[Column]:
+    """The paper's numbers of a column, and ours beside them where any plan ran."""
+    level = report.level
+    if column.published:
+        numbers = [row.numbers[column.published] for row, _, _ in lines]
+        yield Column(f"{column.heading}\npaper", tuple(map(published_text, numbers)))
+        yield Column(
+            "interval\npaper", tuple(published_interval(of, level) for of in numbers), spare + _PAPERS_INTERVAL
+        )
+        yield Column("k/n\npaper", tuple(map(published_counted, numbers)), spare + _PAPERS_COUNTED)
+    if not any(group for _, group, _ in lines):
+        return
+    found = [
+        score(group.of(plan) if group else (), column.split, column.over) if row.plan in report.study.plans else "-"
+        for row, group, plan in lines
+    ]
+    marks = [marks_of(group.of(plan), column.split) if group else "" for _, group, plan in lines]
+    yield Column(f"{column.heading}\nours", tuple(percent_text(one, of) for one, of in zip(found, marks, strict=True)))
+    if _has_numbers(found):
+        yield Column("interval\nours", tuple(interval_text(one, level) for one in found), spare + _INTERVAL)
+        yield Column("k/n\nours", tuple(map(counted_text, found)), spare + _COUNTED)
+        yield Column("Seeds\nours", tuple(map(seeds_text, found)), spare + _SEEDS)
+
+
+def others_table(group: Group, report: Report) -> Table | None:
     """Splits at hand that the study does not report: another release, another preparation; None where there are none."""
-    splits = group.other_splits(study)
+    splits = group.other_splits(report.study)
     if not splits:
         return None
-    rows = [
-        (
-            row[0],
-            *(score_cell(score(group.of(row[0]), s, "all"), level, marks_of(group.of(row[0]), s)) for s in splits),
-        )
-        for row in [(plan,) for plan in group.plans(study) if group.of(plan)]
-    ]
-    return Table(
-        f"Other splits: {group.title}",
-        group.caveats,
-        ("Plan", *(split.replace("/", "\n", 1) for split in splits)),
-        tuple(rows),
-        (f"Over all faces of a split. Study {study.name} does not report these.", *marks_notes(rows)),
-    )
+    plans = [plan for plan in group.plans(report.study) if group.of(plan)]
+    columns = [Column("Plan", tuple(plans), numbers=False)]
+    for split in splits:
+        rows = [group.of(plan) for plan in plans]
+        cells = tuple(score_text(score(of, split, "all"), report.level, marks_of(of, split)) for of in rows)
+        columns.append(Column(f"{split}\nours", cells))
+    says = f"Over all faces of a split, {level_text(report.level)} interval. Study {report.study.name} does not report these."
+    marks = marks_notes([column.cells for column in columns])
+    name = f"others-{group.backbone}-{group.settings_id[:8]}"
+    return Table(name, f"Other splits: {group.title}", group.caveats, tuple(columns), legend=(says, *marks))
 
 
-def recalls_table(group: Group, study: Study) -> Table | None:
+def recalls_table(group: Group, report: Report) -> Table | None:
     """Recall of each expression on the study's first column, mean over seeds; None where nothing there is labelled.
 
     A network that never says Disgust shows here and hides in the accuracy.
     """
-    rows, counts, order = [], None, _order(study)
+    study, rows, counts = report.study, [], None
+    order = _order(study)
     for plan in group.plans(study):
         matrices = [m for row in group.of(plan) if (m := _matrix(row, study.first)) is not None]
         if matrices:
@@ -180,14 +303,13 @@ def recalls_table(group: Group, study: Study) -> Table | None:
             rows.append((f"{plan}{marks}", *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in order)))
     if counts is None:
         return None
-    columns = (f"{EXPRESSIONS[i]}\nn {counts[i]}" for i in order)
     over = f"{study.first.heading}, {study.first.over} faces"
     return Table(
+        f"recalls-{group.backbone}-{group.settings_id[:8]}",
         f"Recall in percent by expression: {group.title}",
         group.caveats,
-        ("Plan", *columns),
-        tuple(rows),
-        (f"{over}, mean over seeds. Confusion matrices by row: confusion/ and table.md.", *marks_notes(rows)),
+        table_of(rows, ("Plan", *(f"{EXPRESSIONS[i]}\nn {counts[i]}" for i in order))),
+        legend=(f"Ours. {over}, mean over seeds.", *marks_notes(rows)),
     )
 
 
@@ -203,63 +325,69 @@ def _matrix(row: Row, column: Reported) -> np.ndarray | None:
 
 def _chosen(row: Row, column: Reported) -> Predictions | None:
     predictions = row.predictions.get(column.split)
-    if predictions is None:
+    if predictions is None or row.trained_on(column.split):
         return None
     chosen = predictions.only_found() if column.over == "found" else predictions
     return chosen if len(chosen) and chosen.labelled else None
 
 
-def claims_table(group: Group, published: Sequence[Published], study: Study, level: float) -> Table:
+def _claims(group: Group, report: Report) -> list[Table]:
+    """The table of a group's claims; none where no claim has both its plans run."""
+    run = any(finding.run for finding in findings(group, report.study, report.level))
+    return [claims_table(group, report)] if run else []
+
+
+def claims_table(group: Group, report: Report) -> Table:
     """Whether the study's claims show in a group, each with its difference and p."""
-    columns, rows, notes = claim_cells(group, published, study, level)
-    title = f"The claims of {study.title}: {group.title}"
-    return Table(title, group.caveats, columns, tuple(rows), (*notes, *marks_notes(rows)))
+    study = report.study
+    headings, rows, notes = claim_cells(group, report.published, study, report.level)
+    found = findings(group, study, report.level)
+    reasons = [f"{of.better} > {of.worse}: {of.reason}." for of in found if of.run and of.reason]
+    says = len(study.claims) + 1  # the claims in words, and what they are compared on; rules follow
+    signs = [note for note in notes if not note[0].isalnum()]
+    return Table(
+        f"claims-{group.backbone}-{group.settings_id[:8]}",
+        f"The claims of {study.title}: {group.title}",
+        group.caveats,
+        table_of(rows, headings, (0, 1, len(headings) - 1)),
+        brief=(*notes[:says], *reasons),
+        legend=(*signs, *marks_notes(rows)),
+        notes=tuple(note for note in notes[says:] if note not in (*signs, *reasons)),
+    )
 
 
-def confusion_table(row: Row, column: Reported, study: Study, level: float) -> Table | None:
+def confusion_table(row: Row, column: Reported, report: Report) -> Table | None:
     """Counts and recall per class in the study's order; None where labels are unknown."""
-    matrix = _matrix(row, column)
+    matrix, study = _matrix(row, column), report.study
     if matrix is None:
         return None
     recall, part = recall_per_class(matrix), "‡" if row.is_part(column.split) else ""
     rows, order = [], _order(study)
     for truth in order:
         n, k = int(matrix[truth].sum()), int(matrix[truth, truth])
-        low, high = wilson_interval(k, n, level)
-        share = f"{100 * recall[truth]:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if n else "-"
-        rows.append((EXPRESSIONS[truth], *(str(matrix[truth, c]) for c in order), str(n), share))
+        low, high = wilson_interval(k, n, report.level)
+        share = (f"{100 * recall[truth]:.1f}", between((100 * low, 100 * high))) if n else ("-", "")
+        rows.append((EXPRESSIONS[truth], *(str(matrix[truth, c]) for c in order), str(n), *share))
+    of_row = f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}"
     return Table(
-        f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}: {column.split}{part}, {column.over} faces",
+        f"confusion-{row.name}-{column.split}-{column.over}",
+        f"{of_row}: {column.split}{part}, {column.over} faces",
         row.caveats,
-        ("Truth", *study.order, "n", "Recall"),
-        tuple(rows),
-        tuple(marks_notes([[part]])),
+        table_of(rows, ("Truth", *study.order, "n", "Recall", f"{level_text(report.level)} interval")),
+        legend=tuple(marks_notes([[part]])),
     )
-
-
-def main_tables(report: Report) -> list[Table]:
-    """The published rows (``with_published``), then for each group its plans, other splits, recalls and claims.
-
-    A group in which no claim has both its plans run has no claims table worth printing, and so none.
-    """
-    groups, published, study, level = report.groups, report.published, report.study, report.level
-    tables = [published_table(groups, published, study, level)] if report.with_published and published else []
-    for group in groups:
-        tables.append(plans_table(group, published, study, level))
-        tables += [
-            table for table in (others_table(group, study, level), recalls_table(group, study)) if table is not None
-        ]
-        if any(finding.run for finding in findings(group, study, level)):
-            tables.append(claims_table(group, published, study, level))
-    return tables
 
 
 def confusion_tables(report: Report) -> list[Table]:
-    """The confusion matrix of each row on the splits of wide columns that are labelled, over the first faces reported of each."""
-    columns = {column.split: column for column in reversed(wide_columns(report.study))}
-    drawn = (
-        confusion_table(row, column, report.study, report.level)
-        for row in report.rows
-        for column in reversed(columns.values())
-    )
+    """The confusion matrix of each row on its labelled splits that matter most, over the first faces reported of each.
+
+    These are the study's first split, those with published numbers, and the protected ones.
+    """
+    study = report.study
+    columns = {
+        column.split: column
+        for column in reversed(study.reported)
+        if column is study.first or column.published or study.protects(*column.split.split("/"))
+    }
+    drawn = (confusion_table(row, column, report) for row in report.rows for column in reversed(columns.values()))
     return [table for table in drawn if table is not None]

@@ -14,7 +14,6 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.callbacks import RichProgressBar
-from pytorch_lightning.loggers import Logger
 from timm.layers import convert_sync_batchnorm
 
 from fer_transfer.data.datamodules import FacesDataModule
@@ -26,6 +25,7 @@ from fer_transfer.stages.progress import EpochLog, StageLog
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.stages.together import Together, others_needed
+from fer_transfer.stages.tracker import Tracker
 from fer_transfer.training.module import ExpressionClassifier
 
 
@@ -35,7 +35,7 @@ def fit(
     folder: StageFolder,
     log: StageLog,
     runtime: Runtime,
-    logger: Logger | None,
+    tracker: Tracker,
     together: Together,
 ) -> None:
     """Train to the last epoch, from the last checkpoint where there is one, and leave the recipe's choice of epoch.
@@ -46,14 +46,14 @@ def fit(
         folder: to work in; metrics and checkpoints go there.
         log: of the stage; knows its name and key.
         runtime: device and progress.
-        logger: besides ``metrics.csv``, or None.
+        tracker: told of every epoch.
         together: the processes that train it; all call this alike, and the first alone writes.
     """
     recipe, style = module.recipe, runtime.progress_style()
     resumed = together.led(lambda: read_checkpoint(folder.checkpoint, log.key, log))
     best = BestEpoch() if recipe.keep == "best" else None
     callbacks = [
-        EpochLog(folder, log, len(data.train_set), data.selected_by),
+        EpochLog(folder, log, tracker, len(data.train_set), data.selected_by),
         *([best] if best else []),  # before the checkpoint, which then holds what was best so far
         Resumable(folder.checkpoint, log.key, data, runtime.checkpoint_minutes, together),
         *([RichProgressBar(leave=False)] if style == "bar" else []),
@@ -76,7 +76,7 @@ def fit(
             precision=recipe.precision,  # type: ignore[arg-type]
             max_epochs=recipe.epochs,
             callbacks=callbacks,
-            logger=logger or False,
+            logger=False,
             enable_progress_bar=style == "bar",
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -87,8 +87,6 @@ def fit(
             trainer.fit(module, data, ckpt_path=resumed)
     if not together.ranks.leads:
         return
-    if logger is not None:
-        logger.finalize("success")
     if best:
         best.put_back(module)
     _refuse_diverged(module, log.stage)

@@ -15,8 +15,10 @@ from pytorch_lightning.callbacks import Callback
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.ranks import ranks
+from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.stages.together import sum_over_ranks
+from fer_transfer.stages.tracker import Tracker
 
 _COLUMNS = [
     "epoch",
@@ -24,6 +26,7 @@ _COLUMNS = [
     "train_accuracy",
     "selection_loss",
     "selection_accuracy",
+    "selection_macro_recall",
     "lr",
     "seconds",
     "faces_per_second",
@@ -69,6 +72,7 @@ class EpochLog(Callback):
     Args:
         folder: of the stage; rows of epochs that a resumed run repeats are dropped first.
         log: says the lines.
+        tracker: told of every row.
         faces: training faces an epoch.
         selected_by: whose labels selection is scored with, where they are not the release's own.
 
@@ -76,8 +80,8 @@ class EpochLog(Callback):
         ConfigError: as soon as an epoch's loss is not finite.
     """
 
-    def __init__(self, folder: StageFolder, log: StageLog, faces: int, selected_by: str = "") -> None:
-        self.path, self.now, self.say, self.faces = folder.metrics, folder.progress, log, faces
+    def __init__(self, folder: StageFolder, log: StageLog, tracker: Tracker, faces: int, selected_by: str = "") -> None:
+        self.path, self.now, self.say, self.tracker, self.faces = folder.metrics, folder.progress, log, tracker, faces
         self._sums = torch.zeros(3, dtype=torch.float64)  # of loss, accuracy and faces
         self._shown: dict[str, Any] = {}
         self._shown_at = -_NOW
@@ -94,10 +98,13 @@ class EpochLog(Callback):
 
     def _drop_rows_from(self, epoch: int) -> None:
         rows = read_metrics(self.path) if self.path.exists() else []
+        kept = [row for n, row in enumerate(rows) if row["epoch"] == str(n) and n < epoch]
         with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
-            writer.writerows(row for n, row in enumerate(rows) if row["epoch"] == str(n) and n < epoch)
+            writer.writerows(kept)
+        for row in kept:
+            self.tracker.epoch(row)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock; not called where an interrupted epoch goes on."""
@@ -176,6 +183,7 @@ class EpochLog(Callback):
         }
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)
+        self.tracker.epoch(row)
         if not math.isfinite(values["train_loss"]):
             raise ConfigError(
                 f"The training loss of stage {self.say.stage!r} became {values['train_loss']} in epoch "
@@ -193,9 +201,3 @@ class EpochLog(Callback):
             f"{done:>{len(str(total))}}/{total} loss {values['train_loss']:.3f} train {values['train_accuracy']:.1%} "
             f"{self.selection} {values['selection_accuracy']:.1%} {rate:.0f}/s {left:.0f} s left"
         )
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``, one an epoch."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

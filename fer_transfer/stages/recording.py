@@ -1,6 +1,6 @@
 """Writes the record of a plan that has run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +9,8 @@ from fer_transfer.files.digest import digest
 from fer_transfer.files.document import seal_of
 from fer_transfer.files.names import shown_text
 from fer_transfer.stages.inputs import prepared
+from fer_transfer.stages.jobs import Job
+from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.predict import scored_splits, written_digest
 from fer_transfer.stages.record import Record, ScoredFaces, ScoredSplit, read_record
 from fer_transfer.stages.runner import FinishedPlan
@@ -38,6 +40,12 @@ def write_record(store: Store, finished: FinishedPlan, submission: str | None, n
     return record
 
 
+def row_id(plan: Plan, jobs: Sequence[Job]) -> str:
+    """Identity of the row that the jobs of a plan make, seeds apart."""
+    last = jobs[-1]
+    return digest([plan.name, last.lineage.seedless(len(jobs)), last.stage.recipe.evaluation])
+
+
 def _record_of(store: Store, finished: FinishedPlan, submission: str | None, note: str | None) -> Record:
     jobs, last = finished.jobs, finished.jobs[-1]
     results = [job.folder.result() or {} for job in jobs]
@@ -50,7 +58,7 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
         evaluation=evaluation,
         seeds=tuple(job.own.seed for job in jobs),
         settings_ids=(digest([finished.plan.common, jobs[0].own.start, evaluation]),),
-        row_id=digest([finished.plan.name, last.lineage.seedless(len(jobs)), evaluation]),
+        row_id=row_id(finished.plan, jobs),
         lineage=last.lineage,
         settings=_settings(recipes) | {"weights": jobs[0].backbone.weights_text, "input": results[-1].get("input")},
         stages=tuple(

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 from filelock import Timeout
-from pytorch_lightning.loggers import Logger
 
 from fer_transfer.backbones.weights import LINEAGE_KEY, RECORD_KEY, save_weights
 from fer_transfer.config import nearest
@@ -27,17 +26,16 @@ from fer_transfer.stages.fit import fit
 from fer_transfer.stages.inputs import open_inputs
 from fer_transfer.stages.jobs import Job, jobs_of
 from fer_transfer.stages.key import code_of_keys
-from fer_transfer.stages.plan import Plan, Stage
+from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.predict import predict
 from fer_transfer.stages.progress import StageLog
 from fer_transfer.stages.runtime import Runtime, environment, is_out_of_memory, without_deterministic_way
 from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, cannot_write
 from fer_transfer.stages.together import ALONE, Together
+from fer_transfer.stages.tracker import Tracker
 from fer_transfer.stages.work import commit, unfinished, working
 from fer_transfer.study import Study
 from fer_transfer.training.module import ExpressionClassifier
-
-LoggerFactory = Callable[[str, Stage, str], Logger]  # (plan, stage, key) -> logger
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Runner:
     Args:
         runtime: where and how.
         study: names and protects splits.
-        logger: makes one more logger for a stage, besides the CSV that is always written.
+        tracker: told of what is trained.
         note: a caveat that stays with every stage trained.
         repair: set damaged stages aside and train them again.
         retry: try stages again that failed before.
@@ -67,14 +65,14 @@ class Runner:
         self,
         runtime: Runtime,
         study: Study,
-        logger: LoggerFactory | None = None,
+        tracker: Tracker | None = None,
         note: str | None = None,
         repair: bool = False,
         retry: bool = False,
         together: Together = ALONE,
     ) -> None:
         runtime.apply()
-        self.runtime, self.study, self.logger, self.note = runtime, study, logger, note
+        self.runtime, self.study, self.tracker, self.note = runtime, study, tracker or Tracker(), note
         self.repair, self.retry, self.together = repair, retry, together
         self.store = Store(runtime.store)
 
@@ -91,6 +89,7 @@ class Runner:
             NoMemoryError: if there is too little for a stage.
         """
         faces, jobs = self._inputs(plan)
+        self.tracker.comes(plan, jobs)
         jobs = jobs if only is None else up_to(jobs, only, plan)
         missing = self.missing(jobs)
         self._say_what_comes(plan, jobs, missing)
@@ -141,7 +140,7 @@ class Runner:
             folder, job = StageFolder(Path(word.folder)), jobs[word.key]
             log = StageLog(folder.log, job.stage.name, job.key, job.own.seed, echo=False)
             with self._named(plan, job):
-                self._fit(job, faces, folder, log, None)
+                self._fit(job, faces, folder, log, Tracker())
         return word.code
 
     def missing(self, jobs: tuple[Job, ...]) -> list[Job]:
@@ -209,10 +208,21 @@ class Runner:
             if job.folder.is_finished():
                 self._say(f"  {job.stage.name} {job.key} was trained by another job")
                 return
-            with working(self.store, job.key) as folder:
+            with working(self.store, job.key) as folder, self._tracked(job):
                 if folder.result() is None:  # else only the last step was left to do
                     self._train_or_tell(plan, job, faces, folder)
                 commit(folder, job.folder)
+
+    @contextmanager
+    def _tracked(self, job: Job) -> Iterator[None]:
+        """Tell the tracker of a stage, however it ends."""
+        self.tracker.starts(job)
+        try:
+            yield
+        except BaseException:
+            self.tracker.stops()
+            raise
+        self.tracker.finished(job)
 
     @contextmanager
     def _named(self, plan: Plan, job: Job) -> Iterator[None]:
@@ -261,9 +271,8 @@ class Runner:
         recipe = job.stage.recipe
         write_document(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
         log.silently(f"{plan.name}/{job.stage.name} {job.key} seed {recipe.seed}, from {job.own.start}")
-        logger = self.logger(plan.name, job.stage, job.key) if self.logger else None
         with self.together.training(job.key, folder.path):
-            module, taken = self._fit(job, faces, folder, log, logger)
+            module, taken = self._fit(job, faces, folder, log, self.tracker)
         save_weights(folder.weights, module.network, self._metadata(job, module))
         predict(job, faces, self.runtime, module, folder)
         folder.finish(
@@ -280,14 +289,14 @@ class Runner:
         )
 
     def _fit(
-        self, job: Job, faces: Mapping[str, Faces], folder: StageFolder, log: StageLog, logger: Logger | None
+        self, job: Job, faces: Mapping[str, Faces], folder: StageFolder, log: StageLog, tracker: Tracker
     ) -> tuple[ExpressionClassifier, dict[str, Any]]:
         """The trained module, and what it started from."""
         # At the start of every stage: with one seed at program start, a cached first stage would change the second.
         pl.seed_everything(job.stage.recipe.seed, verbose=False)
         data = data_of(job, faces)
         module, taken = module_to_train(job, data, self.runtime)
-        fit(module, data, folder, log, self.runtime, logger, self.together)
+        fit(module, data, folder, log, self.runtime, tracker, self.together)
         return module, taken
 
     def _metadata(self, job: Job, module: ExpressionClassifier) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fer_transfer.errors import StoreError
-from fer_transfer.stages.progress import read_metrics
+from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.store import StageFolder, Store
 
 

@@ -45,6 +45,7 @@ class Task:
         trains: whether it is not in the store.
         parents: tasks that must be done first.
         rows: how many need it.
+        faces: that it trains on, in all its epochs.
         seconds: as long as stages like it took, or None.
         rank: seconds from its start to the end of the longest chain that it begins.
         error: why it failed, or was not tried.
@@ -56,6 +57,7 @@ class Task:
     trains: bool
     parents: tuple["Task", ...]
     rows: int = 0
+    faces: int = 0
     seconds: float | None = None
     rank: float = 0.0
     error: str | None = None

@@ -122,22 +122,23 @@ def each_for_itself(launcher: Mapping[str, Any]) -> Iterator[None]:
     if kind_of(launcher) not in (_SLURM, _LOCAL):
         yield
         return
-    from submitit.core.core import Job
+    from submitit.core import core
     from submitit.core.utils import UncompletedJobError
 
-    results = Job.results
+    of_jobs: Any = core.Job
+    results = of_jobs.results
 
     def results_or_loss(job: Any) -> list[Any]:
         try:
-            return results(job)
+            return list(results(job))
         except UncompletedJobError as error:
             return [JobReturn(status=JobStatus.FAILED, _return_value=error)]
 
-    Job.results = results_or_loss
+    of_jobs.results = results_or_loss
     try:
         yield
     finally:
-        Job.results = results
+        of_jobs.results = results
 
 
 def shares_gpus(launcher: Mapping[str, Any]) -> bool:

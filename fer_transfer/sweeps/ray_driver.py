@@ -11,6 +11,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 from ray import cloudpickle
+from ray.exceptions import LocalRayletDiedError
 
 from fer_transfer.errors import LaunchError
 from fer_transfer.sweeps.ray_tasks import Jobs, Needs, connected, run
@@ -78,7 +79,8 @@ def main() -> None:
     for stream in (1, 2):  # Ray's own: it talks on while it looks for a cluster that is gone, and has log files besides
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     what: Launch = cloudpickle.load(os.fdopen(os.dup(0), "rb"))
-    threading.Thread(target=_end_with_the_launcher, daemon=True).start()
+    done = threading.Event()
+    threading.Thread(target=_end_with_the_launcher, args=(done,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answer: tuple[Any, LaunchError | None]
     try:
@@ -86,11 +88,15 @@ def main() -> None:
             answer = run(what.jobs, what.overrides, what.parents, what.first, what.needs), None
     except LaunchError as error:
         answer = None, error
+    except LocalRayletDiedError:  # the cluster's node here, before Ray has ended this process for it
+        return
+    done.set()  # from here on Ray may take its time to end
     cloudpickle.dump(answer, answers)
     answers.close()
 
 
-def _end_with_the_launcher() -> None:
+def _end_with_the_launcher(done: threading.Event) -> None:
     while os.read(0, 1):  # to its end: the launcher's, however it came
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    if not done.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -67,7 +67,7 @@ def connected(address: str | None, max_retries: int) -> Iterator[None]:
         max_retries: of a task that the memory monitor of an own Ray ended, which by default is endless.
 
     Raises:
-        LaunchError: if none runs there.
+        LaunchError: if none runs there, or none can be started.
     """
     own: dict[str, Any] = {
         "include_dashboard": False,
@@ -80,16 +80,25 @@ def connected(address: str | None, max_retries: int) -> Iterator[None]:
         _expect_there(address)
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own))
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise LaunchError(
-            f"Expected a running Ray for hydra.launcher.address={address}, but: {reason.rstrip('.')}. Start one with ray start "
-            "--head (RAY_AUTH_TOKEN has to be the same everywhere), or leave the address out for a Ray on this machine."
-        ) from None
+    except Exception as error:  # of this very class, where a node of its own does not come up in time
+        raise LaunchError(_not_connected(address, error)) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _not_connected(address: str | None, error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if address is None:
+        return (
+            f"Ray could not be started on this machine: {reason}. Repeat the command when it is less busy, or choose "
+            "hydra/launcher=joblib."
+        )
+    return (
+        f"Expected a running Ray for hydra.launcher.address={address}, but: {reason}. Start one with ray start --head "
+        "(RAY_AUTH_TOKEN has to be the same everywhere), or leave the address out for a Ray on this machine."
+    )
 
 
 def run(
@@ -155,10 +164,16 @@ def _run_one(jobs: Jobs, overrides: list[str], number: int, *parents: JobReturn 
 
 
 def _result(task: Any, overrides: Sequence[str]) -> JobReturn | None:
-    """What a task came back with; a job that failed where Ray itself did, after its retries."""
+    """What a task came back with; a job that failed where Ray itself did, after its retries.
+
+    Raises:
+        LocalRayletDiedError: if Ray is gone here.
+    """
     try:
         done: JobReturn | None = ray.get(task)
         return done
+    except ray.exceptions.LocalRayletDiedError:
+        raise  # nothing else will come either
     except ray.exceptions.RayError as error:
         return JobReturn(list(overrides), status=JobStatus.FAILED, _return_value=error)
 

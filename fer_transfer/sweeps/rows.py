@@ -30,8 +30,10 @@ class Row:
     Attributes:
         overrides: that make it.
         settings: composed and resolved, plain data.
+        name: the overrides in which it differs from others of its sweep; its plan, where there are none.
     """
 
+    name: str
     overrides: tuple[str, ...]
     settings: Mapping[str, Any]
 
@@ -47,6 +49,7 @@ def rows_of(overrides: Sequence[Sequence[str]], compose: Compose, parser: Overri
     parse = cache(lambda text: parser.parse_override(text))
     is_group = cache(lambda key: parser.config_loader is not None and parser.config_loader.get_group_options(key) != [])
     composed: dict[tuple[Any, ...], Any] = {}
+    common = set[str]().union(*overrides).intersection(*overrides)
     for given in overrides:
         parsed = [parse(text) for text in given]
         shape = tuple(_shape(override, is_group) for override in parsed)
@@ -58,12 +61,16 @@ def rows_of(overrides: Sequence[Sequence[str]], compose: Compose, parser: Overri
         for override, of_shape in zip(parsed, shape, strict=True):
             if of_shape[0] == _VALUE:
                 settings = _with(settings, override.key_or_group.split("."), override.value())
-        yield Row(tuple(given), _resolved(settings))
+        resolved = _resolved(settings)
+        own = " ".join(text for text in given if text not in common)
+        yield Row(own or f"plan={resolved['plan'].get('name')}", tuple(given), resolved)
 
 
-def name_of(row: Row) -> str:
-    """What a row is called: its overrides, or its plan where there are none."""
-    return " ".join(row.overrides) or f"plan={row.settings['plan'].get('name')}"
+def wrong_lines(wrong: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with rows, by their names, each thing once."""
+    for reason in dict.fromkeys(wrong.values()):
+        first, *more = [name for name, why in wrong.items() if why == reason]
+        yield f"{first}{f' and {len(more)} more rows' if more else ''}: {reason}"
 
 
 def hopeless(rows: Sequence[Row]) -> dict[str, str]:
@@ -77,7 +84,7 @@ def hopeless(rows: Sequence[Row]) -> dict[str, str]:
             runtime = typed(Runtime, row.settings["runtime"], "The runtime")
             look(plan_from(row.settings), runtime, study_from(row.settings["study"]))
         except FerTransferError as error:
-            wrong[name_of(row)] = str(error)
+            wrong[row.name] = str(error)
         else:
             return {}
     return wrong

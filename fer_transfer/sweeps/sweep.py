@@ -15,6 +15,7 @@ from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
 from fer_transfer.reports.ending import ending
 from fer_transfer.signals import check, deferred
+from fer_transfer.stages.predict import unpredicted
 from fer_transfer.stages.record import Record
 from fer_transfer.stages.recording import write_record
 from fer_transfer.stages.runner import FinishedPlan, state_of
@@ -41,8 +42,9 @@ from fer_transfer.sweeps.launching import (
     workers_of,
 )
 from fer_transfer.sweeps.planning import Planner, plan_rows
-from fer_transfer.sweeps.rows import Row, name_of
+from fer_transfer.sweeps.rows import Row, wrong_lines
 from fer_transfer.sweeps.view import View
+from fer_transfer.tracking.trackers import tracker_of
 
 _LISTED = 40  # stages that are listed one by one
 
@@ -54,13 +56,16 @@ class Sweep:
         rows: composed.
         launcher: Hydra's, set up.
         options: settings of the launcher.
+        logger: settings of the tracker.
 
     Raises:
         FerTransferError: if none of the rows can be planned because their runtime is wrong.
     """
 
-    def __init__(self, rows: Sequence[Row], launcher: Launcher, options: Mapping[str, Any]) -> None:
-        self.rows, self.launcher, self.options = rows, launcher, options
+    def __init__(
+        self, rows: Sequence[Row], launcher: Launcher, options: Mapping[str, Any], logger: Mapping[str, Any]
+    ) -> None:
+        self.rows, self.launcher, self.options, self.logger = rows, launcher, options, logger
         self.workers, self.threads = workers_of(options), threads_of(options)
         self.planner = Planner(rows[0].settings)
         self.quiet = self.planner.runtime.progress == "none"
@@ -69,10 +74,11 @@ class Sweep:
     def run(self) -> int:
         """Plan, launch, record; returns the exit code: 1 if a row failed."""
         planned, failed = plan_rows(self.planner, self.rows)
-        for name, reason in failed.items():
-            _warn(f"error: {name}: {reason}")
+        for line in wrong_lines(failed):
+            _warn(f"error: {line}")
         if not planned:
             return 1
+        tracker = tracker_of(self.logger, planned[0].study, self.quiet)
         tasks = tasks_of(planned, self.planner.missing)
         self._time(tasks)
         self._say_what_comes(planned, tasks)
@@ -80,8 +86,14 @@ class Sweep:
             return 1 if failed else 0
         records = self._launch(planned, tasks)
         failed |= _failed(planned, tasks)
+        store = self.planner.runner.store.root
+        tracker.rows(store, records)
+        said = tracker.close()
         if not self.quiet:
-            print(ending(records, failed, self.planner.runner.store.root, planned[0].study), flush=True)
+            print(
+                "\n".join(filter(None, [ending(records, failed, store, planned[0].study), shown_text(said)])),
+                flush=True,
+            )
         return 1 if failed else 0
 
     def _time(self, tasks: Sequence[Task]) -> None:
@@ -90,10 +102,8 @@ class Sweep:
         for task in tasks:
             recipe = task.job.own.recipe
             rate = known.get(network_of(recipe))
-            if not task.trains:
-                task.seconds = 0.0
-            elif rate is not None:
-                task.seconds = rate * recipe["epochs"] * self.planner.faces_of(task.job, task.row.faces)
+            task.faces = recipe["epochs"] * self.planner.faces_of(task.job, task.row.faces) if task.trains else 0
+            task.seconds = 0.0 if not task.trains else None if rate is None else rate * task.faces
         known_ones = [task.seconds for task in tasks if task.seconds]
         rank(tasks, unknown=sum(known_ones) / len(known_ones) if known_ones else 1.0)
 
@@ -189,7 +199,7 @@ class Sweep:
         for task, back in zip(batch, returns, strict=True):
             self._mark(task, back)
 
-    def _run_again(self, batch: Sequence[Task], returns: Sequence[JobReturn], stop_file: Path) -> None:
+    def _run_again(self, batch: Sequence[Task], returns: Sequence[JobReturn | None], stop_file: Path) -> None:
         """A worker that died took its launch with it.
 
         What had not begun is launched as before; what had, each alone: then it is seen which one a worker dies of.
@@ -201,12 +211,14 @@ class Sweep:
             if task not in lost or not again:
                 self._mark(task, back)
         if again:
-            names = ", ".join(task.name for task in begun)
-            _warn(f"warning: {outcome_of(returns[batch.index(lost[0])]).error} Run again, one at a time: {names}")
+            why, names = outcome_of(returns[batch.index(lost[0])]).error, ", ".join(task.name for task in begun)
+            _warn(f"warning: {why} What it was at is taken up again, one at a time: {names}")
         for tasks in filter(None, again):
             self._run(tasks, None, stop_file)
 
     def _mark(self, task: Task, back: JobReturn | None) -> None:
+        if back is not None and back.status is JobStatus.FAILED:  # it may have been lost behind its last step
+            back = _died(task, explained(back._return_value))
         outcome = outcome_of(back)
         vars(task.job).pop("lineage", None)  # as the store has it now
         if outcome.stopped is None and outcome.error is None and back is not None:
@@ -215,7 +227,7 @@ class Sweep:
             task.error = f"stopped by signal {outcome.stopped}; the same command goes on from its checkpoint"
         elif outcome.error is not None:
             task.error = outcome.error
-            _warn(f"error: {task.name} of {name_of(task.row.row)}: {outcome.error}")
+            _warn(f"error: {task.name} of {task.row.row.name}: {outcome.error}")
         elif back is None:
             task.error = "not tried, for a stage before it failed"
 
@@ -245,7 +257,7 @@ class Sweep:
 def _died(task: Task, reason: str) -> JobReturn:
     """For a job that a launcher brought nothing back of: the store knows whether it had finished."""
     try:
-        finished = task.job.folder.result() is not None
+        finished = task.job.folder.result() is not None and (task.trains or not unpredicted(task.job, task.row.faces))
     except FerTransferError as error:
         finished, reason = False, str(error)
     return JobReturn(status=JobStatus.COMPLETED, _return_value=Outcome(None if finished else reason))
@@ -258,7 +270,7 @@ def _failed(planned: Sequence[PlannedRow], tasks: Sequence[Task]) -> dict[str, s
     for row in planned:
         for job in row.jobs:
             if job.key in errors:
-                failed[name_of(row.row)] = f"{errors[job.key].name}: {errors[job.key].error}"
+                failed[row.row.name] = f"{errors[job.key].name}: {errors[job.key].error}"
                 break
     return failed
 

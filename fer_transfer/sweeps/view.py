@@ -19,7 +19,7 @@ from rich.table import Table
 from fer_transfer.files.names import shown_text
 from fer_transfer.signals import received
 from fer_transfer.stages.store import Store
-from fer_transfer.sweeps.estimate import said
+from fer_transfer.sweeps.estimate import network_of, said
 from fer_transfer.sweeps.graph import Task
 
 _LOOK = 0.5  # seconds
@@ -43,6 +43,7 @@ class View:
         self._by_key = {task.job.key: task for task in tasks if task.trains}
         self._read: dict[str, int] = {}
         self._now: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._rates: dict[str, float] = {}  # faces a second, by network, as seen last
         self._started = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -86,6 +87,9 @@ class View:
             if key in self._by_key and owner.count(".") >= 1 and not owner.startswith("left") and path.is_dir():
                 self._now[key] = (_worker(name), _progress(path / "progress.json"))
                 self._tell(key, path / "log.txt")
+        for key, (_, now) in self._now.items():
+            if now.get("faces_per_second"):
+                self._rates[network_of(self._by_key[key].job.own.recipe)] = float(now["faces_per_second"])
         for key, task in self._by_key.items():
             if key not in self._now:
                 self._tell(key, task.job.folder.log)  # what was said last, before it was renamed
@@ -119,16 +123,18 @@ class View:
         return table
 
     def _left(self) -> float | None:
-        """Seconds for what is not done, over the workers; None where a stage's time is not known."""
+        """Seconds for what is not done, over the workers; None where no stage of a network has been seen."""
         total = 0.0
         for task in self.tasks:
             if task.done or task.error is not None:
                 continue
             _, now = self._now.get(task.job.key, ("", {}))
             share = float(now["done"]) / float(now["epochs"]) if now.get("epochs") else 0.0
-            if task.seconds is None:
+            rate = self._rates.get(network_of(task.job.own.recipe))
+            seconds = task.seconds if task.seconds is not None else task.faces / rate if rate else None
+            if seconds is None:
                 return None
-            total += task.seconds * (1 - min(share, 1.0))
+            total += seconds * (1 - min(share, 1.0))
         return total / self.workers
 
 

@@ -45,6 +45,7 @@ class ExpressionClassifier(pl.LightningModule):
         super().__init__()
         self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
         self.register_buffer("class_weights", class_weights, persistent=False)
+        self._counts = torch.zeros(2, len(EXPRESSIONS), dtype=torch.int64)  # selection faces: right, all
         self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
 
     def forward(self, groups: tuple[Tensor, ...]) -> Tensor:
@@ -98,17 +99,29 @@ class ExpressionClassifier(pl.LightningModule):
             torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
             yield
 
+    def on_validation_epoch_start(self) -> None:
+        """Start to count by expression."""
+        self._counts = torch.zeros_like(self._counts, device=self.device)
+
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
-        """Loss and accuracy on the selection splits."""
+        """Loss and accuracy on the selection splits, and what their macro recall is made of."""
         none = torch.zeros(0, len(EXPRESSIONS), device=batch.target.device)  # fewer faces than processes
         logits = self(batch.pixels) if len(batch.target) else none
         loss = F.cross_entropy(logits.float(), batch.target, reduction="sum")
         self._log("selection", logits, batch, loss * batch.processes / batch.faces)
+        of_class = _hard(batch.target)[:, None] == torch.arange(len(EXPRESSIONS), device=logits.device)
+        right = of_class & (logits.argmax(dim=1) == _hard(batch.target))[:, None]
+        self._counts += torch.stack([right.sum(dim=0), of_class.sum(dim=0)])
+
+    def on_validation_epoch_end(self) -> None:
+        """Macro recall on the selection splits: the mean over the expressions that occur there."""
+        right, faces = self.trainer.strategy.reduce(self._counts, reduce_op="sum")
+        recall = right[faces > 0].float() / faces[faces > 0]
+        self.log("selection_macro_recall", recall.mean(), sync_dist=self.trainer.world_size > 1)
 
     def _log(self, name: str, logits: Tensor, batch: FaceBatch, loss: Tensor) -> Tensor:
         """Log, and return the accuracy; the mean of what the processes that share a batch log is that of the batch."""
-        hard = batch.target.argmax(dim=1) if batch.target.ndim == 2 else batch.target
-        accuracy = (logits.argmax(dim=1) == hard).float().sum() * batch.processes / batch.faces
+        accuracy = (logits.argmax(dim=1) == _hard(batch.target)).float().sum() * batch.processes / batch.faces
         values = {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=batch.faces, sync_dist=batch.processes > 1)
         return accuracy
@@ -148,6 +161,11 @@ class ExpressionClassifier(pl.LightningModule):
             raise ConfigError(f"The optimizer or scheduler of the recipe refuses its values: {error}.") from None
         if not all(map(math.isfinite, multipliers)):
             raise ConfigError(f"Expected finite multipliers from {self.recipe.scheduler}, but got {multipliers}.")
+
+
+def _hard(target: Tensor) -> Tensor:
+    """int64 [N], the one expression of each face, or the likeliest."""
+    return target.argmax(dim=1) if target.ndim == 2 else target
 
 
 def _part(batch: FaceBatch, class_weights: Tensor | None) -> Tensor | float:

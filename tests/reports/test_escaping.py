@@ -17,12 +17,23 @@ from fer_transfer.cli.report import report
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.files.spreadsheet import escaped, unescaped
-from fer_transfer.reports.render import escape_markdown
+from fer_transfer.reports.markdown import escape_markdown
 from fer_transfer.settings import compose
 
 #: What a report writes itself.
-_COMMANDS = {"noindent", "textbf", "begin", "end", "hline", "footnotesize", "par", "shortstack", "pm", "dagger"}
-_COMMANDS |= {"textbackslash", "textasciitilde", "textasciicircum"}
+_COMMANDS = {
+    "begin",
+    "end",
+    "centering",
+    "footnotesize",
+    "setlength",
+    "tabcolsep",
+    "belowcaptionskip",
+    "caption",
+    "label",
+}
+_COMMANDS |= {"textbf", "toprule", "midrule", "bottomrule", "par", "vspace", "raggedright", "scriptsize", "clearpage"}
+_COMMANDS |= {"textbackslash", "textasciitilde", "textasciicircum", "char", "pm", "dagger"}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +59,8 @@ def reported(tmp_path_factory):
 
 @pytest.fixture
 def printed(reported, capsys):
-    report(compose("report", [f"store={reported / 'store'}", f"out={reported / 'out'}", "submission_zip=Team"]))
+    store, out = (f"{name}={reported / name}" for name in ("store", "out"))
+    report(compose("report", [store, out, "submission_zip=Team", "details=true"]))
     return capsys.readouterr().out
 
 
@@ -77,11 +89,12 @@ def test_markdown(printed, reported):
 
 
 def test_latex(printed, reported):
-    source = (reported / "out" / "table.tex").read_text(encoding="utf-8")
+    sources = [(reported / "out" / name).read_text(encoding="utf-8") for name in ("table.tex", "confusion.tex")]
+    source = "\n".join(line for text in sources for line in text.splitlines() if not line.startswith("% "))
     assert set(re.findall(r"\\([A-Za-z]+)", source)) <= _COMMANDS and not acts_on_a_terminal(source)
     plain = re.sub(r"\\[\\{}&%$#_]", "", source)
     assert plain.count("{") == plain.count("}") and plain.count("$") % 2 == 0 and "%" not in plain and "#" not in plain
-    assert not re.search(r"\\textbf\{[^{}]*\n\n", source)
+    assert not re.search(r"\\(textbf|caption)\{[^{}]*\n\n", source)
 
 
 def test_zips(printed, reported):

@@ -7,7 +7,7 @@ import pytest
 from fer_transfer.cli.train import train
 from fer_transfer.settings import compose
 from fer_transfer.stages import progress
-from fer_transfer.stages.progress import read_metrics
+from fer_transfer.stages.metrics import read_metrics
 
 _LINE = re.compile(r"seed 0 (\d)/2 at (\d+)% loss ([\d.]+) \d+/s \d+ s left of this epoch")
 

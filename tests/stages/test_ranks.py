@@ -18,8 +18,8 @@ from fer_transfer.config import plain
 from fer_transfer.errors import ConfigError
 from fer_transfer.ranks import Ranks
 from fer_transfer.settings import compose
+from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.plan import plan_from
-from fer_transfer.stages.progress import read_metrics
 from fer_transfer.stages.runner import Runner
 from fer_transfer.stages.runtime import Runtime, environment
 from fer_transfer.stages.together import Together

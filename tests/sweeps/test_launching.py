@@ -134,3 +134,21 @@ def test_any_other_error_is_its_first_line():
     assert "recipe.batch_size" in explained(torch.OutOfMemoryError("CUDA out of memory."))
     assert "recipe.batch_size" in explained(MemoryError())
     assert nothing_started(LaunchError("")) and not nothing_started(ConfigError(""))
+
+
+def test_a_ray_that_does_not_come_up_is_one_line(monkeypatch):
+    """On a machine that is too busy Ray raises an ``Exception`` of no kind."""
+    ray = pytest.importorskip("ray")
+    from fer_transfer.sweeps.ray_tasks import connected
+
+    def init(*_, **__):
+        raise Exception("The current node timed out during startup. This could happen ...\nmore")
+
+    monkeypatch.setattr(ray, "init", init)
+    with (
+        pytest.raises(
+            LaunchError, match=r"^Ray could not be started on this machine: The current node [^\n]*joblib\.$"
+        ),
+        connected(None, 3),
+    ):
+        raise AssertionError

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from clusters import content, epochs, start, undisturbed, until, workers
@@ -16,7 +15,12 @@ pytestmark = pytest.mark.cluster
 pytest.importorskip("ray", reason="needs the extra: pip install -e '.[ray]'")
 
 RUN = ["-m", "hydra/launcher=ray"]
-RAY = Path(sys.executable).with_name("ray")
+
+
+@pytest.fixture(autouse=True)
+def short_paths(monkeypatch):
+    """Ray keeps sockets in the temporary directory, whose paths have to be short."""
+    monkeypatch.delenv("TMPDIR")
 
 
 @pytest.fixture
@@ -47,7 +51,8 @@ def ray(monkeypatch):
 
 def _node(options: list[str]) -> "subprocess.Popen[bytes]":
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([RAY, "start", *options], start_new_session=True, **quiet)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options]
+    return subprocess.Popen(command, start_new_session=True, **quiet)
 
 
 def end(node: "subprocess.Popen[bytes]") -> None:

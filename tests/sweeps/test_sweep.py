@@ -11,6 +11,7 @@ import pytest
 from tiny import SPLITS  # noqa: F401  tests/ is on the path
 
 from fer_transfer.cli.train import train
+from fer_transfer.files.document import write_document
 from fer_transfer.settings import compose
 from fer_transfer.stages import store as stores
 from fer_transfer.stages.record import read_record
@@ -185,8 +186,22 @@ def test_a_worker_that_dies_costs_the_stage_that_it_dies_of_and_no_other(tiny, t
     monkeypatch.setattr(sweep, "tasks_of", remembering)
     code, out, err = command("train", "-m", "plan=emotiw,fer28,fer32", *tiny, "recipe.epochs=1")
     assert [len(of) for of in launched] == [3, 2, 1] and launched[-1] == ["plan=fer28"]
-    assert code == int(always) and err.count("warning: ") == 1 and "Run again, one at a time: fer " in err
+    assert code == int(always) and err.count("warning: ") == 1 and "taken up again, one at a time: fer " in err
     assert plans(tmp_path / "store") == ["emotiw", *(["fer28"] if not always else []), "fer32"]
     if always:
         [line] = [line for line in err.splitlines() if line.startswith("error: ")]
         assert "plan=fer28" in line and "memory" in line and "1 of 3 rows failed" in out
+
+
+def test_what_is_wrong_with_many_rows_is_told_once(tiny, tmp_path, command):
+    sweep = ["-m", "plan=emotiw,fer28_emotiw", "recipe.seed=0,1", *tiny]
+    code, _, err = command("train", *sweep, f"runtime.faces.emotiw={tmp_path / 'nowhere'}")
+    assert code == 1 and err.startswith("error: plan=emotiw recipe.seed=0 and 3 more rows: Expected prepared faces")
+    assert len(err.splitlines()) == 1
+    write_document(Store(tmp_path / "store").root / "store.json", {"version": 2})
+    code, out, err = command("train", *sweep)
+    assert code == 1 and not out and err.startswith("error: Expected a store of version 1 at most")
+    assert len(err.splitlines()) == 1
+    code, _, err = command("train", *sweep, "runtime.devices=2")
+    assert code == 1 and "without -m: torchrun --nproc-per-node=2 -m fer_transfer.cli.train" in err
+    assert len(err.splitlines()) == 1
