@@ -16,6 +16,7 @@ _ABOUT = {
     "prepare": "turns a release into prepared faces",
     "train": "trains the stages of a plan",
     "report": "makes the tables of a store",
+    "predict": "looks at pictures with what was trained",
     "weights": "looks at a file of weights, and writes it with the record of its input",
 }
 

@@ -97,6 +97,7 @@ _OURS = ("hydra/sweeper",)
 _INNER = {
     "train": (("data", "the faces that a stage trains and selects on: /data@stages.NAME.data in a plan"),),
     "prepare": (("pipeline/detector", "what finds faces in a frame"),),
+    "predict": (("pipeline/detector", "what finds faces in a frame"),),
 }
 
 
@@ -105,7 +106,7 @@ def reference(root: str) -> Reference:
     """Read the settings of a command.
 
     Args:
-        root: ``train``, ``prepare``, ``report``, ...: a file of ``conf/``.
+        root: ``train``, ``prepare``, ``predict``, ...: a file of ``conf/``.
     """
     path = conf_dir() / f"{root}.yaml"
     lines, tree = _read(path)

@@ -74,6 +74,7 @@ class Study:
         challenge: the split whose predictions a submission zip holds, or None.
         published: CSV of published numbers: a path, or a file beside the study's; None: there are none.
         matrices: CSV of published confusion matrices of the first column: likewise.
+        classes: faces by expression, of a release or ``release/split``, as they are published (labelled ones, lost or not).
         networks: the published backbones that have a column of their own, with their headings.
         footnote: stands under the published rows.
         order: of the expressions in matrices.
@@ -91,6 +92,7 @@ class Study:
     challenge: str | None = None
     published: str | None = None
     matrices: str | None = None
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
     networks: dict[str, str] = field(default_factory=dict)
     footnote: str = ""
     order: list[str] = field(default_factory=lambda: list(EXPRESSIONS))
@@ -177,6 +179,7 @@ def study_from(content: Mapping[str, Any]) -> Study:
     _check_splits(study, where)
     _check_grid(study, where)
     _check_claims(study, where)
+    _check_classes(study, where)
     if sorted(study.order) != sorted(EXPRESSIONS):
         raise ConfigError(
             f"Expected order of {where} to hold {', '.join(EXPRESSIONS)} once each, but got {study.order}."
@@ -202,6 +205,14 @@ def _check_splits(study: Study, where: str) -> None:
         raise ConfigError(f"Expected a heading for each split of {where}, but {twice[0][0]!r} stands over two.")
     if study.challenge and study.challenge not in named[: len(study.reported)]:
         raise ConfigError(f"Expected challenge of {where} to be a reported split, but got {study.challenge!r}.")
+
+
+def _check_classes(study: Study, where: str) -> None:
+    for name, counts in study.classes.items():
+        if sorted(counts) != sorted(EXPRESSIONS) or min(counts.values()) < 0 or not any(counts.values()):
+            raise ConfigError(
+                f"Expected in classes.{name} of {where} how many faces {', '.join(EXPRESSIONS)} have, but got {counts}."
+            )
 
 
 def _check_grid(study: Study, where: str) -> None:

@@ -1,13 +1,16 @@
 """Writes stores as fer-train leaves them, from random predictions of a stated accuracy: rows alone, or with their stages."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.faces.counts import FacesCounts
 from fer_transfer.files.document import write_document
 from fer_transfer.labels import UNLABELLED
 from fer_transfer.stages.key import code_of_keys, stage_key
@@ -74,9 +77,10 @@ def add_row(
     keep: str = "last",
     digests: dict[str, str] = DIGESTS,
     splits: tuple[str, ...] = tuple(SPLITS),
+    counts: Mapping[str, FacesCounts] = MappingProxyType({}),
     **changed: Any,
 ) -> Path:
-    """Add a finished plan; keyword arguments replace fields of its record."""
+    """Add a finished plan; ``counts`` are known of releases, and other keyword arguments replace fields of its record."""
     backbone = changed.get("backbone", "mobilenetv2_100")
     name = hashlib.sha256(repr((plan, backbone, seed, keep, digests, changed)).encode()).hexdigest()[:16]
     lineage = Lineage("none", None)
@@ -105,7 +109,12 @@ def add_row(
         settings={"epochs": 4, "batch_size": 64, "augment.crop": 96, "precision": "32-true", "optimizer.lr": 0.001},
         stages=tuple({"name": part, "key": f"{part}{seed}", "seconds": 60.0} for part in plan.split("_")),
         faces={
-            key: ScoredFaces(prepared(release, digests), (SYNTHETIC,) if release == "emotiw" else (), "as released")
+            key: ScoredFaces(
+                prepared(release, digests),
+                (SYNTHETIC,) if release == "emotiw" else (),
+                "as released",
+                counts.get(release),
+            )
             for key, release in scored.items()
         },
         predictions=tuple(files),

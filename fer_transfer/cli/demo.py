@@ -37,7 +37,12 @@ def steps(out: Path) -> Iterator[tuple[str, list[str]]]:
         yield "prepare", [f"release=synthetic_{name}", path, _given("out", faces[name])]
     where = [_given("runtime.store", out / "store"), *(_given(f"runtime.faces.{n}", of) for n, of in faces.items())]
     yield "train", ["-m", "study=ng2015", "experiment=demo", "backbone=timm", *where]
-    shown = ["published=false", "submission_zip=demo"]
+    shown = [
+        "published=false",
+        "submission_zip=demo",
+        "figures=true",
+        *(_given(f"faces.{n}", of) for n, of in faces.items()),
+    ]
     yield "report", [_given("store", out / "store"), _given("out", out / "report"), *shown]
 
 

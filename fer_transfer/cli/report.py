@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_transfer.cli.front import front
@@ -64,7 +65,10 @@ def report(config: "DictConfig") -> "Report":
     if config.submission_zip is not None:
         check_team(str(config.submission_zip))
     out, store = (path_given(plain(config), key) for key in ("out", "store"))
-    made = load_report(store, study_from(plain(config.study)), config.level, with_published=config.published)
+    faces = {word: Path(str(folder)).expanduser() for word, folder in plain(config.faces).items() if folder}
+    made = load_report(
+        store, study_from(plain(config.study)), config.level, with_published=config.published, faces=faces
+    )
 
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 100, highlight=False)

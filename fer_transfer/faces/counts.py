@@ -12,8 +12,8 @@ from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 #: Beside the expressions in counts: faces whose label is withheld or unknown.
 NO_LABEL = "unlabelled"
 
-#: Faces by split and expression, every expression, and NO_LABEL where there are such faces.
-ByClass = Mapping[str, Mapping[str, int]]
+#: Faces by expression, every expression, and NO_LABEL where there are such faces.
+ByClass = Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class FacesCounts:
         shared_movies: the movies that stand in two splits, by pair of splits ("Train and Val").
     """
 
-    faces: ByClass
-    lost: ByClass
+    faces: Mapping[str, ByClass]
+    lost: Mapping[str, ByClass]
     lost_for: Mapping[str, int]
     distinct: int
     conflicting: int
@@ -66,8 +66,8 @@ def counts_from_json(content: Mapping[str, Any]) -> FacesCounts:
         KeyError, TypeError, ValueError, AttributeError: if it is anything else.
     """
     return FacesCounts(
-        faces={split: _numbers(of) for split, of in content["faces"].items()},
-        lost={split: _numbers(of) for split, of in content["lost"].items()},
+        faces={split: _by_class(of) for split, of in content["faces"].items()},
+        lost={split: _by_class(of) for split, of in content["lost"].items()},
         lost_for=_numbers(content["lost_for"]),
         distinct=int(content["distinct"]),
         conflicting=int(content["conflicting"]),
@@ -80,6 +80,12 @@ def counts_from_json(content: Mapping[str, Any]) -> FacesCounts:
 def _lists(of: Any) -> dict[str, list[Any]]:
     """The lists of a part of a reader's report, by name: a release of somebody's own may report what it likes."""
     return {key: value for key, value in of.items() if isinstance(value, list)} if isinstance(of, Mapping) else {}
+
+
+def _by_class(content: Mapping[str, Any]) -> dict[str, int]:
+    """Of every expression, and of faces without a label where there are any."""
+    names = (*EXPRESSIONS, NO_LABEL) if NO_LABEL in content else EXPRESSIONS
+    return {name: int(content[name]) for name in names}
 
 
 def _numbers(content: Mapping[str, Any]) -> dict[str, int]:

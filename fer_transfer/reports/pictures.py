@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ class Pictures:
         folders: of prepared faces, by the word that plans use for them (``faces.NAME=FOLDER`` of fer-report).
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, Path] = MappingProxyType({})) -> None:
         self._folders = dict(folders)
         self._opened: dict[str, Faces | str] | None = None
 
@@ -54,7 +55,7 @@ class Pictures:
             if isinstance(faces, Faces) and faces.digest == digest:
                 return faces
         folder, there = self._folders.get(release), known.get(release)
-        give = f"Give faces.{release}=FOLDER to see pictures of them."
+        give = f"Give ++faces.{release}=FOLDER to see pictures of them."
         if isinstance(there, Faces):
             return f"{folder} holds other faces of {release} ({there.digest[:8]}) than these ({digest[:8]}). {give}"
         return f"{there or f'The faces of {release} are not at hand.'} {give}"

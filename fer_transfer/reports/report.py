@@ -1,10 +1,11 @@
 """What every outlet is made from: a study, its published numbers, what a store has finished, and what is missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
+from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
 from fer_transfer.study import Published, Study, published_rows
 from fer_transfer.upkeep.contents import Kept, open_store
@@ -23,6 +24,7 @@ class Report:
         level: of intervals, 0..1; one less it bounds p for the claims.
         missing: what there is no number for, and why.
         with_published: whether published rows that were not run are shown too.
+        pictures: of the faces, where these are at hand and may be shown.
     """
 
     store: Path
@@ -33,6 +35,7 @@ class Report:
     level: float
     missing: tuple[Missing, ...] = ()
     with_published: bool = True
+    pictures: Pictures = field(default_factory=Pictures)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -45,7 +48,9 @@ class Report:
         return tuple(dict.fromkeys(caveat for group in self.groups for caveat in group.caveats))
 
 
-def load_report(store: Path, study: Study, level: float, *, with_published: bool = True) -> Report:
+def load_report(
+    store: Path, study: Study, level: float, *, with_published: bool = True, faces: Mapping[str, Path] | None = None
+) -> Report:
     """Read a store for a study. What is damaged, failed or missing is told in the report and keeps nothing else out of it.
 
     Args:
@@ -53,6 +58,7 @@ def load_report(store: Path, study: Study, level: float, *, with_published: bool
         study: checked.
         level: of intervals, above 0 and below 1.
         with_published: see ``Report``.
+        faces: folders of prepared faces by the word that plans use for them, for pictures; none needs to be there.
 
     Raises:
         StoreError: if there is no store, it is of a newer version, or its folder cannot be listed.
@@ -64,6 +70,5 @@ def load_report(store: Path, study: Study, level: float, *, with_published: bool
     stages = stages_of(held, (row.record for row in rows), missing)
     missing += stages_not_finished(held)
     missing += rows_not_run(study, ((row.backbone, base_plan(row.plan)) for row in rows))
-    return Report(
-        store, study, tuple(published_rows(study)), tuple(groups), stages, level, tuple(missing), with_published
-    )
+    published, pictures = tuple(published_rows(study)), Pictures(faces or {})
+    return Report(store, study, published, tuple(groups), stages, level, tuple(missing), with_published, pictures)

@@ -14,7 +14,7 @@ from fer_transfer.cli.front import filled
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = (ROOT / "pyproject.toml").read_text()
 COMMANDS = re.findall(r"^fer-(\w+) = ", PROJECT, re.MULTILINE)
-OF_HYDRA = ["train", "prepare", "report", "weights"]
+OF_HYDRA = ["train", "prepare", "report", "predict", "weights"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -52,7 +52,13 @@ def test_the_version_is_the_packages():
 def test_settings(name, command):
     code, stdout, _ = command(name, "--settings")
     assert code == 0 and max(map(len, stdout.splitlines())) <= 80
-    one = {"train": "recipe.epochs=30", "prepare": "pipeline.fit=0.3", "report": "level=0.95", "weights": "file=null"}
+    one = {
+        "train": "recipe.epochs=30",
+        "prepare": "pipeline.fit=0.3",
+        "report": "level=0.95",
+        "weights": "file=null",
+        "predict": "smooth=none",
+    }
     assert f"\n  {one[name]}\n      " in f"\n{stdout}"
     few = command(name, "--settings", one[name].partition("=")[0])[1]
     assert one[name] in few and len(few.splitlines()) < 8

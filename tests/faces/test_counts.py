@@ -81,12 +81,3 @@ def test_counts_that_are_none_are_a_damaged_record(tmp_path):
     write_document(path, content)
     with pytest.raises(StoreError, match="it is damaged"):
         read_record(path)
-
-
-def test_a_plan_that_ran_says_what_its_faces_hold(command, tiny, tmp_path, faces_folder):
-    code, _, err = command("train", "plan=emotiw", "recipe.epochs=1", "recipe.at_most=16", *tiny)
-    assert code == 0, err
-    [path] = (tmp_path / "store" / "submissions").glob("*.json")
-    known = {of.release: of.counts for of in read_record(path).faces.values()}
-    for name in ("emotiw", "fer2013"):
-        assert known[name] == open_faces(faces_folder / name).counts

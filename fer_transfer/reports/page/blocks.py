@@ -92,6 +92,49 @@ class Fold:
     kind: ClassVar[str] = "fold"
     summary: str
     blocks: tuple["Block", ...]
+    opened: bool = False
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One small picture.
+
+    Attributes:
+        picture: WebP; the page keeps each once. Empty: there is none, and ``alt`` is shown.
+        alt: what it shows, for whoever does not see it.
+        lines: below it.
+    """
+
+    picture: bytes
+    alt: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Small pictures in a row, under a title."""
+
+    kind: ClassVar[str] = "shots"
+    title: str
+    shots: tuple[Shot, ...]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Two rows face by face, chosen by the reader (``templates/compare.js``).
+
+    Attributes:
+        rows: names of the rows.
+        chosen: places of the two that stand there first.
+        content: what the script counts from, as plain data (``compare.content``).
+        pictures: WebP by place in ``content["sets"]`` and place of the face in it.
+    """
+
+    kind: ClassVar[str] = "compare"
+    rows: tuple[str, ...]
+    chosen: tuple[int, int]
+    content: Mapping[str, Any]
+    pictures: tuple[Mapping[int, bytes], ...]
 
 
 @dataclass(frozen=True)
@@ -137,7 +180,7 @@ class Code:
     title: str = ""
 
 
-Block = DataTable | Figure | Beside | Fold | Words | Heading | Points | Pairs | Code
+Block = DataTable | Figure | Beside | Fold | Shots | Compare | Words | Heading | Points | Pairs | Code
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ The page draws them as SVG, so light and dark, print and zoom need no second dra
 its schema, which takes time: one is made once (``functools.cache``) for all figures of its kind, which differ in their data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -68,6 +68,16 @@ def two_colours(first: str, second: str, *, legend: bool = True) -> alt.Color:
 def two_lines() -> alt.Axis:
     """An axis whose labels may hold a line break."""
     return alt.Axis(labelExpr="split(datum.label, '\\n')", labelOffset=-6, ticks=False)
+
+
+def said(values: Sequence[Mapping[str, Any]]) -> str:
+    """Whose values they are, for a caption."""
+    return "ours and published" if both(values) else "ours"
+
+
+def both(values: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether some values are not ours."""
+    return len({value["whose"] for value in values}) > 1
 
 
 def of_whom(first: str, second: str) -> alt.YOffset:

@@ -12,7 +12,7 @@ from fer_transfer.reports.claims import findings, published_difference
 from fer_transfer.reports.claims_table import RULES, p_text
 from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Heading, Section, Tone, Words
-from fer_transfer.reports.page.charts import chart_of, of_whom, percents, spec, two_colours, two_lines
+from fer_transfer.reports.page.charts import both, chart_of, of_whom, percents, said, spec, two_colours, two_lines
 from fer_transfer.reports.page.lines import over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group
@@ -40,8 +40,12 @@ def _figure(report: Report, group: Group, found: Sequence[Finding]) -> list[Figu
     values = [value for of in found for value in _values(report, group, of)]
     if not any(of.points for of in found):
         return []
-    caption = f"Differences in points with {level_text(report.level)} intervals, ours and published; above 0 the first is better."
-    return [Figure(_chart(), {"differences": values}, caption, f"{caption} The table below has every number.")]
+    caption = (
+        f"Differences in points with {level_text(report.level)} intervals, {said(values)}; above 0 the first is better."
+    )
+    return [
+        Figure(_chart(both(values)), {"differences": values}, caption, f"{caption} The table below has every number.")
+    ]
 
 
 def _values(report: Report, group: Group, of: Finding) -> list[dict[str, Any]]:
@@ -57,11 +61,11 @@ def _values(report: Report, group: Group, of: Finding) -> list[dict[str, Any]]:
 
 
 @cache
-def _chart() -> dict[str, Any]:
+def _chart(legend: bool) -> dict[str, Any]:
     base = chart_of("differences").encode(
         y=alt.Y("pair:N", sort=None, title=None, axis=two_lines()),
         yOffset=of_whom(*_WHOSE),
-        color=two_colours(*_WHOSE),
+        color=two_colours(*_WHOSE, legend=legend),
         tooltip=["pair:N", "whose:N", "points:Q", alt.Tooltip("said:N", title="interval"), "verdict:N"],
     )
     shape = alt.Shape("whose:N", scale=alt.Scale(domain=list(_WHOSE), range=["circle", "diamond"]))
@@ -74,14 +78,14 @@ def _chart() -> dict[str, Any]:
 def _table(report: Report, group: Group, found: Sequence[Finding]) -> DataTable:
     paper = report.study.networks if report.published and report.study.first.published else {}
     own = [group.backbone] if group.backbone in paper else list(paper)
-    rows = [(Cell(of.says), _pair(of), *_paper(report, own, of), _ours(of), _p(of), _verdict(of)) for of in found]
+    rows = [(_claim(of), _verdict(of), _ours(of), _p(of), *_paper(report, own, of)) for of in found]
     heading = [f"Published\n{' / '.join(paper[name] for name in own)}"] if own else []
-    columns = ("Claim", "Compared", *heading, "Ours", "p (Holm)", "Verdict")
+    columns = ("Claim", "Verdict", "Ours", "p (Holm)", *heading)
     return DataTable(f"Claims of {report.study.title}: {group.title}", columns, tuple(rows))
 
 
-def _pair(of: Finding) -> Cell:
-    return Cell(of.better, (f"against {of.worse}",))
+def _claim(of: Finding) -> Cell:
+    return Cell(of.says, (f"{of.better} against {of.worse}",))
 
 
 def _paper(report: Report, backbones: Sequence[str], of: Finding) -> list[Cell]:

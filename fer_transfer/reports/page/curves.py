@@ -102,7 +102,9 @@ def _chart(quantity: str) -> dict[str, Any]:
             x=x,
             y=alt.Y("value:Q", title=_QUANTITIES[quantity], scale=alt.Scale(zero=quantity == "loss")),
             detail="line:N",
-            color=alt.Color("faces:N", scale=alt.Scale(domain=faces, range=[PAPER, OURS])),
+            color=alt.Color(
+                "faces:N", scale=alt.Scale(domain=faces, range=[PAPER, OURS]), legend=alt.Legend(symbolType="stroke")
+            ),
             strokeDash=alt.StrokeDash("faces:N", scale=alt.Scale(domain=faces, range=[[4, 3], [1, 0]])),
             tooltip=["stage:N", "seed:N", "faces:N", "epoch of the stage:Q", "learning rate:Q", "value:Q"],
         )

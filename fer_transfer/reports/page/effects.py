@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Section
-from fer_transfer.reports.page.charts import chart_of, of_whom, percents, spec, two_colours, two_lines
+from fer_transfer.reports.page.charts import both, chart_of, of_whom, percents, said, spec, two_colours, two_lines
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.scores import Score
@@ -64,17 +64,17 @@ def _more_data(one: Chain, other: Chain) -> bool:
 
 def _figure(report: Report, title: str, pairs: Sequence[tuple[Line, Line]]) -> Figure:
     values = [value for pair in pairs for value in _values(report, *pair)]
-    caption = f"{title}: accuracy before and after, ours and published."
-    said = "; ".join(f"{_in_line(v['pair'])}, {v['whose']}: {v['before']:.1f} to {v['after']:.1f} %" for v in values)
-    return Figure(_chart(), {"pairs": values}, caption, f"{caption} {said}.", _table(title, values))
+    caption = f"{title}: accuracy before and after, {said(values)}."
+    changes = "; ".join(f"{_in_line(v['pair'])}, {v['whose']}: {v['before']:.1f} to {v['after']:.1f} %" for v in values)
+    return Figure(_chart(both(values)), {"pairs": values}, caption, f"{caption} {changes}.", _table(title, values))
 
 
 @cache
-def _chart() -> dict[str, Any]:
+def _chart(legend: bool) -> dict[str, Any]:
     base = chart_of("pairs").encode(
         y=alt.Y("pair:N", sort=None, title=None, axis=two_lines()),
         yOffset=of_whom(*_WHOSE),
-        color=two_colours(*_WHOSE),
+        color=two_colours(*_WHOSE, legend=legend),
         tooltip=["pair:N", "whose:N", "before:Q", "after:Q", "difference:Q"],
     )
     x = percents("before", "Accuracy, %")

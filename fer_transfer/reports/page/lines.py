@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.reports.cells import published_row
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score, score
@@ -78,7 +79,7 @@ class Line:
 def lines_of(report: Report) -> list[Line]:
     """Every plan that has rows, group by group in the study's order of plans."""
     return [
-        Line(group, _named(report, group), plan, rows, _published(report, group, plan))
+        Line(group, _named(report, group), plan, rows, published_row(report.published, group.backbone, base_plan(plan)))
         for group in report.groups
         for plan in group.plans(report.study)
         if (rows := group.of(plan))
@@ -106,9 +107,3 @@ def network(report: Report, backbone: str) -> str:
 def over(report: Report) -> str:
     """The study's first column in words: ``Val, found faces``."""
     return f"{report.study.first.heading}, {report.study.first.over} faces"
-
-
-def _published(report: Report, group: Group, plan: str) -> Published | None:
-    return next(
-        (row for row in report.published if (row.backbone, row.plan) == (group.backbone, base_plan(plan))), None
-    )

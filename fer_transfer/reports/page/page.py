@@ -22,8 +22,10 @@ from fer_transfer.reports.files import write_text
 from fer_transfer.reports.page import (
     calibration,
     claims,
+    compare,
     confusion,
     curves,
+    data_sets,
     effects,
     missing,
     reading,
@@ -31,9 +33,10 @@ from fer_transfer.reports.page import (
     settings,
     stages,
     summary,
+    surest,
     table,
 )
-from fer_transfer.reports.page.blocks import Figure, Section
+from fer_transfer.reports.page.blocks import Compare, Figure, Section
 from fer_transfer.reports.page.charts import CONFIG
 from fer_transfer.reports.report import Report
 
@@ -48,6 +51,9 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     recall.section,
     calibration.section,
     effects.section,
+    data_sets.section,
+    surest.section,
+    compare.section,
     settings.section,
     missing.section,
     reading.section,
@@ -68,7 +74,7 @@ def write_page(report: Report, out: Path) -> list[str]:
 
 def page(report: Report, sections: Sequence[Section]) -> str:
     """The page as text."""
-    charts = _Charts()
+    charts, pictures = _Charts(), _Pictures()
     environment = Environment(
         loader=PackageLoader("fer_transfer.reports.page"),
         autoescape=True,
@@ -77,9 +83,9 @@ def page(report: Report, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
         finalize=_printable,
     )
-    environment.globals["chart_of"] = charts.add
+    environment.globals |= {"chart_of": charts.add, "picture_of": pictures.add, "compared": pictures.compared}
     template = environment.get_template("page.html")
-    scripts = [_library(), _script(_read("page.js"))]
+    scripts = [_library(), _script(_read("page.js")), _script(_read("compare.js"))]
     return template.render(
         title=report.study.title,
         caveats=caveat_line(report.caveats),
@@ -88,6 +94,7 @@ def page(report: Report, sections: Sequence[Section]) -> str:
         scripts=[Markup(text) for text in scripts],
         policy=_policy(scripts),
         charts=lambda: Markup(_json(charts.content())),
+        pictures=lambda: Markup(_json(pictures.content())),
     )
 
 
@@ -107,6 +114,26 @@ class _Charts:
     def content(self) -> dict[str, Any]:
         """Plain data."""
         return {"specs": [_compiled(spec) for spec in self._specs], "figures": self._figures}
+
+
+class _Pictures:
+    """The page's small pictures, each once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+
+    def add(self, picture: bytes) -> int:
+        """Number of a picture."""
+        return self._numbers.setdefault(picture, len(self._numbers))
+
+    def compared(self, of: Compare) -> Markup:
+        """What a comparison counts from, with the numbers of its pictures, as JSON."""
+        numbers = [{place: self.add(picture) for place, picture in pictures.items()} for pictures in of.pictures]
+        return Markup(_json({**of.content, "pictures": numbers}))
+
+    def content(self) -> list[str]:
+        """WebP in base 64, in the order of the numbers."""
+        return [base64.b64encode(picture).decode() for picture in self._numbers]
 
 
 @cache

@@ -7,9 +7,23 @@ from typing import Any
 import altair as alt
 
 from fer_transfer.evaluation.statistics import wilson_interval
-from fer_transfer.reports.cells import is_selected, level_text
+from fer_transfer.reports.cells import (
+    columns_shown,
+    counted_text,
+    heading_of,
+    interval_text,
+    level_text,
+    macro_text,
+    marks_notes,
+    marks_of,
+    percent_text,
+    published_counted,
+    published_interval,
+    published_row,
+    published_text,
+)
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Section, Words
-from fer_transfer.reports.page.charts import chart_of, of_whom, percents, spec, two_colours, two_lines
+from fer_transfer.reports.page.charts import both, chart_of, of_whom, percents, said, spec, two_colours, two_lines
 from fer_transfer.reports.page.lines import Line, lines_of, network, not_run, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import base_plan
@@ -35,16 +49,16 @@ def section(report: Report) -> Section:
 def _figure(report: Report, lines: Sequence[Line]) -> Figure:
     """Ours and the published score of each row that ran, with intervals."""
     values = [value for line in lines for value in _drawn(report, line)]
-    caption = f"Accuracy on {over(report)}: point and {level_text(report.level)} interval, ours and published."
-    return Figure(_intervals(), {"scores": values}, caption, f"{caption} The table below has every number.")
+    caption = f"Accuracy on {over(report)}: point and {level_text(report.level)} interval, {said(values)}."
+    return Figure(_intervals(both(values)), {"scores": values}, caption, f"{caption} The table below has every number.")
 
 
 @cache
-def _intervals() -> dict[str, Any]:
+def _intervals(legend: bool) -> dict[str, Any]:
     base = chart_of("scores").encode(
         y=alt.Y("row:N", sort=None, title=None, axis=two_lines()),
         yOffset=of_whom(*_WHOSE),
-        color=two_colours(*_WHOSE),
+        color=two_colours(*_WHOSE, legend=legend),
         tooltip=["row:N", "whose:N", "percent:Q", "interval:N"],
     )
     x = percents("low", "Accuracy, %")
@@ -63,8 +77,8 @@ def _drawn(report: Report, line: Line) -> list[dict[str, Any]]:
     if line.published and report.study.first.published:
         percent, k, n = line.published.numbers[report.study.first.published]
         if percent is not None:
-            interval = _percents(k, n, report.level) or (percent, percent)
-            values.append(_value(line.label, "published", percent, *interval))
+            low, high = (percent / 100,) * 2 if k is None or n is None else wilson_interval(k, n, report.level)
+            values.append(_value(line.label, "published", percent, 100 * low, 100 * high))
     return values
 
 
@@ -73,44 +87,34 @@ def _value(row: str, whose: str, percent: float, low: float, high: float) -> dic
     return {"row": row, "whose": whose, "percent": round(percent, 2), "low": low, "high": high, "interval": interval}
 
 
-def _percents(k: int | None, n: int | None, level: float) -> tuple[float, float] | None:
-    if k is None or n is None:
-        return None
-    low, high = wilson_interval(k, n, level)
-    return 100 * low, 100 * high
-
-
 def _table(report: Report, lines: Sequence[Line]) -> DataTable:
-    columns = report.study.reported
-    headings = [text for column in columns for text in _headings(column, report)]
-    rows = [_ours(report, line) for line in lines] + [_published(report, row) for row in not_run(report, lines)]
+    columns = columns_shown(report.study, report.groups)
+    headings = [
+        heading_of(of, columns, whose) for of in columns for whose in (*(_WHOSE[1:] if of.published else []), _WHOSE[0])
+    ]
+    rows = [_ours(report, line, columns) for line in lines]
+    rows += [_published(report, row, columns) for row in not_run(report, lines)]
     notes = [
         f"Percent; k/n: faces right of faces; Wilson {level_text(report.level)} intervals in brackets, over several seeds that "
         "of the mean. ± is the standard deviation over seeds. Macro recall: mean of the recalls of the expressions.",
         report.study.footnote,
+        *marks_notes([[cell.text for cell in row] for row in rows]),
     ]
     return DataTable(
         f"{report.study.title} and ours",
-        ("Network, plan", "Sub.", *headings, f"Macro recall\n{over(report)}"),
+        ("Network, plan", "Sub.", *headings, f"Macro recall, {report.study.first.heading}\nours"),
         tuple(rows),
         tuple(filter(None, notes)),
         sortable=True,
     )
 
 
-def _headings(column: Reported, report: Report) -> list[str]:
-    both = sum(other.split == column.split for other in report.study.reported) > 1
-    faces = f"\n{column.over} faces" if both else ""
-    published = [f"{column.heading}, published{faces}"] if column.published else []
-    return [*published, f"{column.heading}, ours{faces}"]
-
-
-def _ours(report: Report, line: Line) -> tuple[Cell, ...]:
+def _ours(report: Report, line: Line, columns: Sequence[Reported]) -> tuple[Cell, ...]:
     """A row that ran: what is shortened or stood in for stands under its name."""
-    name = Cell(f"{line.network}, {line.plan}", (line.seeds, *_group_of(line), *line.caveats))
-    cells = [cell for column in report.study.reported for cell in _beside(report, line, column)]
-    found = line.score(report.study.first)
-    macro = _macro(found) if isinstance(found, Score) else Cell(found, key="", tone="quiet")
+    name = Cell(line.name, (line.seeds, *_group_of(line), *line.caveats))
+    cells = [cell for column in columns for cell in _beside(report, line, column)]
+    found, marks = line.score(report.study.first), marks_of(line.rows, report.study.first.split)
+    macro = Cell(macro_text(found, marks), key="" if isinstance(found, str) else found.macro_percent[0])
     return (name, _submission(line.published), *cells, macro)
 
 
@@ -121,43 +125,32 @@ def _group_of(line: Line) -> list[str]:
 
 def _beside(report: Report, line: Line, column: Reported) -> list[Cell]:
     """The published cell of a column, where it has any, and ours."""
-    ours = _score(
-        line.score(column),
-        report.level,
-        is_selected(line.rows, column.split),
-        any(r.is_part(column.split) for r in line.rows),
-    )
+    found, marks = line.score(column), marks_of(line.rows, column.split)
+    if isinstance(found, str):
+        ours = Cell(found, key="", tone="quiet")
+    else:
+        under = (counted_text(found), interval_text(found, report.level))
+        ours = Cell(percent_text(found, marks), under, key=found.percent[0])
     if not column.published:
         return [ours]
-    return [
-        _number(line.published.numbers[column.published], report.level) if line.published else Cell("-", key=""),
-        ours,
-    ]
+    row = line.published
+    return [_number(row.numbers[column.published], report.level) if row else _others(report, line, column), ours]
 
 
-def _score(found: Score | str, level: float, selected: bool, part: bool) -> Cell:
-    if isinstance(found, str):
-        return Cell(found, key="", tone="quiet")
-    mean, spread = found.percent
-    low, high = found.interval(level)
-    k = f"{min(found.correct)}..{max(found.correct)}" if len(found.seeds) > 2 else ", ".join(map(str, found.correct))
-    text = f"{mean:.1f}" if len(found.seeds) == 1 else f"{mean:.1f} ± {spread:.1f}"
-    said = [*(["epoch chosen here: optimistic"] if selected else []), *(["a part of the split only"] if part else [])]
-    return Cell(text, (f"{k}/{max(found.count)}", f"[{low:.1f}, {high:.1f}]", *said), key=mean)
+def _others(report: Report, line: Line, column: Reported) -> Cell:
+    """What is published of the same plan with the study's own networks, for a network that is none of them."""
+    networks = report.study.networks
+    rows = [published_row(report.published, backbone, base_plan(line.plan)) for backbone in networks]
+    numbers = [row.numbers[column.published] if row and column.published else None for row in rows]
+    known = [of[0] for of in numbers if of and of[0] is not None]
+    if not known:
+        return Cell("-", key="", tone="quiet")
+    return Cell(" / ".join(map(published_text, numbers)), (" / ".join(networks.values()),), key=known[0], tone="quiet")
 
 
 def _number(numbers: Numbers, level: float) -> Cell:
-    percent, k, n = numbers
-    if percent is None:
-        return Cell("-", key="", tone="quiet")
-    interval = _percents(k, n, level)
-    under = (f"{k}/{n}", f"[{interval[0]:.1f}, {interval[1]:.1f}]") if interval else ()
-    return Cell(f"{percent:.1f}" if round(percent, 1) == percent else f"{percent:g}", under, key=percent)
-
-
-def _macro(found: Score) -> Cell:
-    mean, spread = found.macro_percent
-    return Cell(f"{mean:.1f}" if len(found.seeds) == 1 else f"{mean:.1f} ± {spread:.1f}", key=mean)
+    under = tuple(filter(None, (published_counted(numbers), published_interval(numbers, level))))
+    return Cell(published_text(numbers), under, key="" if numbers[0] is None else numbers[0])
 
 
 def _submission(row: Published | None) -> Cell:
@@ -165,11 +158,11 @@ def _submission(row: Published | None) -> Cell:
     return Cell(number or "-", key=float(number) if number else "")
 
 
-def _published(report: Report, row: Published) -> tuple[Cell, ...]:
+def _published(report: Report, row: Published, columns: Sequence[Reported]) -> tuple[Cell, ...]:
     """A published row that was not run here."""
+    nothing = Cell("not run", key="", tone="quiet")
     cells: list[Cell] = []
-    for column in report.study.reported:
-        cells += [_number(row.numbers[column.published], report.level)] if column.published else []
-        cells.append(Cell("not run", key="", tone="quiet"))
+    for column in columns:
+        cells += [*([_number(row.numbers[column.published], report.level)] if column.published else []), nothing]
     name = Cell(f"{network(report, row.backbone)}, {base_plan(row.plan)}", ("published only",))
-    return (name, _submission(row), *cells, Cell("not run", key="", tone="quiet"))
+    return (name, _submission(row), *cells, nothing)

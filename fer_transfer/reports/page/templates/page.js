@@ -59,6 +59,14 @@ document.addEventListener("click", (event) => {
   else if (button?.closest(".sortable")) sort(button);
 });
 
+const pictures = JSON.parse(document.getElementById("pictures").textContent);
+
+function showPicture(place, number) {
+  place.src = `data:image/webp;base64,${pictures[number]}`;
+}
+
+for (const place of document.querySelectorAll("img[data-picture]")) showPicture(place, place.dataset.picture);
+
 const opened = [];
 addEventListener("beforeprint", () => {
   for (const fold of document.querySelectorAll("details:not([open])")) {

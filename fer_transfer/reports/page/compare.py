@@ -1,0 +1,145 @@
+"""Any two rows face by face: what the reader's browser counts from, with the tests of all pairs, computed here.
+
+Rows are comparable where they were scored on the same labelled faces at the same seeds. The page keeps of each face its
+expression, of each row what it said at each seed (a digit a face) and how sure it was (percent, of the mean over the seeds).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.evaluation.comparison import compare
+from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.faces.thumbnails import webp
+from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.reports.cells import level_text
+from fer_transfer.reports.page.blocks import Compare, Section
+from fer_transfer.reports.page.lines import Line, lines_of, over
+from fer_transfer.reports.report import Report
+from fer_transfer.reports.results import base_plan
+from fer_transfer.reports.surest import averaged
+
+#: Rows at most: every pair of them is tested.
+MOST_ROWS = 24
+
+#: Pictures of faces at most, as many as one of FER-2013's test splits has, and some more: about 3 MB.
+MOST_PICTURES = 4000
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A row with its predictions of the first column: faces by ascending id, at every seed the same."""
+
+    line: Line
+    digest: str
+    by_seed: Mapping[str, Predictions]
+    mean: Predictions
+
+    @property
+    def faces(self) -> tuple[str, bytes, bytes]:
+        """The same of rows that are comparable: which preparation, which faces, with which labels."""
+        return self.digest, self.mean.ids.tobytes(), self.mean.labels.tobytes()
+
+    def content(self, number: int) -> dict[str, Any]:
+        """Plain data; ``number`` of the faces."""
+        sure = np.rint(100 * self.mean.probabilities.max(axis=1)).astype(int).tolist()
+        said = {seed: _digits(of.predicted) for seed, of in self.by_seed.items()}
+        caveats = "; ".join(self.line.caveats)
+        return {"set": number, "said": said, "mean": _digits(self.mean.predicted), "sure": sure, "caveats": caveats}
+
+
+def section(report: Report) -> Section | None:
+    """Two lists to choose from, and what the two chosen rows differ in; None where there are no two rows with predictions."""
+    every = list(_rows(report))
+    rows = every[:MOST_ROWS]
+    if len(rows) < 2:
+        return None
+    kinds = {row.faces: row for row in rows}
+    numbers = {faces: number for number, faces in enumerate(kinds)}
+    content = {
+        "expressions": EXPRESSIONS,
+        "level": level_text(report.level),
+        "rows": [row.content(numbers[row.faces]) for row in rows],
+        "sets": [_faces(report, row) for row in kinds.values()],
+        "pairs": {
+            f"{i} {j}": found
+            for i, j in combinations(range(len(rows)), 2)
+            if (found := _pair(report, rows[i], rows[j]))
+        },
+    }
+    pictures = tuple(_pictures(report, row) for row in kinds.values())
+    names = tuple(f"{row.line.name}, {row.line.seeds}" for row in rows)
+    lead = (
+        f"{over(report)}. p is of the chosen pair alone; whoever looks through many pairs finds some below 0.05 by chance. "
+        "Claims, which stood before the runs, are corrected for their number."
+    )
+    if len(every) > len(rows):
+        lead += f" The first {len(rows)} of {len(every)} rows."
+    block = Compare(names, _chosen(report, rows), content, pictures)
+    return Section("compare", "Two rows, face by face", (block,), lead)
+
+
+def _rows(report: Report) -> Iterator[_Row]:
+    column = report.study.first
+    for line in lines_of(report):
+        scored = [row for row in line.rows if column.split in row.predictions]
+        predictions = [_by_id(of) for of in line.predictions(column)]
+        if not predictions or len(predictions) != len(scored):
+            continue
+        try:
+            mean = averaged(predictions)
+        except ValueError:  # seeds that were scored on other faces
+            continue
+        by_seed = {row.seed: of for row, of in zip(scored, predictions, strict=True)}
+        yield _Row(line, line.group.faces[_release(report)], by_seed, mean)
+
+
+def _by_id(of: Predictions) -> Predictions:
+    order = np.argsort(of.ids)
+    return Predictions(of.ids[order], of.labels[order], of.found[order], of.probabilities[order])
+
+
+def _release(report: Report) -> str:
+    return report.study.first.split.partition("/")[0]
+
+
+def _digits(classes: NDArray[np.integer]) -> str:
+    return "".join(map(str, classes.tolist()))
+
+
+def _faces(report: Report, row: _Row) -> dict[str, Any]:
+    why = report.pictures.missing(_release(report), row.digest)
+    return {"ids": row.mean.ids.tolist(), "truth": _digits(row.mean.labels), "why": why or ""}
+
+
+def _pictures(report: Report, row: _Row) -> dict[int, bytes]:
+    """WebP by place of the face."""
+    place = {id: number for number, id in enumerate(row.mean.ids.tolist()[:MOST_PICTURES])}
+    return {place[id]: webp(pixels) for id, pixels in report.pictures.of(_release(report), row.digest, place).items()}
+
+
+def _pair(report: Report, one: _Row, other: _Row) -> dict[str, Any] | None:
+    """The test of a pair at the seeds that both have; points are the first less the second. None: not comparable."""
+    seeds = [seed for seed in one.by_seed if seed in other.by_seed]
+    if one.faces != other.faces or not seeds:
+        return None
+    found = compare([one.by_seed[seed] for seed in seeds], [other.by_seed[seed] for seed in seeds])
+    low, high = found.estimate.interval(report.level)
+    points = (round(100 * value, 2) for value in (found.estimate.mean, low, high))
+    return {"seeds": seeds, "points": list(points), "p": float(f"{found.p:.3g}")}
+
+
+def _chosen(report: Report, rows: Sequence[_Row]) -> tuple[int, int]:
+    """The first pair that a claim of the study compares in one group; otherwise the first two rows."""
+    pairs = [tuple(pair) for claim in report.study.claims for pair in claim.pairs]
+    for pair in pairs:
+        for i, one in enumerate(rows):
+            for j, other in enumerate(rows):
+                plans = base_plan(one.line.plan), base_plan(other.line.plan)
+                if one.line.group is other.line.group and plans == pair:
+                    return i, j
+    return 0, 1

@@ -1,0 +1,91 @@
+"""The faces that a row is most surely wrong, and most surely right, about: as pictures where they may be shown."""
+
+from collections.abc import Iterator, Sequence
+
+from fer_transfer.faces.thumbnails import webp
+from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.reports.page.blocks import Beside, Block, Cell, DataTable, Fold, Section, Shot, Shots, Words
+from fer_transfer.reports.page.lines import Line, lines_of, over
+from fer_transfer.reports.report import Report
+from fer_transfer.reports.surest import SureFace, Surest, surest
+
+#: Faces wrong, and right, of an expression.
+MOST = 4
+
+
+def section(report: Report) -> Section | None:
+    """By row, the first of them open: pictures, or the ids of the wrong ones where there are no pictures."""
+    lines = [(line, found) for line in lines_of(report) if (found := _surest(report, line))]
+    if not lines:
+        return None
+    blocks = tuple(
+        Fold(f"{line.name}, {line.seeds}", tuple(_blocks(report, line, found)), opened=number == 0)
+        for number, (line, found) in enumerate(lines)
+    )
+    lead = (
+        f"{over(report)}: by expression the {MOST} faces that were taken most surely for another, and the {MOST} most surely for "
+        "their own. The number is the probability of what was said, a mean over the seeds."
+    )
+    return Section("surest", "Surely wrong, surely right", blocks, lead)
+
+
+def _surest(report: Report, line: Line) -> list[Surest]:
+    """In the study's order of expressions; empty without labelled predictions, or where seeds were scored on other faces."""
+    try:
+        found = surest(line.predictions(report.study.first), MOST)
+    except ValueError:
+        return []
+    return sorted(found, key=lambda of: report.study.order.index(EXPRESSIONS[of.truth]))
+
+
+def _blocks(report: Report, line: Line, found: Sequence[Surest]) -> Iterator[Block]:
+    if line.caveats:
+        yield Words("; ".join(line.caveats), "quiet")
+    release = report.study.first.split.partition("/")[0]
+    faces = release, line.group.faces[release]
+    if why := report.pictures.missing(*faces):
+        yield Words(why, "quiet")
+        yield _ids(line, found)
+        return
+    seeds = len(line.rows)
+    pictures = {
+        id: webp(pixels)
+        for id, pixels in report.pictures.of(
+            *faces, [face.id for of in found for face in (*of.wrong, *of.right)]
+        ).items()
+    }
+    for of in found:
+        kinds = {"Most surely wrong": of.wrong, "Most surely right": of.right}
+        yield Beside(
+            EXPRESSIONS[of.truth],
+            tuple(
+                Shots(title, tuple(_shot(face, pictures.get(face.id, b""), seeds) for face in some))
+                for title, some in kinds.items()
+            ),
+        )
+    yield Fold("File names of the wrong ones", (_ids(line, found),))
+
+
+def _shot(face: SureFace, picture: bytes, seeds: int) -> Shot:
+    truth, said = EXPRESSIONS[face.truth], EXPRESSIONS[face.predicted]
+    word = "rightly" if face.truth == face.predicted else "wrongly"
+    alt = f"{face.id}: {truth}, {word} taken for {said} with probability {face.probability:.2f}"
+    agreeing = f"{face.agreeing} of {seeds} seeds" if seeds > 1 else ""
+    return Shot(picture, alt, tuple(filter(None, (said, f"{face.probability:.2f}", agreeing))))
+
+
+def _ids(line: Line, found: Sequence[Surest]) -> DataTable:
+    rows = tuple(
+        (
+            Cell(face.id),
+            Cell(EXPRESSIONS[of.truth]),
+            Cell(EXPRESSIONS[face.predicted]),
+            Cell(f"{face.probability:.2f}"),
+            Cell(f"{face.agreeing} of {len(line.rows)}"),
+        )
+        for of in found
+        for face in of.wrong
+    )
+    return DataTable(
+        f"Most surely wrong: {line.name}", ("Face", "Is", "Said", "Probability", "Seeds that say so"), rows
+    )

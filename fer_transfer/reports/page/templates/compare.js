@@ -1,0 +1,141 @@
+"use strict";
+// Counts two rows face by face, from what they said of each face at each seed.
+
+const ONE_SEED = { a: "Only A is right", b: "Only B is right", none: "Both are wrong, in different ways" };
+const MORE_SEEDS = { a: "A is right at more seeds", b: "B is right at more seeds", none: "Both are always wrong, in different ways" };
+const FEW = 12; // faces of a list that are shown before the reader asks for all
+
+function paired(compared, one, other) {
+  const [first, second] = one < other ? [one, other] : [other, one];
+  const pair = compared.pairs[`${first} ${second}`];
+  if (!pair || one < other) return pair;
+  const [mean, low, high] = pair.points;
+  return { ...pair, points: [-mean, -high, -low] };
+}
+
+// Of each face at how many of the seeds it is right.
+function rights(row, truth, seeds) {
+  return [...truth].map((label, face) => seeds.filter((seed) => row.said[seed][face] === label).length);
+}
+
+function counted(compared, one, other, seeds) {
+  const rows = [compared.rows[one], compared.rows[other]];
+  const { truth } = compared.sets[rows[0].set];
+  const table = { both: 0, a: 0, b: 0, none: 0 };
+  for (const seed of seeds)
+    for (let face = 0; face < truth.length; face++) {
+      const [a, b] = rows.map((row) => row.said[seed][face] === truth[face]);
+      table[a ? (b ? "both" : "a") : b ? "b" : "none"] += 1 / seeds.length;
+    }
+  const [a, b] = rows.map((row) => rights(row, truth, seeds));
+  const sure = (face) => rows[0].sure[face] + rows[1].sure[face];
+  const faces = [...truth].map((_, face) => face);
+  const surer = (x, y) => Math.abs(a[y] - b[y]) - Math.abs(a[x] - b[x]) || sure(y) - sure(x) || x - y;
+  const lists = {
+    a: faces.filter((face) => a[face] > b[face]).sort(surer),
+    b: faces.filter((face) => b[face] > a[face]).sort(surer),
+    none: faces.filter((face) => !a[face] && !b[face] && rows[0].mean[face] !== rows[1].mean[face]).sort(surer),
+  };
+  return { table, lists };
+}
+
+function element(kind, text, ...classes) {
+  const made = document.createElement(kind);
+  made.textContent = text;
+  made.classList.add(...classes);
+  return made;
+}
+
+function faceItem(compared, one, other, face) {
+  const set = compared.sets[compared.rows[one].set];
+  const number = compared.pictures[compared.rows[one].set][face];
+  const truth = compared.expressions[set.truth[face]];
+  const says = [["A", one], ["B", other]].map(([letter, place]) => {
+    const row = compared.rows[place];
+    return `${letter}: ${compared.expressions[row.mean[face]]} ${(row.sure[face] / 100).toFixed(2)}`;
+  });
+  const item = document.createElement("li");
+  if (number !== undefined) {
+    const picture = document.createElement("img");
+    showPicture(picture, number);
+    picture.alt = `${set.ids[face]}, is ${truth}`;
+    picture.title = set.ids[face];
+    item.append(picture);
+  } else item.append(element("span", set.ids[face], "id"));
+  item.append(element("b", truth), ...says.map((text) => element("span", text)));
+  return item;
+}
+
+function signed(value) {
+  return (value > 0 ? "+" : value < 0 ? "\u2212" : "") + Math.abs(value).toFixed(1);
+}
+
+function verdict(compared, pair, table) {
+  const faces = table.both + table.a + table.b + table.none;
+  const percent = (right) => `${((100 * right) / faces).toFixed(1)} %`;
+  const [mean, low, high] = pair.points;
+  const p = pair.p < 0.001 ? "p\u00a0<\u00a00.001" : `p\u00a0=\u00a0${pair.p.toPrecision(2)}`;
+  const scores = `A is right on ${percent(table.both + table.a)}, B on ${percent(table.both + table.b)}`;
+  const points = `${signed(mean)} points (${compared.level} interval ${signed(low)} to ${signed(high)}), ${p}`;
+  const over = pair.seeds.length > 1
+    ? `over ${Math.round(faces)} faces and the ${pair.seeds.length} seeds that both have`
+    : `by McNemar's exact test over ${Math.round(faces)} faces. Seed ${pair.seeds[0]} alone: another may turn it`;
+  return `${scores}: ${points} ${over}.`;
+}
+
+function caveats(compared, one, other) {
+  const [a, b] = [one, other].map((place) => compared.rows[place].caveats);
+  if (a === b) return a;
+  return [a && `A: ${a}`, b && `B: ${b}`].filter(Boolean).join(". ");
+}
+
+function unpaired(compared, one, other) {
+  if (one === other) return "This is the same row twice: choose another.";
+  if (compared.rows[one].set !== compared.rows[other].set)
+    return "These two rows were scored on different faces: they cannot be compared face by face.";
+  return "These two rows have no seed in common.";
+}
+
+function fill(list, compared, one, other, faces, most) {
+  const items = list.querySelector("ul");
+  const more = list.querySelector("button");
+  items.replaceChildren(...faces.slice(0, most).map((face) => faceItem(compared, one, other, face)));
+  list.querySelector(".count").textContent = faces.length;
+  more.hidden = faces.length <= most;
+  more.textContent = `Show all ${faces.length}`;
+  more.onclick = () => {
+    fill(list, compared, one, other, faces, faces.length);
+    items.children[most].focus();
+  };
+  for (const item of items.children) item.tabIndex = -1;
+}
+
+function compareRows(place, compared) {
+  const [one, other] = [...place.querySelectorAll("select")].map((select) => Number(select.value));
+  const pair = paired(compared, one, other);
+  place.querySelector(".found").hidden = !pair;
+  if (!pair) {
+    place.querySelector(".verdict").textContent = unpaired(compared, one, other);
+    return;
+  }
+  const { table, lists } = counted(compared, one, other, pair.seeds);
+  place.querySelector(".verdict").textContent = verdict(compared, pair, table);
+  for (const cell of place.querySelectorAll("[data-cell]"))
+    cell.textContent = table[cell.dataset.cell].toFixed(pair.seeds.length > 1 ? 1 : 0);
+  place.querySelector(".stated").textContent = caveats(compared, one, other);
+  const titles = pair.seeds.length > 1 ? MORE_SEEDS : ONE_SEED;
+  place.querySelector(".mean").hidden = pair.seeds.length < 2;
+  const { why } = compared.sets[compared.rows[one].set];
+  place.querySelector(".why").textContent = why;
+  for (const list of place.querySelectorAll("[data-list]")) {
+    list.querySelector(".title").textContent = titles[list.dataset.list];
+    fill(list, compared, one, other, lists[list.dataset.list], FEW);
+  }
+}
+
+for (const place of document.querySelectorAll(".compare")) {
+  const compared = JSON.parse(place.querySelector("script").textContent);
+  for (const select of place.querySelectorAll("select"))
+    select.addEventListener("change", () => compareRows(place, compared));
+  compareRows(place, compared);
+}
