@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fer_transfer.reports.report import Report
 
 HELP = """\
-fer-report: print the tables of a store and write them.
+fer-report: print the tables of a store; write them, and a page, report.html.
 
   fer-report                           what is in ./store, into ./report
   fer-report store=FOLDER out=FOLDER   of another store, into another folder
