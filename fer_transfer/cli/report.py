@@ -22,6 +22,7 @@ fer-report: print the tables of a store; write them, and a page, report.html.
   fer-report details=true figures=true
                                        all tables; figures as SVG and PDF
   fer-report submission_zip=TEAM       also the challenge's zip of every row
+  fer-report wandb=PROJECT             also every stage and row as wandb's runs
 
 Choices (GROUP=NAME):
   study   {study}
