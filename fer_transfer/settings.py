@@ -92,7 +92,9 @@ def _check_group(group: str, known: Mapping[str, Any], given: Any) -> None:
 def _check_kind(path: str, default: Any, given: Any) -> None:
     """A mapping stays one, a list too, and a single value does not become either; what reads it knows whether null will do."""
     kind, found = _kind(default), _kind(given)
-    either = (given is None and kind == "a single value") or (default is None and (found != "a mapping" or "." in path))
+    either = (given is None and kind == "a single value") or (
+        default is None and (found != "a mapping" or "." in path or "_target_" in given)
+    )
     if kind != found and not either and not _interpolated(given):
         raise ConfigError(f"Expected {path} to be {kind}, but got {given!r}.")
 

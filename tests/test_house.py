@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "_timm", "_torchvision", "__init__",  # the version, the public names, and what comes before timm and torchvision
     "errors", "config", "settings", "labels", "signals", "outcome", "ranks",
-    "files", "detection", "faces", "releases", "synthetic",
+    "files", "bar", "detection", "faces", "releases", "synthetic",
     "backbones", "data", "training", "evaluation",
     "study", "stages", "upkeep", "reports", "tracking", "sweeps",
     "inference", "running",

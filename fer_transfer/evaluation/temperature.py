@@ -50,7 +50,7 @@ def fit_temperature(probabilities: Probabilities, labels: NDArray[np.integer]) -
 def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Probabilities [N, classes] with their logits divided by a temperature; the same for 1.
 
-    >>> tempered(np.array([[0.9, 0.1]]), 2.0).tolist()
+    >>> tempered(np.array([[0.9, 0.1]]), 2.0).round(3).tolist()
     [[0.75, 0.25]]
     """
     if temperature == 1:

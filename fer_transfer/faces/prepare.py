@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
+from fer_transfer.bar import bar
 from fer_transfer.detection.reader import FrameReader, available_processes
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.faces.aside import remove_ownerless
@@ -20,7 +19,7 @@ from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
-from fer_transfer.faces.source import Advance, FramesSource, Release, may_be_shown
+from fer_transfer.faces.source import FramesSource, Release, may_be_shown
 from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
@@ -71,7 +70,7 @@ def prepare(
     count = _scanned(release, console)
     with (
         _journal(Parts(folder, release.name, settings, (count, *release.size), again), release) as journal,
-        _bar(console, f"preparing {count} faces", "faces/s", 1) as advance,
+        bar(console, f"preparing {count} faces", "faces/s", 1) as advance,
         FacesWriter(folder, release.name, release.size, count, None if journal is None else journal.array) as writer,
     ):
         _tell_done(console, journal, count)
@@ -123,7 +122,7 @@ def prepare_shard(
         return
     count = _scanned(release, console)
     rows, parts = shard.rows(count), Parts(folder, release.name, settings, (count, *release.size), again)
-    with parts.open(shard) as journal, _bar(console, f"preparing shard {shard}", "faces/s", 1) as advance:
+    with parts.open(shard) as journal, bar(console, f"preparing shard {shard}", "faces/s", 1) as advance:
         _tell_done(console, journal, len(rows))
         for done, _ in enumerate(release.frames(FrameReader(reading, journal), rows), start=1):
             advance(done, len(rows))
@@ -160,7 +159,7 @@ def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str
 
 
 def _scanned(release: Release, console: Console) -> int:
-    with _bar(console, f"reading {release.name}", "MB/s", 1e6) as advance:
+    with bar(console, f"reading {release.name}", "MB/s", 1e6) as advance:
         return release.scan(advance)
 
 
@@ -294,33 +293,3 @@ def _closing(faces: Faces) -> list[str]:
     shown = "may stand" if faces.may_be_shown else "do not stand"
     lines.append(f"pictures of these faces {shown} in reports and on trackers (release.may_be_shown)")
     return [*lines, f"{len(faces)} faces in {faces.folder}, digest {faces.digest[:12]}"]
-
-
-class _Rate(ProgressColumn):
-    """Work done in a second, in the task's unit."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        shown = "" if speed is None else f"{speed / task.fields['scale']:,.0f} {task.fields['unit']}"
-        return Text(shown, style="progress.data.speed")
-
-
-@contextmanager
-def _bar(console: Console, title: str, unit: str, scale: float) -> Iterator[Advance]:
-    """A progress bar with rate and time left in a terminal, otherwise one line before and one after."""
-    title = shown(title)
-    if not console.is_terminal:
-        console.print(f"{title} ...", soft_wrap=True)
-        yield lambda done, total: None
-        console.print(f"{title}: done", soft_wrap=True)
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=None, unit=unit, scale=scale)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -48,6 +48,7 @@ class Source:
         count: how many there are, or None where nobody knows.
         pictures: gives them, once.
         rate: pictures a second, of a video.
+        labelled: how many lie in a folder named after an expression.
         notes: what must be said when all are read: a video that ended early. Filled on the way.
     """
 
@@ -56,6 +57,7 @@ class Source:
     count: int | None
     pictures: Callable[[], Iterator[Picture]]
     rate: float | None = None
+    labelled: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -127,7 +129,8 @@ def _from_folder(path: Path) -> Source:
                     content = "damaged in the archive"
                 yield Picture(picture.id, content, label=picture.label)
 
-    source = Source("pictures", shown(str(path)), len(layout.pictures), pictures)
+    labelled = sum(picture.label != UNLABELLED for picture in layout.pictures)
+    source = Source("pictures", shown(str(path)), len(layout.pictures), pictures, labelled=labelled)
     if layout.ignored:
         others = ", ".join(f"{count} {kind}" for kind, count in layout.ignored.items())
         source.notes.append(f"passed over, no pictures: {others}")

@@ -69,14 +69,14 @@ def _frames(capture: Any, source: Source) -> Iterator[Picture]:
     read = 0
     try:
         while True:
-            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if source.kind == "video" else read / rate
             try:
                 good, frame = capture.read()
             except (cv2.error, MemoryError):
                 break
             if not good or frame is None or frame.shape[0] * frame.shape[1] > _MOST_PIXELS:
                 break
-            time = time if time > last else read / rate  # not every container tells
+            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if source.kind == "video" else 0.0
+            time = time if time > last else read / rate  # not every container tells, and no camera
             last = time
             yield Picture(f"{read:06d}", frame, time)
             read += 1
@@ -84,7 +84,7 @@ def _frames(capture: Any, source: Source) -> Iterator[Picture]:
         capture.release()
     if not read:
         raise ReleaseError(
-            f"Expected frames in {source.name}, but not one can be read: the file is damaged. Get it again."
+            f"Expected frames from {source.name}, but not one can be read: it is damaged, or another program uses it."
         )
     if source.count is not None and read < source.count:
         source.notes.append(

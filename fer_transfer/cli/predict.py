@@ -1,0 +1,106 @@
+"""``fer-predict``: look at pictures, videos or a camera with rows of a store."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from fer_transfer.cli.app import run
+
+if TYPE_CHECKING:
+    from fer_transfer.inference.pictures import Source
+    from fer_transfer.inference.predictor import Predictor
+    from fer_transfer.inference.results import PredictedFaces
+
+
+def task(config: DictConfig) -> None:
+    """Look at what the configuration names, print what was found, and write it to ``out``."""
+    from fer_transfer.config import plain, typed
+    from fer_transfer.errors import ConfigError
+    from fer_transfer.inference.asked import Asked
+
+    settings = plain(config)
+    given = {
+        key: settings[key] for key in ("faces", "smooth", "smooth_seconds", "threads", "out", "annotate", "replace")
+    }
+    asked = typed(Asked, given, "What is asked of fer-predict")
+    if settings["format"] not in ("table", "csv", "json"):
+        raise ConfigError(f"Expected format to be table, csv or json, but got {settings['format']!r}.")
+    source = _source(settings)
+    # Imported here so that --help and mistakes in the configuration do not wait for OpenCV and torch.
+    from rich.console import Console
+
+    from fer_transfer.inference.predicting import predict_into
+
+    predictor = _predictor(settings)
+    if settings["format"] == "table":
+        _print(predictor.about.lines())
+    predicted = predict_into(predictor, source, asked, Console(stderr=True, markup=False))
+    _tell(predicted, settings)
+
+
+def _source(settings: dict[str, Any]) -> "Source":
+    from fer_transfer.errors import ConfigError
+    from fer_transfer.inference.pictures import from_path
+
+    given = [key for key in ("input", "camera") if settings[key] is not None]
+    if len(given) != 1:
+        raise ConfigError(
+            f"Expected input=PATH (a picture, a folder, a video) or camera=NUMBER, but got {' and '.join(given) or 'neither'}."
+        )
+    if given == ["input"]:
+        return from_path(str(settings["input"]))
+    if type(settings["camera"]) is not int or settings["camera"] < 0:
+        raise ConfigError(f"Expected camera to be a number, 0 for the first, but got {settings['camera']!r}.")
+    from fer_transfer.inference.video import camera
+
+    return camera(settings["camera"], settings["seconds"])
+
+
+def _predictor(settings: dict[str, Any]) -> "Predictor":
+    from fer_transfer.config import build
+    from fer_transfer.errors import ConfigError
+    from fer_transfer.inference.store import open_store
+
+    store, rows, ten = open_store(settings["store"]), settings["row"] or [], settings["ten_crops"]
+    rows = rows if isinstance(rows, list) else [rows]
+    if not rows:
+        raise ConfigError(
+            f"Expected row=NAME, but got none. {store.path} has {', '.join(row.name for row in store.rows()[:8]) or 'none yet'}."
+        )
+    return store.load(
+        *map(str, rows),
+        seeds="all" if settings["seeds"] is None else settings["seeds"],
+        calibrated=settings["calibrated"],
+        evaluation=None if ten is None else "ten_crops" if ten else "centre",
+        weights=settings["weights"],
+        pipeline=None if settings["pipeline"] is None else build("pipeline", settings["pipeline"]),
+        detector_model=settings["detector_model"],
+        device=settings["device"],
+    )
+
+
+def _tell(predicted: "PredictedFaces", settings: dict[str, Any]) -> None:
+    from fer_transfer.inference.predicting import report_lines
+
+    if settings["format"] == "table":
+        _print([*report_lines(predicted), *([f"Written to {settings['out']}"] if settings["out"] else [])])
+        return
+    print(predicted.to_csv() if settings["format"] == "csv" else predicted.to_json(), end="", flush=True)
+    if settings["format"] == "csv":  # no place in it for these
+        print("\n".join([*predicted.about.lines(), *predicted.notes]), file=sys.stderr, flush=True)
+
+
+def _print(lines: list[str]) -> None:
+    from fer_transfer.files.names import shown
+
+    print("\n".join(map(shown, lines)), flush=True)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    run("predict", task)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The folder that fer-predict writes: all of it under its name, or nothing."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+
+import cv2
+
+from fer_transfer.errors import StoreError
+from fer_transfer.faces.aside import Aside, remove_ownerless
+from fer_transfer.files.names import shown
+from fer_transfer.inference.drawing import annotated
+from fer_transfer.inference.judging import Judged, confusion_csv, predictions_of
+from fer_transfer.inference.pictures import Source
+from fer_transfer.inference.predictor import Streamed
+from fer_transfer.inference.results import PredictedFaces
+
+#: Files of the folder, besides ``pictures/`` or a video; the last three where pictures are labelled.
+FACES_CSV, FACES_JSON, ABOUT = "faces.csv", "faces.json", "about.txt"
+PREDICTIONS_CSV, SCORES_JSON, CONFUSION_CSV = "predictions.csv", "scores.json", "confusion.csv"
+
+#: Writes a picture with its faces drawn.
+Artist = Callable[[Streamed], None]
+
+_RATE = 25.0
+
+
+@contextmanager
+def written(out: Path | None, replace: bool) -> Iterator[Path | None]:
+    """A folder to write to, which gets its name when all is written; None where none was asked for.
+
+    Raises:
+        StoreError: if it is there already and may not be replaced, or cannot be written.
+    """
+    if out is None:
+        yield None
+        return
+    if out.exists() and not (replace and (out / FACES_JSON).is_file()):
+        what = "is none that fer-predict wrote. Give another" if replace else "is there. Give another, or replace=true"
+        raise StoreError(f"Expected a new folder for out, but {shown(str(out))} {what}.")
+    try:
+        remove_ownerless(out)
+        aside = Aside(out)
+        try:
+            yield aside.path
+            aside.publish()
+        finally:
+            aside.discard()
+    except OSError as error:
+        raise StoreError(f"Cannot write {shown(str(out))}: {error}. Free space, or give another out=FOLDER.") from None
+
+
+def artist(folder: Path, source: Source, stack: ExitStack, caveat: str) -> Artist:
+    """What writes each picture with its faces drawn: into ``pictures/``, or a video, which ``stack`` closes."""
+    if source.kind != "pictures":
+        from fer_transfer.inference.video import VideoWriter
+
+        name = PurePosixPath(source.name).stem if source.kind == "video" else "camera"
+        writer = stack.enter_context(VideoWriter(folder / f"{name}.mp4", source.rate or _RATE))
+        return lambda of: None if of.frame is None else writer.write(annotated(of.frame, of.picture, caveat))
+
+    def draw(of: Streamed) -> None:
+        if of.frame is not None:
+            path = folder / "pictures" / f"{_below(of.picture.name)}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(cv2.imencode(".jpg", annotated(of.frame, of.picture, caveat))[1].tobytes())
+
+    return draw
+
+
+def _below(name: str) -> PurePosixPath:
+    """The name of a picture as a path below a folder.
+
+    >>> str(_below("Happy/a.png")), str(_below("/../../a.png"))
+    ('Happy/a.png', 'a.png')
+    """
+    parts = [part for part in PurePosixPath(name).parts if part not in ("..", "/", ".")]
+    return PurePosixPath(*parts or ["picture"])
+
+
+def write(folder: Path, predicted: PredictedFaces, scores: list[Judged]) -> None:
+    """Write what was found, and the scores where there are any."""
+    predicted.to_csv(folder / FACES_CSV)
+    predicted.to_json(folder / FACES_JSON)
+    lines = [*predicted.about.lines(), *predicted.notes, *(score.line() for score in scores)]
+    (folder / ABOUT).write_text("\n".join(map(shown, lines)) + "\n", encoding="utf-8")
+    if scores:
+        predictions_of(predicted).write(folder / PREDICTIONS_CSV)
+        content = {"model": predicted.about.to_json(), "scores": [score.to_json() for score in scores]}
+        (folder / SCORES_JSON).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        (folder / CONFUSION_CSV).write_text(confusion_csv(scores[0]), encoding="utf-8")

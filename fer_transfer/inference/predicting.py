@@ -1,0 +1,116 @@
+"""What fer-predict does: look at all that was given, show what was found, and write it to a folder."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext, suppress
+
+import numpy as np
+from rich.console import Console
+
+from fer_transfer.bar import bar
+from fer_transfer.detection.pipeline import UNREADABLE
+from fer_transfer.errors import ConfigError, ReleaseError
+from fer_transfer.files.names import shown
+from fer_transfer.inference.asked import Asked
+from fer_transfer.inference.folder import Artist, artist, write, written
+from fer_transfer.inference.following import Follower
+from fer_transfer.inference.judging import Judged, judged, judged_lines, predictions_of
+from fer_transfer.inference.pictures import Source
+from fer_transfer.inference.predictor import Predictor, Streamed
+from fer_transfer.inference.results import PredictedFaces, PredictedPicture
+from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.signals import Stopped
+
+_SHOWN = 20
+
+
+def predict_into(predictor: Predictor, source: Source, asked: Asked, console: Console) -> PredictedFaces:
+    """Look at every picture; write what was found where that was asked for: all of it, or nothing.
+
+    Args:
+        predictor: a model.
+        source: what to look at. A camera is looked at until it is told to stop; what was seen is kept.
+        asked: for.
+        console: where progress is shown.
+
+    Raises:
+        ReleaseError: if nothing can be read.
+        ConfigError: if smoothing was asked for of what is no video.
+        StoreError: if the folder is there already, or cannot be written.
+    """
+    follower = _follower(source, asked)
+    faces = asked.faces if asked.faces != "auto" else "one" if source.labelled else "all"
+    caveat = "; ".join(predictor.about.caveats)
+    with written(asked.folder, asked.replace) as folder:
+        with ExitStack() as stack:
+            draw = artist(folder, source, stack, caveat) if folder is not None and asked.annotate else None
+            streamed = predictor.stream(source, faces, asked.threads)
+            pictures = tuple(_looked_at(streamed, source, follower, draw, console))
+        notes = [*source.notes, *([follower.note] if follower and follower.note else [])]
+        predicted = PredictedFaces(pictures, predictor.labels, predictor.about, tuple(notes))
+        _refuse_unreadable(source, predicted)
+        if folder is not None:
+            write(folder, predicted, scores_of(predicted))
+    return predicted
+
+
+def report_lines(predicted: PredictedFaces) -> Iterator[str]:
+    """What was found, for a reader: the first faces, what has none, notes, and scores where pictures are labelled."""
+    for face in predicted[:_SHOWN]:
+        ranked = np.argsort(-face.probabilities, kind="stable")[:3]
+        said = ", ".join(f"{face.labels[i]} {100 * face.probabilities[i]:.0f} %" for i in ranked)
+        at = "" if face.time is None else f" at {face.time:.2f} s"
+        lost = "" if face.found else f"  (LOST: {face.reason})"
+        yield f"{shown(face.picture)}{at}: {said}{lost}"
+    if len(predicted) > _SHOWN:
+        yield f"... and {len(predicted) - _SHOWN} more faces"
+    without = [picture for picture in predicted.pictures if not picture.faces]
+    yield f"{len(predicted)} faces in {len(predicted.pictures)} pictures"
+    if without:
+        first = ", ".join(f"{shown(picture.name)} ({picture.reason})" for picture in without[:3])
+        yield f"{len(without)} pictures without a face: {first}{', ...' if len(without) > 3 else ''}"
+    yield from predicted.notes
+    if scores := scores_of(predicted):
+        yield from judged_lines(scores)
+
+
+def scores_of(predicted: PredictedFaces) -> list[Judged]:
+    """Scores over the labelled pictures; none where none is labelled, or the model knows other classes."""
+    predictions = predictions_of(predicted) if predicted.labels == EXPRESSIONS else None
+    return judged(predictions) if predictions is not None and len(predictions) else []
+
+
+def _follower(source: Source, asked: Asked) -> Follower | None:
+    if source.kind == "pictures":
+        if asked.smooth != "none":
+            raise ConfigError(
+                f"Expected a video or a camera for smooth={asked.smooth}, but {source.name} holds single pictures. Leave it out."
+            )
+        return None
+    return Follower(asked.smooth, asked.smooth_seconds)
+
+
+def _looked_at(
+    streamed: Iterator[Streamed],
+    source: Source,
+    follower: Follower | None,
+    draw: Artist | None,
+    console: Console,
+) -> Iterator[PredictedPicture]:
+    """Picture by picture, with a bar; Ctrl-C ends a camera as if it had stopped."""
+    ending = suppress(Stopped) if source.kind == "camera" else nullcontext()
+    with bar(console, f"looking at {source.name}", "pictures/s", 1) as advance, ending:
+        for done, of in enumerate(streamed, start=1):
+            picture = follower.follow(of.picture) if follower else of.picture
+            if draw is not None:
+                draw(of._replace(picture=picture))
+            advance(done, source.count)
+            yield picture
+
+
+def _refuse_unreadable(source: Source, predicted: PredictedFaces) -> None:
+    """Where not one picture can be read, nothing was asked that has an answer."""
+    if predicted.pictures and all(picture.reason.startswith(UNREADABLE) for picture in predicted.pictures):
+        first = ", ".join(f"{shown(picture.name)} ({picture.reason})" for picture in predicted.pictures[:3])
+        raise ReleaseError(
+            f"Expected pictures in {source.name}, but none of {len(predicted.pictures)} can be read: {first}. Get them again."
+        )
