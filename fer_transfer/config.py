@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import inspect
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -44,6 +45,22 @@ def config_folders() -> list[Path]:
     sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
     own = [Path(source.path) for source in sources if source.schema == "file"]
     return [*dict.fromkeys(folder for folder in own if folder != conf_dir()), conf_dir()]
+
+
+def typed_words(overrides: Sequence[str] | None = None) -> str:
+    """A ``fer-train`` as it is typed.
+
+    Args:
+        overrides: of the row; None: those of the command that runs, or an empty text where there is none.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    if overrides is None:
+        if not HydraConfig.initialized():
+            return ""
+        overrides = HydraConfig.get().overrides.task
+    own = [str(folder) for folder in config_folders() if folder != conf_dir()]
+    return shlex.join(["fer-train", *(["--config-dir", own[0]] if own else []), *overrides])
 
 
 def plain(node: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from fer_transfer.config import plain, text_given, typed
+from fer_transfer.config import plain, text_given, typed, typed_words
 from fer_transfer.files.names import shown_text
 from fer_transfer.settings import compose
 from fer_transfer.signals import check, stop_file
@@ -98,7 +98,7 @@ def run(config: DictConfig) -> Ran | None:
             return None
         check()
         finished = runner.run_plan(plan, config.stage)
-        record = write_record(runner.store, finished, submission, note) if config.stage is None else None
+        record = write_record(runner.store, finished, submission, note, typed_words()) if config.stage is None else None
     if record is not None:
         tracker.rows(runner.store.root, [record])
         if not quiet:

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import platform
-import shlex
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -12,10 +11,9 @@ from typing import Any
 
 import timm
 import torch
-from hydra.core.hydra_config import HydraConfig
 
 import fer_transfer
-from fer_transfer.config import conf_dir, config_folders, nearest
+from fer_transfer.config import nearest
 from fer_transfer.errors import ConfigError
 from fer_transfer.ranks import Ranks, ranks, torchrun
 
@@ -184,21 +182,7 @@ def environment(accelerator: str) -> dict[str, Any]:
         "torch": torch.__version__,
         "pytorch_lightning": version("pytorch-lightning"),
         "timm": timm.__version__,
-        "command": command(),
     }
-
-
-#: What a sweep tells its workers, and nobody types.
-_TOLD = ("stage=", "runtime.stop_file=", "runtime.progress=none")
-
-
-def command() -> str:
-    """The ``fer-train`` of this row, as it is typed; empty where no command line started it."""
-    if not HydraConfig.initialized():
-        return ""
-    own = [str(folder) for folder in config_folders() if folder != conf_dir()]
-    words = [word for word in HydraConfig.get().overrides.task if not word.startswith(_TOLD)]
-    return shlex.join(["fer-train", *(["--config-dir", own[0]] if own else []), *words])
 
 
 def _cpu_name() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from fer_transfer.config import typed_words
 from fer_transfer.errors import FerTransferError, LaunchError
 from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
@@ -252,7 +253,8 @@ class Sweep:
             waits = (last.key, last.stage.recipe.evaluation) in open_ones or any(j.key in keys for j in row.jobs[:-1])
             if number not in records and not waits:
                 finished = FinishedPlan(row.plan, row.jobs, 0, row.faces)
-                records[number] = write_record(self.planner.runner.store, finished, row.submission, row.note)
+                words = typed_words(row.row.overrides)
+                records[number] = write_record(self.planner.runner.store, finished, row.submission, row.note, words)
 
 
 def _died(task: Task, reason: str) -> JobReturn:
