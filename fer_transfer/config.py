@@ -111,8 +111,19 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("plna", ["plan", "recipe"])
     " Did you mean 'plan'?"
     """
-    found = difflib.get_close_matches(word, list(known), 1)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    found = nearest_name(word, known)
+    return f" Did you mean {found!r}?" if found else ""
+
+
+def nearest_name(word: str, known: Iterable[str]) -> str | None:
+    """The name that is most like a word, whatever its case; None where none is like it.
+
+    >>> nearest_name("ResNet81", ["resnet18", "vgg16"])
+    'resnet18'
+    """
+    by_folded = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(word.casefold(), list(by_folded), 1)
+    return by_folded[found[0]] if found else None
 
 
 @contextmanager

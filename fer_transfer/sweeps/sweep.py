@@ -43,7 +43,7 @@ from fer_transfer.sweeps.launching import (
     workers_of,
 )
 from fer_transfer.sweeps.planning import Planner, plan_rows
-from fer_transfer.sweeps.rows import Row
+from fer_transfer.sweeps.rows import Row, wrong_lines
 from fer_transfer.sweeps.view import View
 from fer_transfer.tracking.trackers import tracker_of
 
@@ -75,9 +75,8 @@ class Sweep:
     def run(self) -> int:
         """Plan, launch, record; returns the exit code: 1 if a row failed."""
         planned, failed = plan_rows(self.planner, self.rows)
-        for reason in dict.fromkeys(failed.values()):
-            first, *more = [name for name, why in failed.items() if why == reason]
-            _warn(f"error: {first}{f' and {len(more)} more rows' if more else ''}: {reason}")
+        for line in wrong_lines(failed):
+            _warn(f"error: {line}")
         if not planned:
             return 1
         tracker = tracker_of(self.logger, planned[0].study, self.quiet)
