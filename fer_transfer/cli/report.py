@@ -5,15 +5,33 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
-
-from fer_transfer.cli.app import run
+from fer_transfer.cli.front import front
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from fer_transfer.reports.report import Report
 
+HELP = """\
+fer-report: print the tables of a store; write them, and a page, report.html.
 
-def report(config: DictConfig) -> "Report":
+  fer-report                           what is in ./store, into ./report
+  fer-report store=FOLDER out=FOLDER   of another store, into another folder
+  fer-report study=NAME --config-dir FOLDER
+                                       of a study of your own
+  fer-report details=true figures=true
+                                       all tables; figures as SVG and PDF
+  fer-report submission_zip=TEAM       also the challenge's zip of every row
+
+Choices (GROUP=NAME):
+  study   {study}
+
+  --settings [WORD]    every setting: default, meaning, choices
+  --cfg job            the configuration that would run; nothing is written
+"""
+
+
+def report(config: "DictConfig") -> "Report":
     """Make the report of a store.
 
     Args:
@@ -71,4 +89,7 @@ def report(config: DictConfig) -> "Report":
 
 def main() -> None:
     """Entry point of the command."""
+    front("fer-report", HELP, "report")
+    from fer_transfer.cli.app import run  # Hydra: what is above does not wait for it
+
     run("report", report)

@@ -5,6 +5,7 @@ the choice made here.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,7 +34,7 @@ from fer_transfer.reports.cells import (
     seeds_text,
 )
 from fer_transfer.reports.claims import findings
-from fer_transfer.reports.claims_table import claim_cells
+from fer_transfer.reports.claims_table import claims_text
 from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
@@ -339,20 +340,16 @@ def _claims(group: Group, report: Report) -> list[Table]:
 
 def claims_table(group: Group, report: Report) -> Table:
     """Whether the study's claims show in a group, each with its difference and p."""
-    study = report.study
-    headings, rows, notes = claim_cells(group, report.published, study, report.level)
-    found = findings(group, study, report.level)
-    reasons = [f"{of.better} > {of.worse}: {of.reason}." for of in found if of.run and of.reason]
-    says = len(study.claims) + 1  # the claims in words, and what they are compared on; rules follow
-    signs = [note for note in notes if not note[0].isalnum()]
+    text = claims_text(group, report.published, report.study, report.level)
+    columns = table_of(text.rows, text.headings, (0, 1, len(text.headings) - 1))
     return Table(
         f"claims-{group.backbone}-{group.settings_id[:8]}",
-        f"The claims of {study.title}: {group.title}",
+        f"The claims of {report.study.title}: {group.title}",
         group.caveats,
-        table_of(rows, headings, (0, 1, len(headings) - 1)),
-        brief=(*notes[:says], *reasons),
-        legend=(*signs, *marks_notes(rows)),
-        notes=tuple(note for note in notes[says:] if note not in (*signs, *reasons)),
+        tuple(replace(column, spare=1) if column.heading == "Paper" else column for column in columns),
+        brief=tuple(text.says),
+        legend=(*text.legend, *marks_notes(text.rows)),
+        notes=tuple(text.rules),
     )
 
 
