@@ -95,6 +95,8 @@ def test_final_numbers_are_scikit_learns(store, stages, split):
     labels, predicted = predictions.labels, predictions.predicted
     assert run.summary["emotiw/Val/accuracy"] == pytest.approx(accuracy_score(labels, predicted))
     assert run.summary["emotiw/Val/macro_recall"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    last = run.summary["selection/macro_recall"]  # of the last epoch, which is kept
+    assert last == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-5)
     found = predictions.found
     assert run.summary["emotiw/Val/accuracy_found"] == pytest.approx(accuracy_score(labels[found], predicted[found]))
     expected = dict(zip(EXPRESSIONS, recall_score(labels, predicted, average=None, labels=range(7)), strict=True))
