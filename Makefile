@@ -1,13 +1,15 @@
 # make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
 # make damage: 500 random damages to a finished store and its faces; none may change a number without a word.
 # make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory.
+# make claims: thousands of studies in which no plan is better; how often one of their claims falsely shows.
 # make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
 # make cluster: the launchers for real, on a SLURM and a Ray of this machine, and processes that are killed while they train together.
+# make wheel: sdist and wheel are built and tried in an empty environment.  make docs: the documentation, into site/.
 # All create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: demo test cluster damage faults fuzz format clean
+.PHONY: demo test wheel docs claims cluster damage faults fuzz format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,10 +22,7 @@ help:
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/fer-prepare release=synthetic_fer2013 release.path=demo/releases/fer2013 out=demo/faces/fer2013
-	$(BIN)/fer-prepare release=synthetic_emotiw release.path=demo/releases/sfew out=demo/faces/emotiw
-	$(BIN)/fer-train -m study=ng2015 experiment=demo backbone=timm
-	$(BIN)/fer-report store=demo/store out=demo/report published=false submission_zip=demo figures=true
+	$(BIN)/fer-demo
 
 test: .venv/installed
 	$(BIN)/ruff check .
@@ -33,6 +32,12 @@ test: .venv/installed
 
 fuzz: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz.py --count 10000
+
+wheel: .venv/installed
+	tests/wheel.sh $(BIN)/python
+
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
@@ -45,8 +50,11 @@ cluster: .venv/installed
 faults: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/faults.py --kills 100 --seed 0
 
+claims: .venv/installed
+	$(BIN)/python tests/false_claims.py
+
 damage: .venv/installed
 	$(BIN)/python tests/damage.py --count 500 --seed 0
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site

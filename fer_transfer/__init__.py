@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fer_transfer.labels import EXPRESSIONS
     from fer_transfer.running import compose_plan, train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "EXPRESSIONS",

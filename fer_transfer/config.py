@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import inspect
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -44,6 +45,22 @@ def config_folders() -> list[Path]:
     sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
     own = [Path(source.path) for source in sources if source.schema == "file"]
     return [*dict.fromkeys(folder for folder in own if folder != conf_dir()), conf_dir()]
+
+
+def typed_words(overrides: Sequence[str] | None = None) -> str:
+    """A ``fer-train`` as it is typed.
+
+    Args:
+        overrides: of the row; None: those of the command that runs, or an empty text where there is none.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    if overrides is None:
+        if not HydraConfig.initialized():
+            return ""
+        overrides = HydraConfig.get().overrides.task
+    own = [str(folder) for folder in config_folders() if folder != conf_dir()]
+    return shlex.join(["fer-train", *(["--config-dir", own[0]] if own else []), *overrides])
 
 
 def plain(node: Any) -> Any:
@@ -94,8 +111,19 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("plna", ["plan", "recipe"])
     " Did you mean 'plan'?"
     """
-    found = difflib.get_close_matches(word, list(known), 1)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    found = nearest_name(word, known)
+    return f" Did you mean {found!r}?" if found else ""
+
+
+def nearest_name(word: str, known: Iterable[str]) -> str | None:
+    """The name that is most like a word, whatever its case; None where none is like it.
+
+    >>> nearest_name("ResNet81", ["resnet18", "vgg16"])
+    'resnet18'
+    """
+    by_folded = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(word.casefold(), list(by_folded), 1)
+    return by_folded[found[0]] if found else None
 
 
 @contextmanager

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from fer_transfer.config import plain, text_given, typed
+from fer_transfer.config import plain, text_given, typed, typed_words
 from fer_transfer.files.names import shown_text
 from fer_transfer.settings import compose
 from fer_transfer.signals import check, stop_file
 from fer_transfer.stages.plan import Plan, plan_from
 from fer_transfer.study import study_from
+from fer_transfer.training.recipe import check_targets
 
 if TYPE_CHECKING:
     from fer_transfer.inference.store import Row
@@ -37,7 +38,10 @@ def compose_plan(overrides: Sequence[str] = ()) -> Plan:
     >>> [stage.name for stage in compose_plan(["plan=fer28_emotiw"]).stages]
     ['fer', 'emotiw']
     """
-    return plan_from(compose("train", list(overrides)))
+    plan = plan_from(compose("train", list(overrides)))
+    for stage in plan.stages:
+        check_targets(stage.recipe, stage.name)
+    return plan
 
 
 def train(overrides: Sequence[str] = ()) -> "Row":
@@ -81,14 +85,17 @@ def run(config: DictConfig) -> Ran | None:
     """
     study, plan = study_from(plain(config.study)), plan_from(config)
     note, submission = (text_given({key: plain(config[key])}, key) for key in ("note", "submission"))
-    # Imported here: mistakes in the plan need none of it.
+    # Imported step by step: mistakes in the plan wait for nothing, most others not for torch.
+    from fer_transfer.stages.early import look
+    from fer_transfer.stages.runtime import Runtime
+
+    runtime = typed(Runtime, plain(config.runtime), "The runtime")
+    look(plan, runtime, study)
     from fer_transfer.stages.recording import write_record
     from fer_transfer.stages.runner import Runner
-    from fer_transfer.stages.runtime import Runtime
     from fer_transfer.stages.together import joined
     from fer_transfer.tracking.trackers import tracker_of
 
-    runtime = typed(Runtime, plain(config.runtime), "The runtime")
     quiet = runtime.progress == "none"
     tracker = tracker_of(plain(config.logger), study, quiet)
     with stop_file(runtime.stop_file), joined(runtime.accelerator) as together:
@@ -98,7 +105,7 @@ def run(config: DictConfig) -> Ran | None:
             return None
         check()
         finished = runner.run_plan(plan, config.stage)
-        record = write_record(runner.store, finished, submission, note) if config.stage is None else None
+        record = write_record(runner.store, finished, submission, note, typed_words()) if config.stage is None else None
     if record is not None:
         tracker.rows(runner.store.root, [record])
         if not quiet:

@@ -54,8 +54,7 @@ class StudySweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run the rows; what is wrong is told once, and ends the process with 1."""
         assert self.hydra_context is not None and self.config is not None and self.launcher is not None
-        # Imported here: they bring torch, and what is wrong with the arguments need not wait.
-        from fer_transfer.sweeps.rows import rows_of
+        from fer_transfer.sweeps.rows import hopeless, rows_of, wrong_lines
 
         loader, master = self.hydra_context.config_loader, self.config
         HydraConfig.instance().set_config(
@@ -66,7 +65,11 @@ class StudySweeper(BasicSweeper):
             parsed = parser.parse_overrides([*self._grid_for(arguments), *arguments])
             given = list(itertools.chain(*self.split_arguments(parsed, None)))
             rows = list(rows_of(given, lambda overrides: loader.load_sweep_config(master, overrides), parser))
-            from fer_transfer.sweeps.sweep import Sweep
+            if wrong := hopeless(rows):
+                for line in wrong_lines(wrong):
+                    _say(line)
+                sys.exit(1)
+            from fer_transfer.sweeps.sweep import Sweep  # it brings torch, and what is wrong need not wait
 
             options, logger = plain(self.config.hydra.launcher), plain(self.config.logger)
             code = Sweep(rows, self.launcher, options, logger).run()

@@ -42,6 +42,8 @@ VAL = {"split": "emotiw/Val", "heading": "Val"}
         (changed(claims=[{"says": "x", "pairs": [["fer28"]]}]), "two plans"),
         (changed(claims=[{"says": "x", "pairs": [["fer28", "fer28"]]}]), "two plans"),
         (changed(baseline="fer29"), "baseline"),
+        (changed(margin=0), "margin of study 'ng2015' in points"),
+        (changed(margin="wide"), "margin"),
         (changed(published="nowhere.csv"), "nowhere.csv"),
         (changed(reported=[VAL | {"published": "vall"}], challenge=None), "vall_percent"),
         (changed(order=["Angry"]), "order"),

@@ -24,6 +24,7 @@ from fer_transfer.backbones.caffe import caffe_bytes, caffe_tensors, parse_caffe
 from fer_transfer.backbones.fitting import LoadedWeights, check_finite, check_fit
 from fer_transfer.errors import WeightsError
 from fer_transfer.files.digest import file_digest
+from fer_transfer.files.nearby import near_path
 
 #: Where in the metadata of a safetensors file the record of preprocessing stands, as JSON.
 RECORD_KEY = "preprocessing"
@@ -140,8 +141,8 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 def _missing(path: str | os.PathLike[str], error: OSError) -> WeightsError:
     return WeightsError(
-        f"Expected a weights file at {path}, but got: {error.strerror}. Give its path in recipe.backbone.weights, "
-        "or recipe.backbone.weights=none to start from random weights."
+        f"Expected a weights file at {path}, but got: {error.strerror}.{near_path(path)} Give its path in "
+        "recipe.backbone.weights, or recipe.backbone.weights=none to start from random weights."
     )
 
 

@@ -4,9 +4,7 @@ import atexit
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NoReturn
 
 import hydra
@@ -14,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from fer_transfer.cli.front import nobody_reads
 from fer_transfer.cli.loader import checked_by
 from fer_transfer.config import allowing, conf_dir
 from fer_transfer.errors import FerTransferError
@@ -34,7 +33,7 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             with (
                 ending_with(launching),
                 listening(launching),
-                _nobody_reads("error"),
+                nobody_reads("error"),
                 allowing(config.get("allow", ())),
             ):
                 check()  # a job that waited for its turn while the others were stopped
@@ -51,7 +50,7 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             single.append(outcome)
         return outcome
 
-    with _nobody_reads("end"), checked_by(config_name), listening():
+    with nobody_reads("end"), checked_by(config_name), listening():
         try:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
             for outcome in single:
@@ -82,16 +81,3 @@ def _end_by(stop: Stopped) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     sys.exit(stop.exit_code)
-
-
-@contextmanager
-def _nobody_reads(answer: str) -> Iterator[None]:
-    """What writing to a closed pipe (``fer-train -h | head``) does: ``end`` the process quietly, or an ``error``."""
-    if not hasattr(signal, "SIGPIPE") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL if answer == "end" else signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGPIPE, before)

@@ -59,7 +59,8 @@ class Loader(ConfigLoaderImpl):
                     f"Expected one plan for the {ranks().processes} processes that torchrun started, but got a sweep (-m). Leave "
                     "-m out and start torchrun once a plan, or sweep without torchrun: one device a job."
                 )
-            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+            given = [opened(override, self.root) for override in overrides]
+            config = super().load_configuration(config_name, given, run_mode, from_shell, validate_sweep_overrides)
             if run_mode == RunMode.RUN:  # of a multirun every job is composed and checked before the first starts
                 check_settings(config, self.root)
             elif run_mode == RunMode.MULTIRUN:
@@ -97,6 +98,20 @@ def checked_by(root: str) -> Iterator[None]:
         app.ConfigLoaderImpl = before
 
 
+def opened(override: str, root: str) -> str:
+    """An override of what takes any name, being empty by default (``stages``, ``kwargs``), with the ++ that Hydra asks for."""
+    key, equals, _ = override.partition("=")
+    if not equals or not re.fullmatch(r"[\w.]+", key):
+        return override
+    groups = declared(root)
+    for group, content in groups.items():
+        for name, default in content.items():
+            path = f"{group}.{name}" if group else name
+            if default == {} and (key == path or key.startswith(f"{path}.")):
+                return f"++{override}"
+    return override
+
+
 def _in_one_line(error: Exception, overrides: list[str], root: str) -> str:
     """What does not compose, with the nearest setting where one is misspelt."""
     if isinstance(error, FerTransferError):
@@ -109,6 +124,10 @@ def _in_one_line(error: Exception, overrides: list[str], root: str) -> str:
         known = declared(root).get(group, {})
         if name not in known and (near := nearest(name, known)):
             return f"There is no setting {key[1]}.{near}"
+    elif missing := re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':(.*)", text, re.DOTALL):
+        group, options = missing[2], missing[3].split()
+        name = missing[1].removeprefix(f"{group}/")
+        return f"There is no {group} {name!r}.{nearest(name, options)} There are {', '.join(options)}."
     elif error.__cause__ is not None:
         text = f"{text}: {str(error.__cause__).splitlines()[0]}".removeprefix(": ")
     text = " ".join(text.split())

@@ -3,17 +3,39 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
-from fer_transfer.cli.app import run
+from fer_transfer.cli.front import front
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from fer_transfer.inference.pictures import Source
     from fer_transfer.inference.predictor import Predictor
     from fer_transfer.inference.results import PredictedFaces
 
+HELP = """\
+fer-predict: look at faces with a network that was trained.
 
-def task(config: DictConfig) -> None:
+  fer-predict row=fer28_emotiw/resnet18 input=photograph.jpg
+  fer-predict row=sub3 input=photographs out=looked_at
+                          a folder: CSV, JSON, pictures with the faces drawn
+  fer-predict row=sub3 input=film.mp4 smooth=exponential out=film
+  fer-predict row=sub3 camera=0 out=me
+                          until Ctrl-C
+  fer-predict row=[sub3,sub6] input=labelled
+                          an ensemble; folders called after expressions are
+                          scored
+  fer-predict row=sub3 input=photograph.jpg format=json
+
+Choices (GROUP=NAME):
+  pipeline            {pipeline}
+  pipeline/detector   {pipeline/detector}
+
+  --settings [WORD]    every setting: default, meaning, choices
+  --cfg job            the configuration that would run; nothing is done
+"""
+
+
+def task(config: "DictConfig") -> None:
     """Look at what the configuration names, print what was found, and write it to ``out``."""
     from fer_transfer.config import plain, typed
     from fer_transfer.errors import ConfigError
@@ -99,6 +121,9 @@ def _print(lines: list[str]) -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    front("fer-predict", HELP, "predict")
+    from fer_transfer.cli.app import run  # Hydra: what is above does not wait for it
+
     run("predict", task)
 
 

@@ -7,13 +7,36 @@
 """
 
 import shlex
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from fer_transfer.cli.front import front
 
-from fer_transfer.cli.app import run
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+HELP = """\
+fer-prepare: turn a release into a folder of prepared faces.
+
+  fer-prepare release=fer2013 release.path=fer2013.tar.gz
+  fer-prepare release=emotiw release.path=SFEW_2.0
+  fer-prepare release=frames release.path=photographs
+                                    any folder or archive of frames
+  fer-prepare release=emotiw release.path=SFEW_2.0 pipeline=box out=faces/box
+                                    the detector's box, not aligned
+  fer-prepare release=synthetic_fer2013
+                                    rendered: no data needed
+
+Choices (GROUP=NAME):
+  release             {release}
+  pipeline            {pipeline}
+  pipeline/detector   {pipeline/detector}
+
+  --settings [WORD]    every setting: default, meaning, choices
+  --cfg job            the configuration that would run; nothing is done
+"""
 
 
-def task(config: DictConfig) -> None:
+def task(config: "DictConfig") -> None:
     """Prepare the release that the configuration names into the folder ``out``."""
     from fer_transfer.config import build, path_given, plain
     from fer_transfer.errors import ConfigError
@@ -46,6 +69,9 @@ def _again() -> str:
 
 def main() -> None:
     """Entry point of the command."""
+    front("fer-prepare", HELP, "prepare")
+    from fer_transfer.cli.app import run  # Hydra: what is above does not wait for it
+
     run("prepare", task)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_transfer.cli.front import front
 from fer_transfer.errors import ConfigError, FerTransferError, StoreError
 from fer_transfer.files.names import shown_text
 from fer_transfer.signals import Stopped, listening
@@ -25,29 +26,25 @@ if TYPE_CHECKING:
 HELP = """\
 fer-store: look after a store of trained stages.
 
-  fer-store list             one line a stage: what tells it apart, where it
-                             comes from, size, time, rows that refer to it;
-                             then the rows, and what is unfinished or failed
+  fer-store list             the stages: what tells them apart, where they come
+                             from, which rows refer to them; the rows; the rest
   fer-store show KEY         everything of one stage: lineage, recipe, scores
-  fer-store verify           read everything; name what is damaged, edited or
-                             half-written, and what to do (then exit code 1)
   fer-store why A B          the fields in which two keys differ
+  fer-store verify           read everything; name what is not as it was written
   fer-store prune            what nothing refers to; deleted with yes=true
   fer-store merge OTHER...   take stages and rows of other stores into this one
   fer-store export ROW out=FOLDER
-                             one row with all that it needs, a store by itself
+                             one row with all it needs, a store by itself
   fer-store import FOLDER    take such a folder into this store
 
 A KEY may be cut short where it stays the only one. A ROW is the beginning of
 its name in the list, a submission, PLAN, PLAN/BACKBONE or PLAN/BACKBONE/SEED.
 
-Settings and their defaults:
-
-  store=store                the folder that fer-train filled
-  out=FOLDER                 export: a new folder
-  yes=false                  prune: true deletes
-  hours=24                   prune: what was written within so many is kept,
-                             for a sweep that runs may be about to need it
+  store=store    the folder that fer-train filled
+  out=FOLDER     export: a new folder
+  yes=false      prune: true deletes
+  hours=24       prune: what was written within so many is kept, for a sweep
+                 that runs may be about to need it
 """
 
 
@@ -180,7 +177,7 @@ def run(arguments: Sequence[str]) -> None:
         ConfigError: if they say nothing that there is.
         StoreError: if the store is not what it should be, or something in it is not as it was written.
     """
-    if not arguments or any(word in ("-h", "--help") for word in arguments):
+    if not arguments:
         print(HELP, end="")
         return
     words, settings = _parsed(arguments)
@@ -202,6 +199,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    front("fer-store", HELP)
     with listening():
         try:
             run(sys.argv[1:])

@@ -2,17 +2,37 @@
 
 from typing import TYPE_CHECKING
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
-from fer_transfer.cli.app import run
+from fer_transfer.cli.front import front
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from fer_transfer.stages.runner import FinishedPlan
 
+HELP = """\
+fer-train: train the stages of a plan that the store does not hold yet.
 
-def train(config: DictConfig) -> "FinishedPlan | None":
+  fer-train plan=fer28_emotiw                    one plan
+  fer-train plan=fer28_emotiw experiment=quick   few faces: is all in place?
+  fer-train submission=sub3                      a row of the paper's table
+  fer-train -m study=ng2015 backbone=resnet18 recipe.seed=0,1
+                                    a study's plans; shared stages train once
+  fer-train plan=fer28 recipe.epochs=5 recipe.backbone.weights=hub
+                                    another length, another start
+
+Choices (GROUP=NAME):
+  plan         {plan}
+  backbone     {backbone}
+  submission   {submission}
+  study        {study}
+  experiment   {experiment}
+
+  --settings [WORD]    every setting: default, meaning, choices
+  --cfg job            the configuration that would run; nothing is trained
+"""
+
+
+def train(config: "DictConfig") -> "FinishedPlan | None":
     """Train what is not in the store yet and write the plan's record.
 
     Args:
@@ -22,6 +42,9 @@ def train(config: DictConfig) -> "FinishedPlan | None":
         The plan's jobs, in order, and how many were trained; None in a process that follows another (``stages.together``).
     """
     # Imported here: fer-train --help and tab completion need none of it.
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     from fer_transfer import running
     from fer_transfer.sweeps.launching import shares_gpus
 
@@ -40,6 +63,9 @@ def train(config: DictConfig) -> "FinishedPlan | None":
 
 def main() -> None:
     """Entry point of the command."""
+    front("fer-train", HELP, "train")
+    from fer_transfer.cli.app import run  # Hydra: what is above does not wait for it
+
     run("train", train)
 
 

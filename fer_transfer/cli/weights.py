@@ -6,16 +6,39 @@
     fer-weights net=mobilenetv2_100 file=x.pth out=x.safetensors 'mean=[0.5,0.5,0.5]' +kwargs.pad_type=same
 """
 
-from omegaconf import DictConfig
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fer_transfer.cli.app import run
+from fer_transfer.cli.front import front
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+HELP = """\
+fer-weights: look at a file of weights, and write it with what its input is.
+
+  fer-weights                       where the paper's two networks are published
+  fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel
+                                    what is in a file; nothing is written
+  fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel \\
+      mean=imagenet_mean.binaryproto out=alexnet.safetensors
+                                    for recipe.backbone.weights of fer-train
+  fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel prove=true
+                                    every layer against OpenCV's own
+  fer-weights net=mobilenetv2_100 file=x.pth out=x.safetensors \\
+      'mean=[0.5,0.5,0.5]' +kwargs.pad_type=same
+                                    any network of timm's
+
+  --settings [WORD]    every setting: default, meaning, choices
+  --cfg job            the configuration that would run; nothing is written
+"""
 
 
-def task(config: DictConfig) -> None:
+def task(config: "DictConfig") -> None:
     """Describe the published files, or check and import the one that the configuration names."""
     from fer_transfer.backbones.model_zoo import ZOO, card, zoo_model
     from fer_transfer.config import plain
-    from fer_transfer.errors import ConfigError
+    from fer_transfer.errors import ConfigError, WeightsError
     from fer_transfer.files.names import shown_text
 
     settings = plain(config)
@@ -28,6 +51,13 @@ def task(config: DictConfig) -> None:
     if settings["net"] is None:
         names = f"net={' or net='.join(ZOO)}"
         raise ConfigError(f"Expected {names}, or another name of timm's, with file={settings['file']}, but got none.")
+    from fer_transfer.backbones.known import check_name
+    from fer_transfer.files.nearby import near_path
+
+    check_name(settings["net"], "net")
+    if not Path(str(settings["file"])).exists():
+        near = near_path(settings["file"])
+        raise WeightsError(f"Expected weights at {settings['file']}, but there is nothing.{near} Give file=PATH.")
     # Imported here so that --help and mistakes in the configuration do not wait for torch.
     from fer_transfer.backbones.importing import Import, import_weights
 
@@ -48,6 +78,9 @@ def task(config: DictConfig) -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    front("fer-weights", HELP, "weights")
+    from fer_transfer.cli.app import run  # Hydra: what is above does not wait for it
+
     run("weights", task)
 
 

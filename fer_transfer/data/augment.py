@@ -8,6 +8,7 @@ shrinks, so the result is that of resizing, then cropping.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -69,11 +70,16 @@ class BatchTransform(nn.Module):
             )
         self.resize, self.crop, self.mirror = resize, crop, mirror
         self.interpolation, self.channels_last = interpolation, channels_last
-        self.channel_order = preprocessing.channel_order
+        self.channels, self.channel_order = len(preprocessing.std), preprocessing.channel_order
         std = torch.tensor(preprocessing.std)
         self.register_buffer("_gain", 1 / (preprocessing.scale * std), persistent=False)
         self.register_buffer("_offset", -torch.tensor(preprocessing.mean) / std, persistent=False)
         self._matrices: dict[tuple[int, torch.device], Tensor] = {}
+
+    def record(self) -> dict[str, Any]:
+        """What a network trained behind this expects of its input, in timm's words: side, share of the picture, interpolation."""
+        size = [self.channels, self.crop, self.crop]
+        return {"input_size": size, "crop_pct": self.crop / self.resize, "interpolation": self.interpolation}
 
     @property
     def description(self) -> str:

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fer_transfer.data.ahead import AheadLoader
-from fer_transfer.data.targets import LABELS, Labelling, check_votes, select_rows, targets_of
+from fer_transfer.data.labelling import LABELS, Labelling
+from fer_transfer.data.targets import check_votes, select_rows, targets_of
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import Faces
 

@@ -1,49 +1,21 @@
 """Which faces a stage trains on, and what they are taken to show: release labels or FER+ votes, leaks, lost faces."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_transfer.errors import ConfigError, FacesError
+from fer_transfer.data.labelling import Labelling
+from fer_transfer.errors import FacesError
 from fer_transfer.faces.faces import FERPLUS_COLUMNS, Faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
-
-#: Labellings, each with its name for people; that of the release goes without saying.
-LABELS = {"release": "", "ferplus_majority": "FER+ majority", "ferplus_soft": "FER+ votes"}
 
 #: Canonical index of each FER+ column, or UNLABELLED for contempt, unknown and NF.
 _FERPLUS_TO_EXPRESSION = np.array(
     [expression_index(name) if is_expression(name) else UNLABELLED for name in FERPLUS_COLUMNS]
 )
-
-
-@dataclass
-class Labelling:
-    """How faces are labelled and which are left out of training.
-
-    Attributes:
-        labels: ``release``: as distributed. ``ferplus_majority``: the single expression with most FER+ votes; faces whose
-            most votes go to contempt, unknown or no face, or are tied, are left out. ``ferplus_soft``: the votes for the
-            seven, as probabilities; faces with none are left out. Releases without votes keep their labels.
-        drop_non_faces: leave out of training what most FER+ taggers called no face.
-        drop_leaked: leave out of training every face whose exact pixels also stand in a split not trained on.
-        train_on_lost: train also on frames where no face was found (the paper leaves them out: 921 of 958).
-    """
-
-    labels: str = "release"
-    drop_non_faces: bool = False
-    drop_leaked: bool = False
-    train_on_lost: bool = False
-
-    def __post_init__(self) -> None:
-        if self.labels not in LABELS:
-            raise ConfigError(
-                f"Expected recipe.labelling.labels to be one of {tuple(LABELS)}, but got {self.labels!r}."
-            )
 
 
 def check_votes(faces: Sequence[Faces], labelling: Labelling) -> None:

@@ -19,7 +19,7 @@ Picture = NDArray[np.uint8]
 #: Height of a picture in a sheet, and of the text below it, in pixels.
 _SIDE, _TEXT = 192, 18
 
-#: How many pictures a sheet shows: lost ones, the least certain of the found, and any.
+#: How many pictures a sheet shows: lost ones, those of the found with the lowest scores, and any.
 _LOST, _DOUBTFUL, _ANY = 8, 8, 8
 
 #: Pairs of crops beside each other.
@@ -47,7 +47,8 @@ def write_sheets(
 
     Args:
         folder: where to.
-        samples: every picture; the sheets show the first lost ones, the least certain and an even choice of all.
+        samples: every picture; the sheets show the first lost ones, the found ones with the lowest scores, the lowest first, and
+            an even choice of the others.
         pipeline: run again on those few, for what it sees on the way.
         load: gives a picture's bytes by its name.
         caveats: stand above the pictures.
@@ -56,7 +57,8 @@ def write_sheets(
     chosen = _chosen(samples)
     cells = [cell for sample in chosen if (cell := _shown(_cell, sample, pipeline, load)) is not None]
     if cells:
-        write(folder / "sheet.jpg", grid(cells, 3), f"boxes, landmarks and crops: {title}")
+        order = "lost ones, then those with the largest doubt (1 - score), then some of the others"
+        write(folder / "sheet.jpg", grid(cells, 3), f"boxes, landmarks and crops; {order}: {title}")
     pairs = [pair for sample in chosen if (pair := _shown(_pair, sample, pipeline, load)) is not None]
     if pairs:
         head = "the detector's box above, the face aligned by the eyes below"
@@ -99,11 +101,18 @@ def _cell(sample: Sample, pipeline: FacePipeline, frame: Picture) -> Picture:
     shown = cv2.resize(wide, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     if not bypassed:
         _draw(shown, pipeline, frame, face, scale)
-    told = face.reason if face.kind == "lost" else f"{face.kind} {face.score:.2f} {face.reason}"
+    told = face.reason if face.kind == "lost" else f"{face.kind} {_sureness(face)} {face.reason}"
     below, right = max(0, _SIDE - shown.shape[0]), max(0, round(1.4 * _SIDE) - shown.shape[1])
     framed = cv2.copyMakeBorder(shown[:_SIDE], 0, below, 0, right, cv2.BORDER_CONSTANT)
     crop = cv2.cvtColor(fitted(pixels), cv2.COLOR_GRAY2BGR)
     return labelled(np.hstack([framed, crop]), f"{sample.expression} {Path(sample.name).name[:32]}: {told}")
+
+
+def _sureness(face: FrameFace) -> str:
+    """The score, or what it lacks to 1 where rounding would hide it, as of most faces; and how large the face is."""
+    score = f"{face.score:.2f}" if face.score < 0.99 else f"doubt {1 - face.score:.0e}"
+    e2e = float(np.hypot(*(face.eyes[1] - face.eyes[0])))
+    return f"{score}, e2e {e2e:.0f} px" if e2e else score
 
 
 def _draw(shown: Picture, pipeline: FacePipeline, frame: Picture, face: FrameFace, scale: float) -> None:

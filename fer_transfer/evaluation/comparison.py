@@ -129,7 +129,7 @@ class Estimate:
 
     What the true difference may be is the mean plus a normal error over faces plus a Student's t error over seeds (the
     Behrens-Fisher distribution): few seeds have the heavy tails of their few degrees of freedom, whatever the faces say.
-    Satterthwaite's single t lets through up to 10 % of false claims with three seeds (``benchmarks/false_claims.py``).
+    Satterthwaite's single t lets through up to 10 % of false claims with three seeds (``tests/false_claims.py``).
 
     Attributes:
         mean: -1..1.
@@ -249,34 +249,37 @@ def sign_flips(sums: NDArray[np.int64]) -> float:
     sizes, counts = np.unique(np.abs(sums), return_counts=True)
     if sizes.max(initial=0) <= 1:
         return mcnemar_exact(int((sums > 0).sum()), int((sums < 0).sum()))
-    from scipy.stats import binom
+    from scipy.special import gammaln
 
-    chances, lowest = np.ones(1), 0
+    chances, lowest = np.ones(1), 0  # of the sum of those that stay above 0, and the least that is kept
     for size, count in zip(sizes[sizes > 0], counts[sizes > 0], strict=True):
-        heads = np.arange(count + 1)
-        of_heads = binom.pmf(heads, count, 0.5)
-        heads, of_heads = heads[of_heads > 1e-40], of_heads[of_heads > 1e-40]
-        spaced = np.zeros(2 * size * (len(heads) - 1) + 1)
-        spaced[:: 2 * size] = of_heads
-        chances, lowest = np.convolve(chances, spaced), lowest + size * (2 * int(heads[0]) - count)
-    values = lowest + np.arange(len(chances))
+        above = np.arange(count + 1)
+        of_above = np.exp(gammaln(count + 1) - gammaln(above + 1) - gammaln(count - above + 1) - count * np.log(2))
+        above, of_above = above[of_above > 1e-40], of_above[of_above > 1e-40]
+        spaced = np.zeros(size * (len(above) - 1) + 1)
+        spaced[::size] = of_above
+        chances, lowest = np.convolve(chances, spaced), lowest + size * int(above[0])
+    values = 2 * (lowest + np.arange(len(chances))) - int(np.abs(sums).sum())
     return float(min(1.0, chances[np.abs(values) >= abs(int(sums.sum()))].sum()))
 
 
 def bootstrap_interval(differences: NDArray[np.integer], level: float) -> tuple[float, float]:
     """Percentile interval of the mean difference over ``DRAWS`` draws of faces and of seeds.
 
-    Faces with the same differences at all seeds are drawn together, as their number: a multinomial.
-
     >>> bootstrap_interval(np.array([[1, 1, 0, -1] * 25]), 0.95)
     (0.09, 0.41)
     """
     seeds, faces = differences.shape
-    random = np.random.default_rng(GENERATOR)
-    kinds, counts = np.unique(differences, axis=1, return_counts=True)
-    drawn_faces = random.multinomial(faces, counts / faces, size=DRAWS)
-    drawn_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS)
-    sums = drawn_faces.astype(np.float64) @ kinds.T.astype(np.float64)  # floats: integers have no fast product
-    means = (sums * drawn_seeds).sum(axis=1) / (seeds * faces)
+    sums = _drawn(faces) @ differences.T.astype(np.float32)  # [draws, seeds], whole numbers; floats have a fast product
+    drawn_seeds = _drawn(seeds)[::-1]  # the other way round: not those of as many faces
+    means = (sums * drawn_seeds).sum(axis=1, dtype=np.float64) / (seeds * faces)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _drawn(count: int) -> NDArray[np.float32]:
+    """How often each of so many is drawn, with replacement, float32 [draws, count]; the same for every comparison."""
+    random = np.random.default_rng([GENERATOR, count])
+    drawn = [np.bincount(random.integers(0, count, count), minlength=count) for _ in range(DRAWS)]
+    return np.stack(drawn).astype(np.float32)

@@ -8,7 +8,7 @@ Rules, at a level of 95 % and a margin of 3 points (both are settings):
 - *cannot be told*: neither. Always so with one seed, which says nothing of another.
 - *within the margin*: a difference of the margin or more is ruled out to either side (two one-sided tests, corrected likewise).
 
-With no true difference at most 5 % of sets of comparisons show anything, seeds included (``benchmarks/false_claims.py``).
+With no true difference at most 5 % of sets of comparisons show anything, seeds included (``tests/false_claims.py``).
 """
 
 import math

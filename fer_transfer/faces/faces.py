@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.config import nearest
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.counts import FacesCounts, counts_of
 from fer_transfer.files.digest import digest
@@ -162,8 +163,8 @@ class Faces:
         for split in splits:
             if split not in present:
                 raise FacesError(
-                    f"Expected split {split!r} in {self.folder}, but it holds {', '.join(present)}. "
-                    "Choose one of these, or prepare the release that has it."
+                    f"Expected split {split!r} in {self.folder}, but it holds {', '.join(present)}."
+                    f"{nearest(split, present)} Choose one of these, or prepare the release that has it."
                 )
         rows = np.flatnonzero(np.isin(self.splits, list(splits)))
         if self.at_most is None:

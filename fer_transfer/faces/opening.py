@@ -16,6 +16,7 @@ from fer_transfer.errors import FacesError
 from fer_transfer.faces.faces import FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.files.checked import checked_digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
+from fer_transfer.files.nearby import near_path
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 _AGAIN = "Prepare them again (the same fer-prepare command does), or restore the files."
@@ -51,7 +52,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = read_document(path)
     except FileNotFoundError:
         raise FacesError(
-            f"Expected prepared faces in {folder}, but there is no manifest.json. "
+            f"Expected prepared faces in {folder}, but there is no manifest.json.{near_path(folder)} "
             "Make them with fer-prepare, or point runtime.faces.<name> to the folder."
         ) from None
     except DocumentError as error:

@@ -24,6 +24,7 @@ from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
 from fer_transfer.files.names import shown
+from fer_transfer.files.nearby import near_path
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
@@ -197,7 +198,9 @@ def fingerprint(paths: list[Path]) -> list[dict[str, Any]]:
     found = []
     for path in paths:
         if not path.exists():
-            raise ReleaseError(f"Expected a release at {path}, but there is nothing. Check release.path.")
+            raise ReleaseError(
+                f"Expected a release at {path}, but there is nothing.{near_path(path)} Check release.path."
+            )
         states = [os.stat(file) for file in _files(path)]
         found.append(
             {

@@ -256,6 +256,6 @@ def _told(face: FrameFace) -> FrameFace:
 def _row(picture: Picture, face: FrameFace) -> list[Any]:
     label = "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label]
     numbers = [f"{value:.2f}" for value in (*face.box.tolist(), *face.eyes.ravel().tolist())]
-    told = [face.kind, face.reason, f"{face.score:.3f}", face.faces]
+    told = [face.kind, face.reason, f"{face.score:.9g}", face.faces]
     names = [escaped(shown(text)) for text in (picture.id, picture.path, picture.split, label)]
     return [*names, *told, *numbers]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fer_transfer.evaluation.verdict import POWER
 from fer_transfer.reports.cells import level_text, marks_of, published_networks
@@ -26,10 +26,26 @@ RULES = (
 )
 
 
-def claim_cells(
-    group: Group, published: Sequence[Published], study: Study, level: float
-) -> tuple[tuple[str, ...], list[tuple[str, ...]], list[str]]:
-    """Headings, rows and notes of a group's claims."""
+class ClaimsText(NamedTuple):
+    """What a table of claims says, as text.
+
+    Attributes:
+        headings, rows: cells, one line a pair.
+        says: the claims in words, what they are compared on, and why a pair has no verdict.
+        legend: what the signs in the cells mean.
+        rules: what the columns are and the rules of the verdicts; then of each pair how large the difference is, or what would
+            tell; then the best plan against the baseline.
+    """
+
+    headings: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    says: list[str]
+    legend: list[str]
+    rules: list[str]
+
+
+def claims_text(group: Group, published: Sequence[Published], study: Study, level: float) -> ClaimsText:
+    """The claims of a group's rows."""
     found = findings(group, study, level)
     numbers = {claim.says: number for number, claim in enumerate(study.claims, 1)}
     paper = group.backbone in published_networks(study)
@@ -39,8 +55,13 @@ def claim_cells(
         pair = f"{one.better}{marks[0]} > {one.worse}{marks[1]}"
         beside = [published_difference(published, study, group.backbone, one.better, one.worse) or "-"] if paper else []
         rows.append((str(numbers[one.says]), pair, *beside, _difference(one), _p(one), _word(one)))
-    columns = ("", "Better > worse", *(["Paper"] if paper else []), "Ours", "p", "Verdict")
-    return columns, rows, _notes(group, found, published, study, level)
+    return ClaimsText(
+        ("", "Better > worse", *(["Paper"] if paper else []), "Ours", "p", "Verdict"),
+        rows,
+        _says(group, found, published, study),
+        _legend(found, study, level),
+        _rules(group, found, study, level),
+    )
 
 
 def _difference(of: Finding) -> str:
@@ -64,33 +85,50 @@ def _word(of: Finding) -> str:
 def p_text(p: float) -> str:
     """A p in three decimals, or that it is below them.
 
-    >>> p_text(0.0123), p_text(1e-9)
-    ('0.012', '<.001')
+    >>> p_text(0.0123), p_text(1e-9), p_text(1.0)
+    ('.012', '<.001', '1.000')
     """
-    return "<.001" if p < 0.001 else f"{p:.3f}"
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
 def _only_networks(of: Finding) -> bool:
     return of.networks_differ and of.judged is not None and of.verdict == of.judged.word and bool(of.needed)
 
 
-def _notes(
-    group: Group, found: Sequence[Finding], published: Sequence[Published], study: Study, level: float
-) -> list[str]:
+def _says(group: Group, found: Sequence[Finding], published: Sequence[Published], study: Study) -> list[str]:
     seeds = dict.fromkeys(" ".join(of.seeds) for of in found if of.seeds)
-    among = max((of.among for of in found if of.seeds), default=0)
-    rules = {"level": level_text(level), "among": among, "alpha": 1 - level, "margin": study.margin, "power": POWER}
-    notes = [_claim_note(number, group, published, study) for number in range(1, len(study.claims) + 1)]
-    notes.append(f"{study.first.heading}, {study.first.over} faces; common seeds {' or '.join(seeds) or 'none'}.")
-    notes += [rule.format(**rules) for rule in RULES]
-    if any(_only_networks(of) for of in found):
-        notes.append(
-            f"{_NETWORKS} The networks at hand differ by more than the chance of the faces (exact test, Holm, "
-            f"p < {1 - level:.2g}); another seed may turn it."
+    return [
+        *(_claim_note(number, group, published, study) for number in range(1, len(study.claims) + 1)),
+        f"{study.first.heading}, {study.first.over} faces; common seeds {' or '.join(seeds) or 'none'}.",
+        *(f"{of.better} > {of.worse}: {of.details}." for of in found if of.run and (of.reason or of.part)),
+    ]
+
+
+def _legend(found: Sequence[Finding], study: Study, level: float) -> list[str]:
+    bound = f"p < {1 - level:.2g}"
+    legend = [
+        f"Claims: points with their {level_text(level)} interval; p is corrected (Holm). Shown: {bound}, and better; not shown: "
+        f"better by {study.margin:g} points or more is ruled out, or the reverse shows; else it cannot be told."
+    ]
+    if any(len(of.seeds) == 1 for of in found):
+        legend.append(
+            "With one seed p and interval rest on images only: another seed may turn it, and nothing can be told."
         )
-    notes += [f"{of.better} > {of.worse}: {of.details}." for of in found if of.run and of.details]
+    if any(_only_networks(of) for of in found):
+        legend.append(
+            f"{_NETWORKS} The networks at hand differ by more than the chance of the faces (exact test, Holm, {bound}); "
+            "another seed may turn it."
+        )
+    return legend
+
+
+def _rules(group: Group, found: Sequence[Finding], study: Study, level: float) -> list[str]:
+    among = max((of.among for of in found if of.seeds), default=0)
+    numbers = {"level": level_text(level), "among": among, "alpha": 1 - level, "margin": study.margin, "power": POWER}
+    rules = [rule.format(**numbers) for rule in RULES]
+    rules += [f"{of.better} > {of.worse}: {of.details}." for of in found if of.judged and not of.part and of.details]
     best = best_against_baseline(group, study, level)
-    return notes if best is None else [*notes, _best_note(best, study)]
+    return rules if best is None else [*rules, _best_note(best, study)]
 
 
 def _claim_note(number: int, group: Group, published: Sequence[Published], study: Study) -> str:

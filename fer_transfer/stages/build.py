@@ -105,7 +105,8 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"The network {recipe.backbone.name} refuses an input of {transform.crop} x {transform.crop}: "
-            f"{str(error).splitlines()[0].rstrip('.')}. Change recipe.augment.crop or recipe.backbone.kwargs."
+            f"{str(error).splitlines()[0].rstrip(' .')}. Change recipe.augment.crop, or build the network for it if it takes "
+            f"img_size: recipe.backbone.kwargs.img_size={transform.crop}"
         ) from None
     module = ExpressionClassifier(network, transform, recipe, list(job.backbone.head))
     module.check_optimizer()

@@ -13,6 +13,7 @@ from fer_transfer.stages.lineage import Lineage, StageLineage, lineage_from_json
 from fer_transfer.stages.plan import Plan, Stage
 from fer_transfer.stages.store import StageFolder, Store
 from fer_transfer.study import Study
+from fer_transfer.training.recipe import check_targets
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def jobs_of(
     """The jobs of a plan, parents first.
 
     Args:
-        plan: a checked plan.
+        plan: as ``plan_from`` reads it.
         faces: by the words of its recipes.
         store: where finished stages are.
         study: whose protected splits no stage may train on.
@@ -84,12 +85,13 @@ def jobs_of(
         backbones: those described before, by their recipe; new ones are added, so that several plans share them.
 
     Raises:
-        ConfigError: if a stage trains on a protected split, or a backbone cannot be described.
+        ConfigError: if a target of a recipe does not fit, a stage trains on a protected split, or a backbone cannot be described.
         WeightsError: if initial weights are missing or damaged.
     """
     backbones = {} if backbones is None else backbones
     jobs: dict[str, Job] = {}
     for stage in plan.stages:
+        check_targets(stage.recipe, stage.name)
         name = json.dumps(asdict(stage.recipe.backbone), sort_keys=True, default=str)
         if name not in backbones:
             backbones[name] = describe(stage.recipe.backbone)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,9 +12,7 @@ from fer_transfer.config import config_folders, nearest, plain
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.digest import digest
 from fer_transfer.stages.key import without_idle
-
-if TYPE_CHECKING:
-    from fer_transfer.training.recipe import Recipe
+from fer_transfer.training.recipe import Recipe, recipe_from
 
 _GROUPS = ("optimizer", "scheduler", "augment", "backbone")
 
@@ -24,7 +22,7 @@ class Stage:
     """One fit: its recipe, and the stage whose weights it starts from (None: the backbone's initial weights)."""
 
     name: str
-    recipe: "Recipe"
+    recipe: Recipe
     init_from: str | None
 
 
@@ -72,9 +70,6 @@ def plan_from(config: Mapping[str, Any] | DictConfig) -> Plan:
     contents = {
         stage: _merged(_merged(recipe, by_name.get(stage) or {}), stages[stage]) for stage in _order(name, parents)
     }
-    # Imported here: it brings torch, which takes seconds, and what is said above need not wait.
-    from fer_transfer.training.recipe import recipe_from
-
     made = tuple(Stage(s, recipe_from(content, s), parents[s]) for s, content in contents.items())
     for stage, content in contents.items():
         given, common = (of["backbone"].get("weights") for of in (content, recipe))

@@ -72,7 +72,7 @@ class Record:
         faces: by digest, all that it was made from or scored on.
         predictions: one for each split and digest.
         notes: caveats given on the command line.
-        environment: device and versions.
+        environment: device and versions, and the command that made the row first, where it is known.
     """
 
     submission: str | None
@@ -115,7 +115,16 @@ class Record:
             faces=_all_faces(older.faces, self.faces),
             predictions=(*self.predictions, *others),
             notes=tuple(dict.fromkeys([*older.notes, *self.notes])),
+            environment={**_without_command(self.environment), **_command_of(older.environment)},
         )
+
+
+def _without_command(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in environment.items() if name != "command"}
+
+
+def _command_of(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {"command": environment["command"]} if "command" in environment else {}
 
 
 def read_record(path: Path) -> Record:

@@ -18,13 +18,22 @@ from fer_transfer.stages.store import Store, write_to_store
 from fer_transfer.training.recipe import Recipe
 
 
-def write_record(store: Store, finished: FinishedPlan, submission: str | None, note: str | None) -> Record:
+def write_record(
+    store: Store, finished: FinishedPlan, submission: str | None, note: str | None, command: str = ""
+) -> Record:
     """Write ``store/submissions/<identity>.json``, joined with what is there of the same row, and return it.
+
+    Args:
+        store: where.
+        finished: the plan that has run.
+        submission: the row of the study's table that was asked for, or None.
+        note: the user's caveat, or None.
+        command: as it was typed for this row alone, or "".
 
     Raises:
         StoreError: if it cannot be written.
     """
-    record = _record_of(store, finished, submission, note)
+    record = _record_of(store, finished, submission, note, command)
     path = store.submissions / f"{record.identity}.json"
     if path.exists():
         try:
@@ -46,7 +55,7 @@ def row_id(plan: Plan, jobs: Sequence[Job]) -> str:
     return digest([plan.name, last.lineage.seedless(len(jobs)), last.stage.recipe.evaluation])
 
 
-def _record_of(store: Store, finished: FinishedPlan, submission: str | None, note: str | None) -> Record:
+def _record_of(store: Store, finished: FinishedPlan, submission: str | None, note: str | None, command: str) -> Record:
     jobs, last = finished.jobs, finished.jobs[-1]
     results = [job.folder.result() or {} for job in jobs]
     evaluation = last.stage.recipe.evaluation
@@ -81,7 +90,7 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
             for of in scored_splits(last, finished.faces)
         ),
         notes=(note,) if note else (),
-        environment=results[-1].get("environment", {}),
+        environment={**results[-1].get("environment", {}), **({"command": command} if command else {})},
     )
 
 

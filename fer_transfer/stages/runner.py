@@ -89,7 +89,7 @@ class Runner:
             NoMemoryError: if there is too little for a stage.
         """
         faces, jobs = self._inputs(plan)
-        self.tracker.comes(plan, jobs)
+        self.tracker.comes(plan, jobs, faces)
         jobs = jobs if only is None else up_to(jobs, only, plan)
         missing = self.missing(jobs)
         self._say_what_comes(plan, jobs, missing)
@@ -273,7 +273,7 @@ class Runner:
         log.silently(f"{plan.name}/{job.stage.name} {job.key} seed {recipe.seed}, from {job.own.start}")
         with self.together.training(job.key, folder.path):
             module, taken = self._fit(job, faces, folder, log, self.tracker)
-        save_weights(folder.weights, module.network, self._metadata(job))
+        save_weights(folder.weights, module.network, self._metadata(job, module))
         predict(job, faces, self.runtime, module, folder)
         folder.finish(
             {
@@ -299,12 +299,12 @@ class Runner:
         fit(module, data, folder, log, self.runtime, tracker, self.together)
         return module, taken
 
-    def _metadata(self, job: Job) -> dict[str, str]:
-        """What travels with the weights; whoever starts from the file inherits it."""
+    def _metadata(self, job: Job, module: ExpressionClassifier) -> dict[str, str]:
+        """What travels with the weights; whoever starts from the file inherits it. Of the input: what it was trained at."""
         return {
             "backbone": job.stage.recipe.backbone.name,
             "expressions": ",".join(EXPRESSIONS),
-            RECORD_KEY: json.dumps(job.backbone.record()),
+            RECORD_KEY: json.dumps(job.backbone.record() | module.transform.record()),
             LINEAGE_KEY: json.dumps(job.lineage.to_json()),
             "key": job.key,
         }

@@ -3,21 +3,21 @@
 import ctypes
 import os
 import platform
-import shlex
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import timm
-import torch
-from hydra.core.hydra_config import HydraConfig
+from typing import TYPE_CHECKING, Any
 
 import fer_transfer
-from fer_transfer.config import conf_dir, config_folders, nearest
+from fer_transfer.config import nearest
 from fer_transfer.errors import ConfigError
 from fer_transfer.ranks import Ranks, ranks, torchrun
+
+if TYPE_CHECKING:  # it takes seconds to import, and mistakes need not wait
+    import torch
+
+_CHOICES = {"progress": ("auto", "bar", "lines", "none"), "device": ("auto", "cpu", "cuda", "mps")}
 
 
 @dataclass
@@ -54,21 +54,28 @@ class Runtime:
     stop_file: str | None = None
 
     def __post_init__(self) -> None:
-        if self.progress not in ("auto", "bar", "lines", "none"):
-            raise ConfigError(f"Expected runtime.progress to be auto, bar, lines or none, but got {self.progress!r}.")
+        for key, known in _CHOICES.items():
+            if (given := getattr(self, key)) not in known:
+                expected = f"{', '.join(known[:-1])} or {known[-1]}"
+                raise ConfigError(f"Expected runtime.{key} to be {expected}, but got {given!r}.{nearest(given, known)}")
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"Expected runtime.threads to be at least 1 or null, but got {self.threads}.")
         if not 0 < self.gpus_per_job <= 1:
             raise ConfigError(f"Expected runtime.gpus_per_job above 0 and up to 1, but got {self.gpus_per_job}.")
         if not self.checkpoint_minutes >= 0:
             raise ConfigError(f"Expected runtime.checkpoint_minutes >= 0, but got {self.checkpoint_minutes}.")
-        if self.device not in ("auto", "cpu", "cuda", "mps"):
-            raise ConfigError(f"Expected runtime.device to be auto, cpu, cuda or mps, but got {self.device!r}.")
+        self._check_device()
+        self._check_processes(ranks())
+
+    def _check_device(self) -> None:
+        if self.device not in ("cuda", "mps"):
+            return
+        import torch
+
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ConfigError("Expected a CUDA device for runtime.device=cuda, but torch sees none. Use auto or cpu.")
         if self.device == "mps" and not torch.backends.mps.is_available():
             raise ConfigError("Expected Apple's GPU for runtime.device=mps, but torch sees none. Use auto or cpu.")
-        self._check_processes(ranks())
 
     def _check_processes(self, started: Ranks) -> None:
         """One process a device, started from outside: a process that holds a lock must not start others."""
@@ -82,6 +89,10 @@ class Runtime:
                 f"Expected a process for each of runtime.devices={self.devices}, but there is one. Start them so, for one plan "
                 f"at a time and without -m: {torchrun(self.devices)} plan=... and the other settings as they are."
             )
+        if started.here == 1:
+            return
+        import torch
+
         seen = {"gpu": torch.cuda.device_count(), "mps": 1}.get(self.accelerator, started.here)
         if started.here > seen:
             raise ConfigError(
@@ -94,11 +105,15 @@ class Runtime:
         """Lightning's word for the device."""
         if self.device in ("cpu", "mps"):
             return self.device
+        import torch
+
         return "gpu" if torch.cuda.is_available() else "cpu"
 
     @property
-    def torch_device(self) -> torch.device:
+    def torch_device(self) -> "torch.device":
         """Of this process."""
+        import torch
+
         return torch.device("cuda" if self.accelerator == "gpu" else self.accelerator)
 
     def folder_of(self, release: str) -> Path:
@@ -120,6 +135,8 @@ class Runtime:
 
     def apply(self) -> None:
         """Set what is global to the process."""
+        import torch
+
         if threads := self.threads or assigned_threads():
             torch.set_num_threads(threads)
         if self.deterministic:
@@ -158,6 +175,8 @@ def keep_freed_memory() -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: Python's, numpy's, the device's, or torch's own on a CPU."""
+    import torch
+
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
@@ -173,6 +192,9 @@ def without_deterministic_way(error: BaseException) -> str | None:
 
 def environment(accelerator: str) -> dict[str, Any]:
     """Which machine and versions made a number."""
+    import timm
+    import torch
+
     device = (
         torch.cuda.get_device_name() if accelerator == "gpu" else f"{_cpu_name()}, {torch.get_num_threads()} threads"
     )
@@ -184,21 +206,7 @@ def environment(accelerator: str) -> dict[str, Any]:
         "torch": torch.__version__,
         "pytorch_lightning": version("pytorch-lightning"),
         "timm": timm.__version__,
-        "command": command(),
     }
-
-
-#: What a sweep tells its workers, and nobody types.
-_TOLD = ("stage=", "runtime.stop_file=", "runtime.progress=none")
-
-
-def command() -> str:
-    """The ``fer-train`` of this row, as it is typed; empty where no command line started it."""
-    if not HydraConfig.initialized():
-        return ""
-    own = [str(folder) for folder in config_folders() if folder != conf_dir()]
-    words = [word for word in HydraConfig.get().overrides.task if not word.startswith(_TOLD)]
-    return shlex.join(["fer-train", *(["--config-dir", own[0]] if own else []), *words])
 
 
 def _cpu_name() -> str:

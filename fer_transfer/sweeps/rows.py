@@ -13,7 +13,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from fer_transfer.config import plain
+from fer_transfer.config import plain, typed
+from fer_transfer.errors import FerTransferError
+from fer_transfer.stages.plan import plan_from
+from fer_transfer.study import study_from
 
 Compose = Callable[[list[str]], DictConfig]
 
@@ -61,6 +64,30 @@ def rows_of(overrides: Sequence[Sequence[str]], compose: Compose, parser: Overri
         resolved = _resolved(settings)
         own = " ".join(text for text in given if text not in common)
         yield Row(own or f"plan={resolved['plan'].get('name')}", tuple(given), resolved)
+
+
+def wrong_lines(wrong: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with rows, by their names, each thing once."""
+    for reason in dict.fromkeys(wrong.values()):
+        first, *more = [name for name, why in wrong.items() if why == reason]
+        yield f"{first}{f' and {len(more)} more rows' if more else ''}: {reason}"
+
+
+def hopeless(rows: Sequence[Row]) -> dict[str, str]:
+    """What is wrong with the rows, by their names, as far as it is told without torch; empty as soon as one may run."""
+    from fer_transfer.stages.early import look
+    from fer_transfer.stages.runtime import Runtime
+
+    wrong = {}
+    for row in rows:
+        try:
+            runtime = typed(Runtime, row.settings["runtime"], "The runtime")
+            look(plan_from(row.settings), runtime, study_from(row.settings["study"]))
+        except FerTransferError as error:
+            wrong[row.name] = str(error)
+        else:
+            return {}
+    return wrong
 
 
 _VALUE, _LITERAL = "value", "literal"

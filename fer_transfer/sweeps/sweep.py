@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from fer_transfer.config import typed_words
 from fer_transfer.errors import FerTransferError, LaunchError
 from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
@@ -42,7 +43,7 @@ from fer_transfer.sweeps.launching import (
     workers_of,
 )
 from fer_transfer.sweeps.planning import Planner, plan_rows
-from fer_transfer.sweeps.rows import Row
+from fer_transfer.sweeps.rows import Row, wrong_lines
 from fer_transfer.sweeps.view import View
 from fer_transfer.tracking.trackers import tracker_of
 
@@ -74,9 +75,8 @@ class Sweep:
     def run(self) -> int:
         """Plan, launch, record; returns the exit code: 1 if a row failed."""
         planned, failed = plan_rows(self.planner, self.rows)
-        for reason in dict.fromkeys(failed.values()):
-            first, *more = [name for name, why in failed.items() if why == reason]
-            _warn(f"error: {first}{f' and {len(more)} more rows' if more else ''}: {reason}")
+        for line in wrong_lines(failed):
+            _warn(f"error: {line}")
         if not planned:
             return 1
         tracker = tracker_of(self.logger, planned[0].study, self.quiet)
@@ -252,7 +252,8 @@ class Sweep:
             waits = (last.key, last.stage.recipe.evaluation) in open_ones or any(j.key in keys for j in row.jobs[:-1])
             if number not in records and not waits:
                 finished = FinishedPlan(row.plan, row.jobs, 0, row.faces)
-                records[number] = write_record(self.planner.runner.store, finished, row.submission, row.note)
+                words = typed_words(row.row.overrides)
+                records[number] = write_record(self.planner.runner.store, finished, row.submission, row.note, words)
 
 
 def _died(task: Task, reason: str) -> JobReturn:

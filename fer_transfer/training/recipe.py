@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fer_transfer.backbones.backbone import BackboneRecipe
-from fer_transfer.config import check_target, typed
-from fer_transfer.data.targets import Labelling
+from fer_transfer.backbones.recipe import BackboneRecipe
+from fer_transfer.config import check_target, nearest, typed
+from fer_transfer.data.labelling import Labelling
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
 
@@ -98,12 +98,12 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
-    """Check and type a composed recipe.
+    """Check and type a composed recipe; what its targets take is left to ``check_targets``, for it needs torch.
 
     Rows of a sweep that differ in their seeds alone are checked once: they share all else of their recipes.
 
     Raises:
-        ConfigError: on a misspelt or missing key, a wrong type, or a target whose signature does not fit.
+        ConfigError: on a misspelt or missing key, a wrong type, or a value outside its range.
     """
     seed = content.get("seed")
     if type(seed) is not int or not _RANGES["seed"][0](seed):
@@ -115,6 +115,20 @@ def recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
 
 
 _checked: dict[str, Recipe] = {}
+_fitting: set[str] = set()
+
+
+def check_targets(recipe: Recipe, stage: str) -> None:
+    """Check what a recipe configures against the signatures behind it, once for all rows of a sweep that share it.
+
+    Raises:
+        ConfigError: if one is not there or may not be named, or its arguments do not fit.
+    """
+    name = json.dumps([stage, *(getattr(recipe, key) for key in _SUPPLIED)], sort_keys=True, default=repr)
+    if name not in _fitting:
+        for key, supplied in _SUPPLIED.items():
+            check_target(f"{stage}.{key}", getattr(recipe, key), supplied)
+        _fitting.add(name)
 
 
 def _recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
@@ -123,14 +137,13 @@ def _recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
         if getattr(recipe, key) not in allowed:
             raise ConfigError(
                 f"Expected {key} of stage {stage!r} to be one of {allowed}, but got {getattr(recipe, key)!r}."
+                f"{nearest(getattr(recipe, key), allowed)}"
             )
     for key, (accepts, expected) in _RANGES.items():
         if not accepts(getattr(recipe, key)):
             raise ConfigError(f"Expected {key} of stage {stage!r} to be {expected}, but got {getattr(recipe, key)}.")
     for part in ("train", "selection"):
         _check_splits(recipe.data.get(part), f"data.{part} of stage {stage!r}")
-    for key, supplied in _SUPPLIED.items():
-        check_target(f"{stage}.{key}", getattr(recipe, key), supplied)
     if type(recipe.optimizer.get("lr")) not in (int, float):
         raise ConfigError(f"Expected a number for optimizer.lr of stage {stage!r}, but got {recipe.optimizer}.")
     return recipe

@@ -9,7 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fer_transfer.config import nearest
 from fer_transfer.errors import StoreError
+from fer_transfer.files.nearby import near_path
 from fer_transfer.stages.lineage import Lineage, StageLineage, lineage_from_json
 from fer_transfer.stages.record import Record, read_record
 from fer_transfer.stages.store import StageFolder, Store
@@ -176,7 +178,9 @@ def open_store(path: Path) -> Store:
     try:
         if not path.is_dir():
             what = "a file" if path.exists() else "no such folder"
-            raise StoreError(f"Expected a store in {path}, but there is {what}. Say where it is: store=FOLDER.")
+            raise StoreError(
+                f"Expected a store in {path}, but there is {what}.{near_path(path)} Say where it is: store=FOLDER."
+            )
         if not is_store(path):
             names = sorted(os.listdir(path))
             found = f"{', '.join(names[:3])} ({len(names)} in all)" if names else "nothing"
@@ -268,7 +272,7 @@ def shortest(keys: Iterable[str], at_least: int = 8) -> int:
     return max([at_least, *(n + 1 for n in shared)])
 
 
-def found_by(prefix: str, keys: Iterable[str], what: str, where: Path) -> str:
+def found_by(prefix: str, keys: Iterable[str], what: str, where: Path, names: Iterable[str] = ()) -> str:
     """The one key that begins so.
 
     Args:
@@ -276,6 +280,7 @@ def found_by(prefix: str, keys: Iterable[str], what: str, where: Path) -> str:
         keys: among which.
         what: they are, for the message: ``stage``.
         where: the store, for the message.
+        names: by which they are called besides, for the message.
 
     Raises:
         StoreError: if there is none, or several.
@@ -288,7 +293,10 @@ def found_by(prefix: str, keys: Iterable[str], what: str, where: Path) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise StoreError(f"There is no {what} {prefix!r} in {where} ({len(known)} there). fer-store list shows them.")
+        near = nearest(prefix, {*(key[: max(len(prefix), 4)] for key in known), *names})
+        raise StoreError(
+            f"There is no {what} {prefix!r} in {where} ({len(known)} there).{near} fer-store list shows them."
+        )
     shown = f"{', '.join(found[:3])}{', ...' if len(found) > 3 else ''}"
     raise StoreError(
         f"Expected the beginning of one {what}, but {len(found)} begin with {prefix!r}: {shown}. Give more of it."

@@ -25,7 +25,8 @@ def row_called(word: str, held: Contents) -> str:
         raise StoreError(
             f"Expected one row, but {len(named)} are called {word!r}: {first}. Name one by its first digits."
         )
-    return named[0] if named else found_by(word, held.records, "row", held.root)
+    names = {name for record in held.records.values() for name in _names(record)}
+    return named[0] if named else found_by(word, held.records, "row", held.root, names)
 
 
 def _parts(record: Record) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,7 @@ def test_a_submission_is_one_command(tiny, tmp_path, elsewhere, in_process):
     assert done.returncode == 0, done.stderr
     (record,) = records(tmp_path / "store")
     assert (record.submission, record.plan, record.backbone) == ("3", "fer28_emotiw", "test_resnet")
+    assert record.environment["command"] == shlex.join(["fer-train", "submission=sub3", *tiny, *TINY])
     assert [stage["name"] for stage in record.stages] == ["fer", "emotiw"]
     assert "fer28_emotiw: 2 stages" in done.stdout and "to train" in done.stdout and "1/1" in done.stdout
     for scored in record.predictions:
@@ -94,6 +96,10 @@ def test_a_study_is_one_command_and_its_plans_share_their_stages(tiny, tmp_path,
     assert {record.plan for record in records(tmp_path / "store")} == plans
     assert len({record.settings_ids for record in records(tmp_path / "store")}) == 1  # rows of one table
     assert len(list((tmp_path / "store").glob("*/result.json"))) == 6  # eight stages, of which two are shared
+    for record in records(tmp_path / "store"):  # the words of the row, not what the sweep tells its workers
+        words = shlex.split(record.environment["command"])
+        assert words[0] == "fer-train" and f"plan={record.plan}" in words
+        assert not any(word.startswith(("stage=", "runtime.stop_file")) for word in words)
     assert "6 rows, 6 distinct stages: 0 in the store, 0 to resume, 6 to train\n" in stdout
     assert "6 epochs, 679 faces to train; row by row it would be 8 epochs, 959 faces\n" in stdout
     assert left(elsewhere) == []  # no multirun/, no multirun.yaml

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_transfer.data.targets import LABELS, Labelling, check_votes, select_rows, targets_of
+from fer_transfer.data.labelling import LABELS, Labelling
+from fer_transfer.data.targets import check_votes, select_rows, targets_of
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import FERPLUS_COLUMNS, Faces
 from fer_transfer.labels import EXPRESSIONS

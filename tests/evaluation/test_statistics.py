@@ -6,12 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from fer_transfer.errors import StoreError
-from fer_transfer.evaluation.comparison import compare
-from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.evaluation.statistics import mcnemar_exact, mean_and_spread, wilson_interval
+from fer_transfer.evaluation.statistics import holm, mcnemar_exact, mean_and_spread, wilson_interval
 
 trials = st.integers(1, 4000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -67,20 +65,7 @@ def test_mcnemar_of_many_faces_and_of_nonsense():
         mcnemar_exact(-1, 2)
 
 
-def predictions(ids, labels, predicted):
-    probabilities = np.eye(7)[predicted]
-    return Predictions(np.array(list(ids)), np.array(labels, np.int8), np.ones(len(ids), bool), probabilities)
-
-
-def test_compare_pairs_faces_by_id_whatever_their_order():
-    a = predictions("abcd", [0, 1, 2, 3], [0, 1, 2, 0])  # right: a b c
-    b = predictions("dcba", [3, 2, 1, 0], [3, 0, 0, 0])  # right: d a
-    found, reversed_ = compare([a], [b]), compare([b], [a])
-    assert found.only_one == (2, 1) and found.faces == 4 and found.by_face.tolist() == [[0, 1, 1, -1]]
-    assert found.estimate.mean == 0.25 == -reversed_.estimate.mean and reversed_.p == found.p
-
-
-@pytest.mark.parametrize("ids, labels", [("abx", [0, 1, 2]), ("ab", [0, 1]), ("abc", [0, 1, 3]), ("abc", [0, 1, -1])])
-def test_compare_refuses_other_faces_or_labels(ids, labels):
-    with pytest.raises(StoreError, match="same labelled faces"):
-        compare([predictions("abc", [0, 1, 2], [0, 0, 0])], [predictions(ids, labels, [0] * len(ids))])
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_agrees_with_statsmodels(ps):
+    assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1].tolist(), abs=1e-12)
+    assert holm([]) == ()

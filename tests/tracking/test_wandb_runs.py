@@ -162,6 +162,11 @@ def test_nothing_is_left_elsewhere(store):
     assert all(name.startswith("offline-run-") or name == "staged" for name in names)
 
 
+def test_pictures_stand_where_a_release_may_be_shown(stages, faces_folder):
+    assert not open_faces(faces_folder / "fer2013").may_be_shown
+    assert "picture" not in stages["fer"].table("predictions/fer2013/PublicTest")[0]
+
+
 def test_hostile_notes_stay_text(stages):
     assert NOTE in stages["fer"].config["caveats"] and NOTE in stages["fer"].run.tags
 
