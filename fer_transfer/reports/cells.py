@@ -131,13 +131,16 @@ def level_text(level: float) -> str:
 
 
 def columns_shown(study: Study, groups: Sequence[Group]) -> list[Reported]:
-    """The study's columns, less those over all faces where the same split over the found ones says the same: none was lost."""
+    """The study's columns, less those over all faces where the same split over the found ones says the same: none was lost.
+
+    One with published numbers of its own stays.
+    """
     found = {column.split for column in study.reported if column.over == "found"}
     return [column for column in study.reported if not (column.split in found and _none_lost(column, study, groups))]
 
 
 def _none_lost(column: Reported, study: Study, groups: Sequence[Group]) -> bool:
-    if column.over == "found" or column is study.first:
+    if column.over == "found" or column is study.first or column.published:
         return False
     return all(
         score(group.of(plan), column.split, "all") == score(group.of(plan), column.split, "found")
