@@ -1,6 +1,7 @@
 # make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
 # make damage: 500 random damages to a finished store and its faces; none may change a number without a word.
 # make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory.
+# make claims: thousands of studies in which no plan is better; how often one of their claims falsely shows.
 # make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
 # make cluster: the launchers for real, on a SLURM and a Ray of this machine, and processes that are killed while they train together.
 # make wheel: sdist and wheel are built and tried in an empty environment.  make docs: the documentation, into site/.
@@ -8,7 +9,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: demo test wheel docs cluster damage faults fuzz format clean
+.PHONY: demo test wheel docs claims cluster damage faults fuzz format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -48,6 +49,9 @@ cluster: .venv/installed
 
 faults: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/faults.py --kills 100 --seed 0
+
+claims: .venv/installed
+	$(BIN)/python tests/false_claims.py
 
 damage: .venv/installed
 	$(BIN)/python tests/damage.py --count 500 --seed 0

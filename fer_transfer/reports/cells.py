@@ -155,3 +155,17 @@ def heading_of(column: Reported, columns: Sequence[Reported], whose: str) -> str
 def published_networks(study: Study) -> dict[str, str]:
     """Headings of the published networks that have a column beside the first; none where that one has no numbers."""
     return study.networks if study.first.published else {}
+
+
+def has_numbers(found: Sequence[Score | str]) -> bool:
+    """Whether any of a column's cells is a number."""
+    return any(isinstance(one, Score) for one in found)
+
+
+def legend_of(study: Study, level: float) -> str:
+    """What the cells of ours mean."""
+    first = study.first
+    return (
+        f"{first.heading}: {first.split}, {first.over} faces. Percent; over several seeds mean ± standard deviation, the "
+        f"{level_text(level)} interval (Wilson) that of the mean, k from..to. Macro: mean recall of the expressions."
+    )

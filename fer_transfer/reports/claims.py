@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.comparison import compare
@@ -10,6 +11,9 @@ from fer_transfer.evaluation.verdict import verdicts
 from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.study import Published, Reported, Study
+
+#: Findings by group, study and level, as long as there is the group.
+_found: WeakKeyDictionary[Group, dict[tuple[str, float], tuple[Finding, ...]]] = WeakKeyDictionary()
 
 #: The reason that a user need not be told again: the table of plans says it.
 NOT_RUN = "not run"
@@ -21,7 +25,18 @@ def claimed(study: Study) -> Iterator[tuple[str, str, str]]:
 
 
 def findings(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
-    """What a group's rows say of each claim of a study, in its order; p is corrected over those that can be compared."""
+    """What a group's rows say of each claim of a study, in its order; p is corrected over those that can be compared.
+
+    Every outlet asks: it is computed once.
+    """
+    known = _found.setdefault(group, {})
+    asked = (repr(study), level)
+    if asked not in known:
+        known[asked] = _findings(group, study, level)
+    return known[asked]
+
+
+def _findings(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
     found = (replace(_of_plans(group, better, worse, study.first), says=says) for says, better, worse in claimed(study))
     return _judged(tuple(found), level, study.margin)
 

@@ -91,7 +91,7 @@ class Row:
         return known.get(wanted[0], Prepared(wanted[0], release)), name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Rows that belong in one table: one backbone, one set of settings, the same faces; any plan and seed.
 

@@ -15,18 +15,17 @@ from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import (
     between,
-    caveat_line,
     columns_shown,
     counted_text,
+    has_numbers,
     heading_of,
     interval_text,
+    legend_of,
     level_text,
     macro_text,
     marks_notes,
     marks_of,
     percent_text,
-    published_counted,
-    published_interval,
     published_networks,
     published_row,
     published_text,
@@ -36,17 +35,15 @@ from fer_transfer.reports.cells import (
 from fer_transfer.reports.claims import findings
 from fer_transfer.reports.claims_table import claims_text
 from fer_transfer.reports.notes import settings_notes
+from fer_transfer.reports.published import published_table
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score, score
 from fer_transfer.reports.table import Column, Table, table_of
-from fer_transfer.study import Published, Reported, Study
+from fer_transfer.study import Reported, Study
 
 #: How soon a column of ours is left out of a narrow table: the other splits before what belongs to the first.
 _OTHERS, _COUNTED, _SEEDS, _INTERVAL, _MACRO = 50, 4, 3, 2, 1
-
-#: In the table of published rows the paper's own come first.
-_PAPERS_INTERVAL, _PAPERS_COUNTED = 9, 10
 
 
 def at_a_glance(report: Report) -> list[Table]:
@@ -73,7 +70,7 @@ def plans_table(group: Group, report: Report) -> Table:
     shown = columns_shown(study, report.groups)
     whole = [_scored(group, plans, column) for column in shown]
     others = list(zip(shown[1:], whole[1:], strict=True))
-    kept = [(column, found) for column, found in others if _has_numbers(found)]
+    kept = [(column, found) for column, found in others if has_numbers(found)]
     numbers = [_percents(group, plans, column, found, shown, _OTHERS + n) for n, (column, found) in enumerate(kept)]
     columns = [
         Column("Plan", tuple(plans), numbers=False),
@@ -89,17 +86,13 @@ def plans_table(group: Group, report: Report) -> Table:
         group.caveats,
         tuple(columns),
         brief=tuple(_not_shown(group, others, study)),
-        legend=(_legend(report), *marks_notes([rows])),
+        legend=(legend_of(report.study, report.level), *marks_notes([rows])),
         notes=tuple(settings_notes(group, study)),
     )
 
 
 def _scored(group: Group, plans: Sequence[str], column: Reported) -> list[Score | str]:
     return [score(group.of(plan), column.split, column.over) for plan in plans]
-
-
-def _has_numbers(found: Sequence[Score | str]) -> bool:
-    return any(isinstance(one, Score) for one in found)
 
 
 def _marks(group: Group, plans: Sequence[str], column: Reported) -> list[str]:
@@ -154,121 +147,13 @@ def _not_shown(group: Group, others: Sequence[tuple[Reported, Sequence[Score | s
     """Columns without a number, and plans of the grid that did not run."""
     words: dict[str, list[str]] = {}
     for column, found in others:
-        if not _has_numbers(found):
+        if not has_numbers(found):
             word = " or ".join(dict.fromkeys("no predictions" if one == "-" else str(one) for one in found))
             words.setdefault(word, []).append(column.heading)
     if words:
         yield "; ".join(f"{', '.join(headings)}: {word}" for word, headings in words.items()) + "."
     if not_run := [plan for plan in group.plans(study) if not group.of(plan)]:
         yield f"Not run: {', '.join(not_run)}."
-
-
-def _legend(report: Report) -> str:
-    """What the cells of ours mean."""
-    first = report.study.first
-    return (
-        f"{first.heading}: {first.split}, {first.over} faces. Percent; over several seeds mean ± standard deviation, the "
-        f"{level_text(report.level)} interval (Wilson) that of the mean, k from..to. Macro: mean recall of the expressions."
-    )
-
-
-def published_table(report: Report) -> Table:
-    """The published rows in their order, each beside ours; one that was run with several settings has several lines."""
-    study = report.study
-    lines = list(_beside(report))
-    used = list({id(group): group for _, group, _ in lines if group}.values())
-    columns = [
-        column for column in columns_shown(study, report.groups) if column.published or (column is study.first and used)
-    ]
-    rows = [row for row, _, _ in lines]
-    several = len(used) > 1
-    cells = [
-        Column("Sub.", tuple(row.submission if row.submission.isdigit() else "-" for row in rows), numbers=False),
-        *_published_names(rows),
-        *(
-            [
-                Column(
-                    "Run", tuple(f"[{used.index(group) + 1}]" if group else "" for _, group, _ in lines), numbers=False
-                )
-            ]
-            if several
-            else []
-        ),
-        *(of for n, column in enumerate(columns) for of in _pair(lines, column, report, 20 * n)),
-    ]
-    named = [f"[{n}] {group.title}. {caveat_line(group.caveats)}".strip() for n, group in enumerate(used, 1) if several]
-    texts = tuple(cell for column in cells for cell in column.cells)
-    return Table(
-        f"published-{study.name}",
-        f"The published rows ({study.title})" + (" and ours" if used else ""),
-        tuple(dict.fromkeys(caveat for group in used for caveat in group.caveats)),
-        tuple(cells),
-        brief=tuple(filter(None, (*named, study.footnote))),
-        legend=(_legend(report), *marks_notes([texts])),
-    )
-
-
-_Line = tuple[Published, Group | None, str]
-
-
-def _beside(report: Report) -> Iterator[_Line]:
-    """Published rows, each with the group and plan of ours that it stands beside."""
-    for row in report.published:
-        matching = [
-            (group, plan)
-            for group in report.groups
-            for plan in group.plans(report.study)
-            if group.backbone == row.backbone and base_plan(plan) == row.plan and group.of(plan)
-        ]
-        for group, plan in matching:
-            yield row, group, plan
-        if not matching:
-            yield row, None, row.plan
-
-
-def _published_names(rows: Sequence[Published]) -> Iterator[Column]:
-    """Architecture and what it was fine-tuned on, in the paper's words; network and plan where the file has none."""
-    yield Column("Architecture", tuple(row.architecture or row.backbone for row in rows), numbers=False)
-    most = max((len(row.stages) for row in rows), default=0)
-    for number in range(most):
-        cells = tuple(row.stages[number] if number < len(row.stages) else "-" for row in rows)
-        yield Column(f"{_ordinal(number + 1)}\nfine-tune", cells, numbers=False)
-    if not most:
-        yield Column("Plan", tuple(row.plan for row in rows), numbers=False)
-
-
-def _ordinal(number: int) -> str:
-    """A place in a row.
-
-    >>> [_ordinal(n) for n in (1, 2, 3, 4, 11, 22)]
-    ['1st', '2nd', '3rd', '4th', '11th', '22nd']
-    """
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 not in (11, 12, 13) else 0, "th")
-    return f"{number}{ending}"
-
-
-def _pair(lines: Sequence[_Line], column: Reported, report: Report, spare: int) -> Iterator[Column]:
-    """The paper's numbers of a column, and ours beside them where any plan ran."""
-    level = report.level
-    if column.published:
-        numbers = [row.numbers[column.published] for row, _, _ in lines]
-        yield Column(f"{column.heading}\npaper", tuple(map(published_text, numbers)))
-        yield Column(
-            "interval\npaper", tuple(published_interval(of, level) for of in numbers), spare + _PAPERS_INTERVAL
-        )
-        yield Column("k/n\npaper", tuple(map(published_counted, numbers)), spare + _PAPERS_COUNTED)
-    if not any(group for _, group, _ in lines):
-        return
-    found = [
-        score(group.of(plan) if group else (), column.split, column.over) if row.plan in report.study.plans else "-"
-        for row, group, plan in lines
-    ]
-    marks = [marks_of(group.of(plan), column.split) if group else "" for _, group, plan in lines]
-    yield Column(f"{column.heading}\nours", tuple(percent_text(one, of) for one, of in zip(found, marks, strict=True)))
-    if _has_numbers(found):
-        yield Column("interval\nours", tuple(interval_text(one, level) for one in found), spare + _INTERVAL)
-        yield Column("k/n\nours", tuple(map(counted_text, found)), spare + _COUNTED)
-        yield Column("Seeds\nours", tuple(map(seeds_text, found)), spare + _SEEDS)
 
 
 def others_table(group: Group, report: Report) -> Table | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_store import SYNTHETIC, add_row
+from fake_store import DIGESTS, SYNTHETIC, add_row, add_trained
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
@@ -23,13 +23,14 @@ from fer_transfer.reports.report import load_report
 from fer_transfer.reports.results import load_groups
 from fer_transfer.reports.tables import recalls_table
 from fer_transfer.settings import compose
+from fer_transfer.stages.store import Store
 from fer_transfer.study import study_from
 
 STUDY = study_from(plain(compose("report").study))
 _MAIN = "from fer_transfer.cli.report import main; main()"
 
 
-def command(*arguments, folder):
+def run_command(*arguments, folder):
     environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
     return subprocess.run(
         [sys.executable, "-c", _MAIN, *arguments], cwd=folder, capture_output=True, text=True, env=environment
@@ -57,7 +58,7 @@ def store(tmp_path):
 
 
 def test_the_command_prints_and_writes(store, tmp_path):
-    done = command("submission_zip=Team", folder=tmp_path)
+    done = run_command("submission_zip=Team", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 100
     for expected in ("Not run", "withheld", "SYNTHETIC FACES", "cannot be told", "46.9", "/429"):
@@ -207,7 +208,7 @@ def test_bad_input_is_one_error_before_anything_is_written(store, override, erro
 
 
 def test_the_command_shows_an_error_without_a_traceback(tmp_path):
-    done = command("store=nowhere", folder=tmp_path)
+    done = run_command("store=nowhere", folder=tmp_path)
     assert done.returncode == 1 and done.stderr.startswith("error: Expected a store in nowhere")
     assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
 
@@ -236,3 +237,73 @@ def test_recalls_by_expression_agree_with_scikit_learn(store):
         recalls = [recall_score(p.labels, p.predicted, average=None, labels=order) for p in found]
         assert cells == tuple(f"{100 * value:.0f}" for value in np.mean(recalls, axis=0))
     assert set(shown) == {"emotiw", "fer28_emotiw", "fer32"} and SYNTHETIC in " ".join(table.caveats)
+
+
+def test_a_store_in_which_much_is_wrong_is_reported_with_what_there_is(tmp_path, command):
+    """Damaged records, predictions and stages, a stage that failed, one that is not finished: one exit code 0."""
+    store = tmp_path / "store"
+    for plan in ("emotiw", "fer28", "fer28_emotiw", "fer32"):
+        add_trained(store, plan)
+    whole = {row.plan: row for row in load_report(store, STUDY, 0.95).rows}
+    whole["emotiw"].path.write_text("{")
+    [val] = [of.file for of in whole["fer28"].record.predictions if of.split == "Val"]
+    (store / val).write_text("damaged")
+    (store / whole["fer32"].record.lineage.stages[-1].key / "result.json").write_text("{}")
+    Store(store).fail("0" * 16, "fer", "out of memory")
+    (store / ".work" / f"{'1' * 16}.left.{'2' * 8}").mkdir()
+    code, out, _ = command("report", f"store={store}", f"out={tmp_path / 'out'}", "figures=true")
+    text = " ".join(out.split())
+    assert code == 0
+    for said in ("damaged, 3: ", "failed: stage fer", "out of memory", "unfinished: stage 1111", "not run, 12"):
+        assert said in text, said
+    assert re.search(r"^fer28 +46.9 +42.9 +damaged ", out, re.MULTILINE) and re.search(
+        r"^fer32 .*/429 ", out, re.MULTILINE
+    )
+    kinds = [line["kind"] for line in lines(tmp_path / "out" / "missing.csv")]
+    assert [kinds.count(kind) for kind in ("damaged", "failed", "unfinished", "not run")] == [3, 1, 1, 12]
+    for name in ("table.md", "report.html"):
+        assert "out of memory" in (tmp_path / "out" / name).read_text(encoding="utf-8")
+
+
+def test_a_study_none_of_whose_rows_ran_shows_the_papers(tmp_path, command):
+    Store(tmp_path / "store")
+    code, out, _ = command("report", f"store={tmp_path / 'store'}", f"out={tmp_path / 'out'}", "figures=true")
+    assert code == 0 and "No row has run" in out and "48.5" in out
+    assert (
+        "48.5" in (tmp_path / "out" / "table.md").read_text()
+        and "FER28" in (tmp_path / "out" / "table.tex").read_text()
+    )
+
+
+def test_a_class_that_never_occurs_and_one_seed(tmp_path, monkeypatch):
+    import fake_store
+
+    made = fake_store.make_predictions
+
+    def without_disgust(*arguments):
+        predictions = made(*arguments)
+        predictions.labels[predictions.labels == EXPRESSIONS.index("Disgust")] = EXPRESSIONS.index("Sad")
+        return predictions
+
+    monkeypatch.setattr(fake_store, "make_predictions", without_disgust)
+    add_row(tmp_path / "store", "emotiw", 0.4)
+    out = make(tmp_path / "store", "details=true", "figures=true")
+    text = (out / "table.md").read_text()
+    assert "Disgust n 0" in text and re.search(r"^\| Disgust \| 0 .* \| 0 \| - \|  \|$", text, re.MULTILINE)
+    [line] = [
+        x
+        for x in lines(out / "per_class.csv")
+        if (x["split"], x["over"], x["truth"]) == ("emotiw/Val", "found", "Disgust")
+    ]
+    assert (line["n"], line["recall"]) == ("0", "")
+    assert "n 0" in (out / "table.tex").read_text()
+
+
+def test_rows_on_different_faces_stand_in_tables_of_their_own(tmp_path, capsys):
+    add_row(tmp_path / "store", "emotiw", 0.4)
+    add_row(tmp_path / "store", "fer28_emotiw", 0.5, digests=DIGESTS | {"emotiw": "d" * 64})
+    make(tmp_path / "store", "figures=true")
+    out = capsys.readouterr().out
+    assert out.count("settings 01234567, faces ") == 2 and "The claims" not in out
+    names = [path.name for path in (tmp_path / "report" / "figures").glob("*.svg")]
+    assert len(names) == 5 and len(set(names)) == 5

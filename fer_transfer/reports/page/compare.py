@@ -1,7 +1,7 @@
 """Any two rows face by face: what the reader's browser counts from, with the tests of all pairs, computed here.
 
-Rows are comparable where they were scored on the same labelled faces at the same seeds. The page keeps of each face its
-expression, of each row what it said at each seed (a digit a face) and how sure it was (percent, of the mean over the seeds).
+Rows are comparable where they were scored on the same labelled faces, at the seeds that both have. The page keeps of each face
+its expression, of each row and seed what it said (a digit a face) and how sure it was (percent).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,6 @@ from fer_transfer.reports.page.blocks import Compare, Section
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import base_plan
-from fer_transfer.reports.surest import averaged
 
 #: Rows at most: every pair of them is tested.
 MOST_ROWS = 24
@@ -32,24 +31,35 @@ MOST_PICTURES = 4000
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """A row with its predictions of the first column: faces by ascending id, at every seed the same."""
+    """A row with its predictions of the first column by seed: faces by ascending id, at every seed the same."""
 
     line: Line
     digest: str
     by_seed: Mapping[str, Predictions]
-    mean: Predictions
 
     @property
-    def faces(self) -> tuple[str, bytes, bytes]:
+    def ids(self) -> list[str]:
+        """Of the faces."""
+        ids: list[str] = next(iter(self.by_seed.values())).ids.tolist()
+        return ids
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """Of the faces."""
+        return next(iter(self.by_seed.values())).labels
+
+    @property
+    def faces(self) -> tuple[str, tuple[str, ...], bytes]:
         """The same of rows that are comparable: which preparation, which faces, with which labels."""
-        return self.digest, self.mean.ids.tobytes(), self.mean.labels.tobytes()
+        return self.digest, tuple(self.ids), self.labels.tobytes()
 
     def content(self, number: int) -> dict[str, Any]:
         """Plain data; ``number`` of the faces."""
-        sure = np.rint(100 * self.mean.probabilities.max(axis=1)).astype(int).tolist()
         said = {seed: _digits(of.predicted) for seed, of in self.by_seed.items()}
-        caveats = "; ".join(self.line.caveats)
-        return {"set": number, "said": said, "mean": _digits(self.mean.predicted), "sure": sure, "caveats": caveats}
+        sure = {
+            seed: np.rint(100 * of.probabilities.max(axis=1)).astype(int).tolist() for seed, of in self.by_seed.items()
+        }
+        return {"set": number, "said": said, "sure": sure, "caveats": "; ".join(self.line.caveats)}
 
 
 def section(report: Report) -> Section | None:
@@ -74,7 +84,8 @@ def section(report: Report) -> Section | None:
     pictures = tuple(_pictures(report, row) for row in kinds.values())
     names = tuple(f"{row.line.name}, {row.line.seeds}" for row in rows)
     lead = (
-        f"{over(report)}. p is of the chosen pair alone; whoever looks through many pairs finds some below 0.05 by chance. "
+        f"{over(report)}. Beside an expression stands how sure the row was of it, 0 to 1. p is of the chosen pair alone; whoever "
+        "looks through many pairs finds some below 0.05 by chance. "
         "Claims, which stood before the runs, are corrected for their number."
     )
     if len(every) > len(rows):
@@ -90,12 +101,10 @@ def _rows(report: Report) -> Iterator[_Row]:
         predictions = [_by_id(of) for of in line.predictions(column)]
         if not predictions or len(predictions) != len(scored):
             continue
-        try:
-            mean = averaged(predictions)
-        except ValueError:  # seeds that were scored on other faces
-            continue
         by_seed = {row.seed: of for row, of in zip(scored, predictions, strict=True)}
-        yield _Row(line, line.group.faces[_release(report)], by_seed, mean)
+        found = _Row(line, line.group.faces[_release(report)], by_seed)
+        if all(np.array_equal(of.ids, found.ids) and np.array_equal(of.labels, found.labels) for of in predictions):
+            yield found
 
 
 def _by_id(of: Predictions) -> Predictions:
@@ -113,12 +122,12 @@ def _digits(classes: NDArray[np.integer]) -> str:
 
 def _faces(report: Report, row: _Row) -> dict[str, Any]:
     why = report.pictures.missing(_release(report), row.digest)
-    return {"ids": row.mean.ids.tolist(), "truth": _digits(row.mean.labels), "why": why or ""}
+    return {"ids": row.ids, "truth": _digits(row.labels), "why": why or ""}
 
 
 def _pictures(report: Report, row: _Row) -> dict[int, bytes]:
     """WebP by place of the face."""
-    place = {id: number for number, id in enumerate(row.mean.ids.tolist()[:MOST_PICTURES])}
+    place = {id: number for number, id in enumerate(row.ids[:MOST_PICTURES])}
     return {place[id]: webp(pixels) for id, pixels in report.pictures.of(_release(report), row.digest, place).items()}
 
 

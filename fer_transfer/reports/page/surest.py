@@ -70,7 +70,7 @@ def _shot(face: SureFace, picture: bytes, seeds: int) -> Shot:
     truth, said = EXPRESSIONS[face.truth], EXPRESSIONS[face.predicted]
     word = "rightly" if face.truth == face.predicted else "wrongly"
     alt = f"{face.id}: {truth}, {word} taken for {said} with probability {face.probability:.2f}"
-    agreeing = f"{face.agreeing} of {seeds} seeds" if seeds > 1 else ""
+    agreeing = f"{face.agreeing}/{seeds} seeds" if seeds > 1 else ""
     return Shot(picture, alt, tuple(filter(None, (said, f"{face.probability:.2f}", agreeing))))
 
 

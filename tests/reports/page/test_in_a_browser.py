@@ -77,6 +77,8 @@ def test_the_table_sorts_by_keyboard_numbers_as_numbers_and_the_empty_last(shown
         assert len(values) == 4 and values == sorted(values, key=lambda value: way * value)
         assert set(texts[4:]) == {"not run"}
     assert shown.locator("#rows th[aria-sort]").count() == 1
+    keys = "['10.5', '9.5', '', '-2'].map(key => ({cells: [{dataset: {key}}]}))"
+    assert shown.evaluate(f"sorted({keys}, 0, false).map(of => of.cells[0].dataset.key)") == ["-2", "9.5", "10.5", ""]
 
 
 def test_names_that_are_markup_are_text(shown):

@@ -18,6 +18,14 @@ function rights(row, truth, seeds) {
   return [...truth].map((label, face) => seeds.filter((seed) => row.said[seed][face] === label).length);
 }
 
+// What most of the seeds say of a face, and how sure those are that say so, 0..1.
+function saying(row, face, seeds) {
+  const votes = {};
+  for (const seed of seeds) (votes[row.said[seed][face]] ??= []).push(row.sure[seed][face] / 100);
+  const [says, sure] = Object.entries(votes).reduce((most, vote) => (vote[1].length > most[1].length ? vote : most));
+  return { says, sure: sure.reduce((sum, value) => sum + value, 0) / sure.length };
+}
+
 function counted(compared, one, other, seeds) {
   const rows = [compared.rows[one], compared.rows[other]];
   const { truth } = compared.sets[rows[0].set];
@@ -28,15 +36,16 @@ function counted(compared, one, other, seeds) {
       table[a ? (b ? "both" : "a") : b ? "b" : "none"] += 1 / seeds.length;
     }
   const [a, b] = rows.map((row) => rights(row, truth, seeds));
-  const sure = (face) => rows[0].sure[face] + rows[1].sure[face];
   const faces = [...truth].map((_, face) => face);
+  const said = faces.map((face) => rows.map((row) => saying(row, face, seeds)));
+  const sure = (face) => said[face][0].sure + said[face][1].sure;
   const surer = (x, y) => Math.abs(a[y] - b[y]) - Math.abs(a[x] - b[x]) || sure(y) - sure(x) || x - y;
   const lists = {
     a: faces.filter((face) => a[face] > b[face]).sort(surer),
     b: faces.filter((face) => b[face] > a[face]).sort(surer),
-    none: faces.filter((face) => !a[face] && !b[face] && rows[0].mean[face] !== rows[1].mean[face]).sort(surer),
+    none: faces.filter((face) => !a[face] && !b[face] && said[face][0].says !== said[face][1].says).sort(surer),
   };
-  return { table, lists };
+  return { table, lists, said, right: seeds.length > 1 ? [a, b, seeds.length] : null };
 }
 
 function element(kind, text, ...classes) {
@@ -46,14 +55,12 @@ function element(kind, text, ...classes) {
   return made;
 }
 
-function faceItem(compared, one, other, face) {
+// said holds what A and B say of the face; right, with several seeds, at how many they are right by face, and how many there are.
+function faceItem(compared, one, face, said, right) {
   const set = compared.sets[compared.rows[one].set];
   const number = compared.pictures[compared.rows[one].set][face];
   const truth = compared.expressions[set.truth[face]];
-  const says = [["A", one], ["B", other]].map(([letter, place]) => {
-    const row = compared.rows[place];
-    return `${letter}: ${compared.expressions[row.mean[face]]} ${(row.sure[face] / 100).toFixed(2)}`;
-  });
+  const says = said.map((of, row) => `${"AB"[row]}: ${compared.expressions[of.says]} ${of.sure.toFixed(2)}`);
   const item = document.createElement("li");
   if (number !== undefined) {
     const picture = document.createElement("img");
@@ -63,6 +70,7 @@ function faceItem(compared, one, other, face) {
     item.append(picture);
   } else item.append(element("span", set.ids[face], "id"));
   item.append(element("b", truth), ...says.map((text) => element("span", text)));
+  if (right) item.append(element("small", `right: ${right[0][face]} and ${right[1][face]} of ${right[2]}`));
   return item;
 }
 
@@ -96,18 +104,18 @@ function unpaired(compared, one, other) {
   return "These two rows have no seed in common.";
 }
 
-function fill(list, compared, one, other, faces, most) {
+function fill(list, item, faces, most) {
   const items = list.querySelector("ul");
   const more = list.querySelector("button");
-  items.replaceChildren(...faces.slice(0, most).map((face) => faceItem(compared, one, other, face)));
+  items.replaceChildren(...faces.slice(0, most).map(item));
   list.querySelector(".count").textContent = faces.length;
   more.hidden = faces.length <= most;
   more.textContent = `Show all ${faces.length}`;
   more.onclick = () => {
-    fill(list, compared, one, other, faces, faces.length);
+    fill(list, item, faces, faces.length);
     items.children[most].focus();
   };
-  for (const item of items.children) item.tabIndex = -1;
+  for (const shown of items.children) shown.tabIndex = -1;
 }
 
 function compareRows(place, compared) {
@@ -118,7 +126,7 @@ function compareRows(place, compared) {
     place.querySelector(".verdict").textContent = unpaired(compared, one, other);
     return;
   }
-  const { table, lists } = counted(compared, one, other, pair.seeds);
+  const { table, lists, said, right } = counted(compared, one, other, pair.seeds);
   place.querySelector(".verdict").textContent = verdict(compared, pair, table);
   for (const cell of place.querySelectorAll("[data-cell]"))
     cell.textContent = table[cell.dataset.cell].toFixed(pair.seeds.length > 1 ? 1 : 0);
@@ -129,7 +137,7 @@ function compareRows(place, compared) {
   place.querySelector(".why").textContent = why;
   for (const list of place.querySelectorAll("[data-list]")) {
     list.querySelector(".title").textContent = titles[list.dataset.list];
-    fill(list, compared, one, other, lists[list.dataset.list], FEW);
+    fill(list, (face) => faceItem(compared, one, face, said[face], right), lists[list.dataset.list], FEW);
   }
 }
 
