@@ -36,7 +36,6 @@ MISTAKES = {
         ("recipe.keep=lst", "Did you mean 'last'?"),
         ("recipe.labelling.labels=ferplus_soff", "Did you mean 'ferplus_soft'?"),
         ("runtime.device=cud", "Did you mean 'cuda'?"),
-        ("recipe.backbone.kwargs={img_sise: 64}", "img_sise"),
         ("runtime=laptop", "default"),
         # parts that were taken out
         ("~plan", "Expected plan"),
