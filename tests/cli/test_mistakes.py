@@ -179,7 +179,7 @@ def test_mistakes_do_not_wait_for_torch(override, elsewhere):
 )
 def test_what_is_not_there_does_not_wait_for_torch(name, words, said, elsewhere):
     faces = ["runtime.faces={fer2013: nowhere, emotiw: nowhere}"] if name == "train" else []
-    assert said in waits_for_nothing({"torch", "timm", "pytorch_lightning"}, elsewhere, name, *faces, *words)
+    assert said in waits_for_nothing({"torch", "timm", "pytorch_lightning"}, elsewhere, name, *words, *faces)
 
 
 def test_a_path_that_is_not_there_is_answered_with_the_one_beside_it(command, elsewhere):
