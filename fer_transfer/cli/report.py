@@ -22,6 +22,7 @@ fer-report: print the tables of a store; write them, and a page, report.html.
   fer-report details=true figures=true
                                        all tables; figures as SVG and PDF
   fer-report submission_zip=TEAM       also the challenge's zip of every row
+  fer-report wandb=PROJECT             also every stage and row as wandb's runs
 
 Choices (GROUP=NAME):
   study   {study}
@@ -56,10 +57,11 @@ def report(config: "DictConfig") -> "Report":
     from fer_transfer.reports.report import load_report
     from fer_transfer.reports.terminal import print_report
     from fer_transfer.study import study_from
+    from fer_transfer.tracking.trackers import write_to_wandb
 
     if not (isinstance(config.level, float) and 0 < config.level < 1):
         raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
-    for name in ("published", "details", "figures"):
+    for name in ("published", "details", "figures", "offline", "dashboard"):
         if not isinstance(config[name], bool):
             raise ConfigError(f"Expected {name} to be true or false, but got {config[name]!r}.")
     if config.submission_zip is not None:
@@ -84,6 +86,9 @@ def report(config: "DictConfig") -> "Report":
 
     more = "" if config.details else " details=true prints all tables, settings and rules."
     console.print(f"\nWritten to {out}: {', '.join(written)}.{more}", markup=False)
+    if config.wandb is not None:
+        told = write_to_wandb(made, config.wandb, offline=config.offline, dashboard=config.dashboard)
+        console.print(told, markup=False, soft_wrap=True)
     return made
 
 

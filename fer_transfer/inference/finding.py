@@ -2,10 +2,10 @@
 
 import os
 import pickle
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, LifoQueue
 from typing import NamedTuple
 
 import cv2
@@ -49,13 +49,18 @@ def find_faces(
         wait: read pictures ahead of their turn; False for a camera, whose frames are answered at once.
     """
     count = threads or available_threads()
-    local = threading.local()
-    model = pickle.dumps(pipeline)
+    idle: LifoQueue[FacePipeline] = LifoQueue()  # OpenCV's networks and cascades are one thread's at a time
+    idle.put(pipeline)
 
     def search(picture: Picture) -> FoundFaces:
-        if not hasattr(local, "pipeline"):  # OpenCV's networks and cascades are one thread's each
-            local.pipeline = pickle.loads(model)
-        return _search(local.pipeline, picture, every)
+        try:
+            mine = idle.get_nowait()
+        except Empty:
+            mine = pickle.loads(pickle.dumps(pipeline))
+        try:
+            return _search(mine, picture, every)
+        finally:
+            idle.put(mine)
 
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)  # as when releases are prepared: the order of boxes depends on it

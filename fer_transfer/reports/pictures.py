@@ -46,6 +46,14 @@ class Pictures:
         there = set(found.ids.tolist())
         return thumbnails(found, (id for id in ids if id in there), side)
 
+    @property
+    def may_be_shown(self) -> dict[str, Path]:
+        """Folders of the faces that are at hand and may be shown, by digest."""
+        if self._opened is None:
+            self._opened = {word: _open(folder) for word, folder in self._folders.items()}
+        opened = (faces for faces in self._opened.values() if isinstance(faces, Faces))
+        return {faces.digest: faces.folder for faces in opened if faces.may_be_shown}
+
     def _find(self, release: str, digest: str) -> Faces | str:
         """The faces of this digest, or why they are not at hand."""
         if self._opened is None:

@@ -89,7 +89,7 @@ class Runner:
             NoMemoryError: if there is too little for a stage.
         """
         faces, jobs = self._inputs(plan)
-        self.tracker.comes(plan, jobs)
+        self.tracker.comes(plan, jobs, faces)
         jobs = jobs if only is None else up_to(jobs, only, plan)
         missing = self.missing(jobs)
         self._say_what_comes(plan, jobs, missing)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fer_transfer.faces.faces import Faces
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.record import Record
@@ -11,12 +12,13 @@ from fer_transfer.stages.record import Record
 class Tracker:
     """Hears of every stage that is trained, and of the rows that came of them; of the first process alone, and never raises."""
 
-    def comes(self, plan: Plan, jobs: Sequence[Job]) -> None:
+    def comes(self, plan: Plan, jobs: Sequence[Job], faces: Mapping[str, Faces]) -> None:
         """A plan begins.
 
         Args:
             plan: its stages.
             jobs: the same, parents first, whether they are in the store or not.
+            faces: by the words of its recipes.
         """
 
     def starts(self, job: Job) -> None:

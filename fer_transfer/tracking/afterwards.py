@@ -27,7 +27,12 @@ def read_study(message: Mapping[str, Any]) -> tuple[Study, list[Published]]:
 
 
 def write(
-    outlet: Outlet, store: Path, study: Study, published: Sequence[Published], identities: Collection[str] | None
+    outlet: Outlet,
+    store: Path,
+    study: Study,
+    published: Sequence[Published],
+    identities: Collection[str] | None,
+    faces: Mapping[str, str],
 ) -> None:
     """Write runs.
 
@@ -37,6 +42,7 @@ def write(
         study: whose rows these are.
         published: its published rows.
         identities: of records, whose rows are written; None: all, and before them all stages, parents first.
+        faces: folders of faces that may be shown, by digest.
 
     Raises:
         StoreError: if something of it is damaged.
@@ -44,7 +50,7 @@ def write(
     if identities is None:
         contents = contents_of(open_store(store))
         for stage in _parents_first(contents.stages):
-            outlet.start(_stage(stage, contents), store)
+            outlet.start(_stage(stage, contents), store, faces)
             outlet.finish(stage.folder)
     groups, _ = load_groups(store)  # what is missing is the report's to tell
     for group in groups:
@@ -64,7 +70,7 @@ def _stage(stage: Kept, contents: Contents) -> Run:
     records = [contents.records[identity] for identity in contents.rows_of.get(stage.key, ())]
     own = [record for record in records if stage.key in {of.get("key") for of in record.stages}]
     plan, group = _named(own[0]) if own else (stage.own.name, "no row")
-    recipe = read_document(stage.folder.path / "recipe.json")
+    recipe = {k: v for k, v in read_document(stage.folder.path / "recipe.json").items() if k != "start"}
     init_from = stage.lineage.stages[-2].name if stage.parent else None
     return stage_run(plan, group, init_from, stage.lineage, recipe)
 

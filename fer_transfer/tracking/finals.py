@@ -69,16 +69,18 @@ class SplitScores:
 def finals_of(folder: StageFolder) -> list[SplitScores]:
     """Every labelled split that a finished stage was scored on from the centre crop or, where there is no such, from ten.
 
+    Predictions that are damaged are left out.
+
     Raises:
-        StoreError: if the stage, or predictions of it, are not there or damaged.
+        StoreError: if the stage is not there, or damaged.
     """
     stage = read_stage(folder)
     if stage is None:
         raise StoreError(f"Expected a finished stage in {folder.path}, but it has no result.json.")
     found: dict[tuple[str, str], SplitScores] = {}
     for file in sorted(predictions_of(stage), key=lambda file: (file.told or {}).get("by") != "centre"):
-        if wrong := file.wrong():
-            raise StoreError(wrong)
+        if file.wrong():
+            continue  # fer-store verify names it, and the same fer-train writes it again
         told = file.told or {}
         read = file.read()
         if read.labelled and len(read):

@@ -6,6 +6,7 @@ lines end and a stage is not finished, it was interrupted.
 """
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -24,18 +25,17 @@ from fer_transfer.stages.store import StageFolder
 from fer_transfer.tracking.follower import Follower
 from fer_transfer.tracking.runs import Run
 
-_LONGEST = 900.0  # seconds that it goes on after the last line
-
 
 class Outlet(Protocol):
     """Writes runs, one after the other."""
 
-    def start(self, run: Run, store: Path) -> None:
+    def start(self, run: Run, store: Path, faces: Mapping[str, str] | None = None) -> None:
         """Begin a run, or go on with it.
 
         Args:
             run: what it is.
             store: where the stages that it uses are.
+            faces: folders, by digest, of faces that may be shown.
         """
 
     def epoch(self, row: Mapping[str, str]) -> None:
@@ -88,11 +88,15 @@ def _end(code: int) -> None:
 
 def _read(lines: "SimpleQueue[str | None]") -> None:
     """Read at once whatever comes, for the other end must not wait."""
-    for line in sys.stdin:
+    longest: float | None = None
+    for number, line in enumerate(sys.stdin):
+        if number == 0:
+            longest = json.loads(line)["longest"]
         lines.put(line)
     lines.put(None)
-    time.sleep(_LONGEST)
-    _end(1)
+    if longest is not None:
+        time.sleep(longest)
+        _end(1)
 
 
 def _follow(outlet: Outlet, options: Mapping[str, Any], messages: Iterator[Mapping[str, Any]]) -> None:
@@ -112,12 +116,12 @@ def _hand_over(options: Mapping[str, Any], messages: Iterator[Mapping[str, Any]]
     for message in messages:
         successor.tell(message)
     successor.end()
-    successor.wait(time.monotonic() + _LONGEST)
+    successor.wait(math.inf)  # it ends as this one has to
 
 
 def _write(outlet: Outlet, message: Mapping[str, Any]) -> None:
     if "start" in message:
-        outlet.start(Run.from_json(message["start"]), Path(message["store"]))
+        outlet.start(Run.from_json(message["start"]), Path(message["store"]), message["faces"])
     elif "epoch" in message:
         outlet.epoch(message["epoch"])
     elif "finish" in message:
@@ -125,7 +129,7 @@ def _write(outlet: Outlet, message: Mapping[str, Any]) -> None:
     else:
         from fer_transfer.tracking.afterwards import read_study, write  # not before it is needed
 
-        write(outlet, Path(message["store"]), *read_study(message), message["rows"])
+        write(outlet, Path(message["store"]), *read_study(message), message["rows"], message["faces"])
 
 
 def outlet_of(options: Mapping[str, Any]) -> Outlet:

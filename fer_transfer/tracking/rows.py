@@ -67,7 +67,7 @@ def _run(group: Group, rows: Sequence[Row], paper: Published | None, study: Stud
 def _summary(rows: Sequence[Row], paper: Published | None, study: Study) -> dict[str, float | str | int]:
     values: dict[str, float | str | int] = {"seeds": len(rows)}
     for column in study.reported:
-        name = _name(column, study)
+        name = column_name(column, study)
         values |= {f"{name}/{key}": value for key, value in _cells(rows, paper, column).items()}
     return values
 
@@ -93,7 +93,7 @@ def _cells(rows: Sequence[Row], paper: Published | None, column: Reported) -> di
     return cells
 
 
-def _name(column: Reported, study: Study) -> str:
+def column_name(column: Reported, study: Study) -> str:
     """The column's heading, with the faces it is over where the study has both."""
     both = sum(other.split == column.split for other in study.reported) > 1
     return f"{column.heading} ({column.over})" if both else column.heading

@@ -31,7 +31,7 @@ class TensorboardOutlet:
         self._run: Run | None = None
         self._next = 0
 
-    def start(self, run: Run, store: Path) -> None:
+    def start(self, run: Run, store: Path, faces: Mapping[str, str] | None = None) -> None:
         """Begin a run; what it uses has no place here but in its text."""
         folder = self.folder / _plain(run.group) / f"{_plain(run.name)}_{run.id[-8:]}"
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """The trackers that ``logger`` chooses: what they are told goes to a follower a stage, and one for the rows."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeAlias, cast
 
 from fer_transfer.errors import ConfigError
+from fer_transfer.faces.faces import Faces
 from fer_transfer.files.names import shown_text
+from fer_transfer.reports.report import Report
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.record import Record
@@ -21,7 +24,9 @@ from fer_transfer.tracking.follower import Follower
 from fer_transfer.tracking.runs import group_name, stage_run
 from fer_transfer.tracking.sending import how_to_send
 
-_STOP = 5.0  # seconds that an interruption waits at the longest
+_STOP = 10.0  # seconds that an interruption waits at the longest
+_PICTURES = 200  # of a split, as conf/logger/wandb.yaml has it
+_LONGEST = 900.0  # that a follower goes on after the last word
 
 P = ParamSpec("P")
 Method: TypeAlias = Callable[Concatenate["FollowedTracker", P], None]
@@ -56,16 +61,23 @@ class FollowedTracker(Tracker):
     """
 
     def __init__(self, options: Mapping[str, Any], study: Study, quiet: bool, wait: float) -> None:
-        self.options = {**options, "folder": str(Path(options["folder"]).absolute()), "quiet": quiet}
+        self.options = {
+            **options,
+            "folder": str(Path(options["folder"]).absolute()),
+            "quiet": quiet,
+            "longest": _LONGEST,
+        }
         self.study, self.wait = study, wait
         self.failed = False
         self._followers: list[Follower] = []
         self._said: set[str] = set()
+        self._faces: dict[str, str] = {}
         self._plan = self._group = ""
 
     @_harmless
-    def comes(self, plan: Plan, jobs: Sequence[Job]) -> None:
-        """Keep the name of the row."""
+    def comes(self, plan: Plan, jobs: Sequence[Job], faces: Mapping[str, Faces]) -> None:
+        """Keep the name of the row, and where pictures of faces are that may be shown."""
+        self._faces = {of.digest: str(of.folder.absolute()) for of in faces.values() if of.may_be_shown}
         self._plan = plan.name
         self._group = group_name(plan.name, jobs[-1].stage.recipe.backbone.name, row_id(plan, jobs))
 
@@ -73,7 +85,8 @@ class FollowedTracker(Tracker):
     def starts(self, job: Job) -> None:
         """Start a follower, and tell it what the stage is."""
         run = stage_run(self._plan, self._group, job.stage.init_from, job.lineage, asdict(job.stage.recipe))
-        self._follow({"start": run.to_json(), "store": str(job.folder.path.parent.absolute())})
+        store = str(job.folder.path.parent.absolute())
+        self._follow({"start": run.to_json(), "store": store, "faces": self._faces})
 
     @_harmless
     def epoch(self, row: Mapping[str, str]) -> None:
@@ -99,13 +112,21 @@ class FollowedTracker(Tracker):
             self._wait()
             self._write(store, [record.identity for record in records])
 
-    def whole_store(self, store: Path) -> None:
+    def whole_store(self, store: Path, faces: Mapping[str, Path] | None = None) -> None:
         """Write all that a store has finished: its stages, parents first, and its rows.
 
         Args:
             store: where it is.
+            faces: folders of faces that may be shown, by digest.
         """
+        self.options |= {"longest": None}  # a store of many stages takes its time
+        self._faces = {digest: str(folder.absolute()) for digest, folder in (faces or {}).items()}
         self._write(store, None)
+        try:
+            self._followers[-1].wait(math.inf)
+        except BaseException:
+            self._followers[-1].process.kill()
+            raise
 
     def close(self) -> str:
         """Wait for the followers, as long as that may take; says how to send what was not sent."""
@@ -132,10 +153,8 @@ class FollowedTracker(Tracker):
             follower.wait(until)
 
     def _write(self, store: Path, rows: Sequence[str] | None) -> None:
-        published = [asdict(row) for row in published_rows(self.study)]
-        self._follow(
-            {"store": str(store.absolute()), "study": asdict(self.study), "published": published, "rows": rows}
-        )
+        study = {"study": asdict(self.study), "published": [asdict(row) for row in published_rows(self.study)]}
+        self._follow({"store": str(store.absolute()), "rows": rows, "faces": self._faces, **study})
         self._followers[-1].end()
 
 
@@ -189,6 +208,42 @@ def tensorboard_tracker(study: Study, quiet: bool, wait: float, folder: str) -> 
             "'fer_transfer[tensorboard]'"
         )
     return FollowedTracker({"kind": "tensorboard", "folder": folder}, study, quiet, wait)
+
+
+def write_to_wandb(report: Report, project: str, *, offline: bool, dashboard: bool) -> str:
+    """Write what a store has finished into wandb, stages and rows, and wait for it.
+
+    Args:
+        report: of the store; wandb's folder goes there too.
+        project: of wandb's.
+        offline: write only, to be sent later.
+        dashboard: also lay out the project's page and a report there (``tracking.dashboard``).
+
+    Returns:
+        How to send what was not sent, and where the dashboard is.
+
+    Raises:
+        ConfigError: if the project's name is none, or there can be no dashboard.
+    """
+    if dashboard and (offline or find_spec("wandb_workspaces") is None):
+        raise ConfigError(
+            "Expected for dashboard=true a server and wandb-workspaces. Give offline=false, and pip install "
+            "'fer_transfer[wandb]'."
+        )
+    tracker = wandb_tracker(report.study, False, project, None, offline, True, _PICTURES, 20.0, 0.0, str(report.store))
+    tracker.whole_store(report.store, report.pictures.may_be_shown)
+    return "\n".join(filter(None, [tracker.close(), *(_lay_out(report, project) if dashboard else [])]))
+
+
+def _lay_out(report: Report, project: str) -> list[str]:
+    from fer_transfer.tracking.dashboard import save
+
+    try:
+        return save(report, project)
+    except Exception as error:  # of the server, or of the way to it
+        raise ConfigError(
+            f"The dashboard could not be saved: {str(error) or type(error).__name__}. Log in (wandb login), and repeat it."
+        ) from None
 
 
 def tracker_of(options: Mapping[str, Any], study: Study, quiet: bool) -> Tracker:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import wandb
 
+from fer_transfer.faces.opening import open_faces
+from fer_transfer.faces.thumbnails import thumbnails
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.store import StageFolder
@@ -39,11 +41,11 @@ class WandbOutlet:
         self.folder = Path(options["folder"]) / "wandb"
         self.run: Any = None
         self._next = 0
-        self._store = Path()
+        self._faces: dict[str, str] = {}
 
-    def start(self, run: Run, store: Path) -> None:
+    def start(self, run: Run, store: Path, faces: Mapping[str, str] | None = None) -> None:
         """Begin a run, or go on with it: what an earlier folder of the same run held is written anew, and that one removed."""
-        self._store = store
+        self._faces = dict(faces or {})
         self.folder.mkdir(parents=True, exist_ok=True)
         before = self._own(run)
         self._wait_for_its_turn(run)
@@ -198,17 +200,24 @@ class WandbOutlet:
 
     def _table(self, scores: SplitScores) -> wandb.Table:
         """A line a face, the most surely wrong first."""
-        predictions = scores.predictions
-        table = wandb.Table(
-            columns=["face", "label", "predicted", "right", "found", *(f"p {name}" for name in EXPRESSIONS)]
-        )
+        predictions, pictures = scores.predictions, self._pictures(scores)
+        columns = ["face", "label", "predicted", "right", "found", *(f"p {name}" for name in EXPRESSIONS)]
+        table = wandb.Table(columns=[*(["picture"] if pictures else []), *columns])
         for i in scores.by_certainty.tolist():
             label, predicted = int(predictions.labels[i]), int(predictions.predicted[i])
             probabilities = [round(float(p), 4) for p in predictions.probabilities[i]]
             found = bool(predictions.found[i])
             named = [str(predictions.ids[i]), EXPRESSIONS[label], EXPRESSIONS[predicted], label == predicted, found]
-            table.add_data(*named, *probabilities)
+            table.add_data(*([pictures.get(str(predictions.ids[i]))] if pictures else []), *named, *probabilities)
         return table
+
+    def _pictures(self, scores: SplitScores) -> dict[str, wandb.Image]:
+        """Of the faces most surely wrong, where the release may be shown, by id."""
+        if scores.digest not in self._faces or not self.options["pictures"]:
+            return {}
+        ids = scores.predictions.ids[scores.by_certainty[: self.options["pictures"]]].tolist()
+        small = thumbnails(open_faces(Path(self._faces[scores.digest])), ids)
+        return {id: wandb.Image(pixels, mode="L") for id, pixels in small.items()}
 
 
 def weights_artifact(folder: StageFolder, whole: bool) -> wandb.Artifact:

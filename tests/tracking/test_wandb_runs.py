@@ -95,6 +95,8 @@ def test_final_numbers_are_scikit_learns(store, stages, split):
     labels, predicted = predictions.labels, predictions.predicted
     assert run.summary["emotiw/Val/accuracy"] == pytest.approx(accuracy_score(labels, predicted))
     assert run.summary["emotiw/Val/macro_recall"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    last = run.summary["selection/macro_recall"]  # of the last epoch, which is kept
+    assert last == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-5)
     found = predictions.found
     assert run.summary["emotiw/Val/accuracy_found"] == pytest.approx(accuracy_score(labels[found], predicted[found]))
     expected = dict(zip(EXPRESSIONS, recall_score(labels, predicted, average=None, labels=range(7)), strict=True))
@@ -160,6 +162,11 @@ def test_nothing_is_left_elsewhere(store):
     assert not [name for name in left if "wandb" in name or "fer_transfer" in name]
     names = {path.name for path in (store / "wandb").iterdir()}
     assert all(name.startswith("offline-run-") or name == "staged" for name in names)
+
+
+def test_pictures_stand_where_a_release_may_be_shown(stages, faces_folder):
+    assert not open_faces(faces_folder / "fer2013").may_be_shown
+    assert "picture" not in stages["fer"].table("predictions/fer2013/PublicTest")[0]
 
 
 def test_hostile_notes_stay_text(stages):
