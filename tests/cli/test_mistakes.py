@@ -26,8 +26,16 @@ MISTAKES = {
         ("+stages.emotiv.epochs=1", "got emotiv. Did you mean 'emotiw'"),
         ("+stages.emotiw.epoch=1", "Did you mean 'epochs'"),
         # what is not there to choose
-        ("plan=fer29", "fer28_emotiw"),
+        ("plan=fer29", "There is no plan 'fer29'. Did you mean 'fer.*fer28_emotiw"),
+        ("plan=FER28_emotwi", "Did you mean 'fer28_emotiw'?"),
+        ("backbone=resnet81", "There is no backbone 'resnet81'. Did you mean 'resnet18'?"),
+        ("study=ng2105", "Did you mean 'ng2015'?"),
         ("submission=sub4", "sub3"),
+        ("recipe.backbone.name=resnet19", "got 'resnet19'. Did you mean 'resnet1"),
+        ("recipe.backbone.weights=cache.pht", "weights file at cache.pht, but there is nothing"),
+        ("recipe.keep=lst", "Did you mean 'last'?"),
+        ("recipe.labelling.labels=ferplus_soff", "Did you mean 'ferplus_soft'?"),
+        ("runtime.device=cud", "Did you mean 'cuda'?"),
         ("runtime=laptop", "default"),
         # parts that were taken out
         ("~plan", "Expected plan"),
@@ -156,13 +164,48 @@ def test_a_mistake_is_one_line(name, override, message, command, elsewhere, tiny
     "override", ["+plna=fer28", "recipe.optimizer._target_=os.system", "+stages.emotiv.epochs=1", "~plan.name"]
 )
 def test_mistakes_do_not_wait_for_torch(override, elsewhere):
+    waits_for_nothing({"torch", "numpy", "timm"}, elsewhere, "train", override)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("train", ["runtime.faces.emotiw=nowhere"], "Expected prepared faces in nowhere"),
+        ("train", ["-m", "plan=emotiw,fer28", "backbone=timm", "recipe.backbone.name=resnet19"], "nowhere"),
+        ("prepare", ["release=emotiw", "release.path=nowhere"], "Expected a release at nowhere"),
+        ("report", ["store=nowhere"], "nowhere"),
+        ("weights", ["net=resnet19", "file=x.pth"], "Did you mean 'resnet1"),
+    ],
+)
+def test_what_is_not_there_does_not_wait_for_torch(name, words, said, elsewhere):
+    faces = ["runtime.faces={fer2013: nowhere, emotiw: nowhere}"] if name == "train" else []
+    assert said in waits_for_nothing({"torch", "timm", "pytorch_lightning"}, elsewhere, name, *words, *faces)
+
+
+def test_a_path_that_is_not_there_is_answered_with_the_one_beside_it(command, elsewhere):
+    (elsewhere / "faces" / "emotiw_aligned").mkdir(parents=True)
+    stderr = command("train", "runtime.faces.emotiw=faces/emotiw_alinged")[2]
+    assert "Did you mean 'faces/emotiw_aligned'?" in stderr
+    (elsewhere / "fer2013.csv").touch()
+    assert "Did you mean 'fer2013.csv'?" in command("prepare", "release.path=fer2103.csv")[2]
+
+
+@pytest.mark.parametrize("word", ["recipe.backbone.kwargs={img_size: 64}", "recipe.backbone.kwargs.img_size=64"])
+def test_what_an_error_advises_can_be_written(word, command, tiny):
+    code, out, err = command("train", *tiny, word, "stages.emotiw.epochs=1", "--cfg", "job")
+    assert code == 0 and "img_size: 64" in out and "epochs: 1\n" in out, err
+
+
+def waits_for_nothing(heavy, folder, name, *words):
+    """What a command in a process of its own says of a mistake, without importing what is heavy."""
     code = (
-        "import sys; from fer_transfer.cli.train import main\n"
+        f"import sys; from fer_transfer.cli.{name} import main\n"
         "try: main()\n"
-        "finally: assert not {'torch', 'numpy', 'timm'} & set(sys.modules), 'slow'"
+        f"finally: assert not {heavy!r} & set(sys.modules), 'slow'"
     )
-    done = subprocess.run([sys.executable, "-c", code, override], cwd=elsewhere, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
 
 
 @pytest.mark.parametrize("part", ["plan", "stages", "runtime", "logger", "allow"])

@@ -41,7 +41,8 @@ def test_the_site_is_built_strictly_holds_every_setting_and_fetches_nothing(tmp_
 def commands():
     """Every command of this package's that a page names, with the options of a shell taken off: (page, command)."""
     for page in PAGES:
-        for block in re.findall(r"```(?:bash)?\n(.*?)```", page.read_text(), re.DOTALL):
+        fenced = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        for block in (block for language, block in fenced if language in ("", "bash")):
             for line in block.replace("\\\n", " ").splitlines():
                 if re.match(r"(fer-\w+|torchrun .* fer_transfer\.cli\.\w+) ?", line) and "<Tab>" not in line:
                     yield page.relative_to(ROOT).as_posix(), line.partition(" #")[0].rstrip()

@@ -196,7 +196,7 @@ def test_changed_weights_in_the_store_are_noticed(tiny):
         (["recipe.labelling.labels=ferplus_soft", "plan=fer28"], FacesError, "FER\\+"),
         (["recipe.frozen=[nothing.*]"], ConfigError, "match a parameter"),
         (["+plan.stages.emotiw.data.train.unknown=[Train]"], ConfigError, "runtime.faces"),
-        (["recipe.backbone.name=vit_tiny_patch16_224"], ConfigError, "refuses an input"),
+        (["recipe.backbone.name=vit_tiny_patch16_224"], ConfigError, r"refuses an input.*[^.]\. Change.*=32$"),
         (["recipe.optimizer.lr=-1"], ConfigError, "learning rate"),
         (["recipe.optimizer.weight_decay=much"], ConfigError, "SGD refuses .*weight_decay='much'"),
         (["recipe.scheduler.every=0"], ConfigError, "optimizer or scheduler"),
@@ -396,3 +396,7 @@ def test_stages_of_before_hand_their_caveat_on(tiny, tmp_path):
     finished = run(tiny, "plan=emotiw", "recipe.epochs=1", f"recipe.backbone.weights={tmp_path / 'x.safetensors'}")
     [row] = records(finished)
     assert "pre-training: conv1 only" in row.lineage.caveats
+    inherited = open_weights(
+        finished.jobs[-1].folder.weights
+    ).record  # what it was trained at, not what it started from
+    assert (inherited["input_size"], inherited["crop_pct"], inherited["mean"]) == ([3, 32, 32], 32 / 36, [0.5] * 3)
