@@ -118,6 +118,11 @@ class Record:
             environment={**_without_command(self.environment), **_command_of(older.environment)},
         )
 
+    def without_additions(self) -> "Record":
+        """This record without what older versions did not keep: counts and pipeline of the faces."""
+        faces = {key: replace(of, counts=None, pipeline=None) for key, of in self.faces.items()}
+        return replace(self, faces=faces)
+
 
 def _without_command(environment: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in environment.items() if name != "command"}

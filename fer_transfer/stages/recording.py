@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fer_transfer.errors import StoreError
@@ -31,22 +32,36 @@ def write_record(
         command: as it was typed for this row alone, or "".
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: if it cannot be written; where the one that is there lacks no more than what older versions did not keep,
+            it stays, with a warning.
     """
     record = _record_of(store, finished, submission, note, command)
     path = store.submissions / f"{record.identity}.json"
-    if path.exists():
-        try:
-            before = read_record(path)
-            record = record.joined(before)
-            if seal_of(record.to_json()) == seal_of(before.to_json()):
-                return record  # a finished row of a store that cannot be written is no error
-        except StoreError as error:
-            print(shown_text(f"warning: {error} It is written anew."), flush=True)
-    write_to_store(
-        path, record.to_json(), f"the record of {record.plan} ({record.backbone}, seed {record.seed}) to {path}"
-    )
+    before = _record_before(path)
+    if before:
+        record = record.joined(before)
+        if _same(record, before):
+            return record  # a finished row of a store that cannot be written is no error
+    what = f"the record of {record.plan} ({record.backbone}, seed {record.seed}) to {path}"
+    try:
+        write_to_store(path, record.to_json(), what)
+    except StoreError as error:
+        if not before or not _same(record.without_additions(), before.without_additions()):
+            raise
+        print(shown_text(f"warning: {error} What is there stays: its numbers are the same."), flush=True)
     return record
+
+
+def _record_before(path: Path) -> Record | None:
+    try:
+        return read_record(path) if path.exists() else None
+    except StoreError as error:
+        print(shown_text(f"warning: {error} It is written anew."), flush=True)
+        return None
+
+
+def _same(one: Record, other: Record) -> bool:
+    return seal_of(one.to_json()) == seal_of(other.to_json())
 
 
 def row_id(plan: Plan, jobs: Sequence[Job]) -> str:

@@ -176,6 +176,24 @@ def test_a_store_that_is_read_only(tiny, disk, command):
     assert "Cannot write stage 'emotiw' of emotiw (test_resnet, seed 1)" in err and "Read-only file system" in err
 
 
+def test_a_row_of_an_older_version_in_a_store_that_is_read_only(tiny, disk, capsys):
+    """What its record did not keep then cannot be added: a warning. A note that cannot be kept is an error."""
+    store = disk("size=60m")
+    run(tiny)
+    [path] = (store / "submissions").iterdir()
+    older = read_document(path)
+    for faces in older["faces"].values():
+        faces["counts"] = None
+    write_document(path, older)
+    subprocess.run(["mount", "-o", "remount,ro", str(store)], check=True)
+    capsys.readouterr()
+    assert run(tiny).trained == 0 and read_document(path) == older
+    said = capsys.readouterr().out
+    assert "warning: Cannot write the record of emotiw (test_resnet, seed 0)" in said and "What is there stays" in said
+    with pytest.raises(StoreError, match="the record of emotiw"):
+        run(tiny, "note=on loan")
+
+
 def device_is_full():
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...\nmore")
 

@@ -24,7 +24,8 @@ def section(report: Report) -> Section | None:
     )
     lead = (
         f"{over(report)}: by expression the {MOST} faces that were taken most surely for another, and the {MOST} most surely for "
-        "their own. The number is the probability of what was said, a mean over the seeds."
+        "their own; the names of the wrong ones alone where there are no pictures. The number is the probability of what was "
+        "said, a mean over the seeds."
     )
     return Section("surest", "Surely wrong, surely right", blocks, lead)
 
