@@ -272,7 +272,7 @@ def test_published_numbers_of_a_study_that_protects_nothing(tmp_path):
     ]  # fmt: skip
     assert row[3:6:2] == ["40.0", "40/100"] and row[10:13:2] == ["50.0", "50/100"], "published over both"
     plans = sections["mobilenetv2_100, settings 01234567"]
-    assert "| Net paper |" in plans and "RAF: rafdb/test, found faces" in plans
+    assert "| RAF paper |" in plans and "| fer28 | 40.0 |" in plans and "RAF: rafdb/test, found faces" in plans
 
 
 def test_networks_without_published_numbers_have_no_column(tmp_path):
