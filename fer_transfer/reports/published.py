@@ -7,6 +7,7 @@ from fer_transfer.reports.cells import (
     columns_shown,
     counted_text,
     has_numbers,
+    heading_of,
     interval_text,
     legend_of,
     marks_notes,
@@ -49,7 +50,7 @@ def published_table(report: Report) -> Table:
             if several
             else []
         ),
-        *(of for n, column in enumerate(columns) for of in _pair(lines, column, report, 20 * n)),
+        *(of for n, column in enumerate(columns) for of in _pair(lines, column, columns, report, 20 * n)),
     ]
     named = [f"[{n}] {group.title}. {caveat_line(group.caveats)}".strip() for n, group in enumerate(used, 1) if several]
     texts = tuple(cell for column in cells for cell in column.cells)
@@ -102,12 +103,14 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def _pair(lines: Sequence[_Line], column: Reported, report: Report, spare: int) -> Iterator[Column]:
-    """The paper's numbers of a column, and ours beside them where any plan ran."""
+def _pair(
+    lines: Sequence[_Line], column: Reported, columns: Sequence[Reported], report: Report, spare: int
+) -> Iterator[Column]:
+    """The paper's numbers of one of the columns, and ours beside them where any plan ran."""
     level = report.level
     if column.published:
         numbers = [row.numbers[column.published] for row, _, _ in lines]
-        yield Column(f"{column.heading}\npaper", tuple(map(published_text, numbers)))
+        yield Column(heading_of(column, columns, "paper"), tuple(map(published_text, numbers)))
         yield Column(
             "interval\npaper", tuple(published_interval(of, level) for of in numbers), spare + _PAPERS_INTERVAL
         )
@@ -119,7 +122,8 @@ def _pair(lines: Sequence[_Line], column: Reported, report: Report, spare: int) 
         for row, group, plan in lines
     ]
     marks = [marks_of(group.of(plan), column.split) if group else "" for _, group, plan in lines]
-    yield Column(f"{column.heading}\nours", tuple(percent_text(one, of) for one, of in zip(found, marks, strict=True)))
+    percents = tuple(percent_text(one, of) for one, of in zip(found, marks, strict=True))
+    yield Column(heading_of(column, columns, "ours"), percents)
     if has_numbers(found):
         yield Column("interval\nours", tuple(interval_text(one, level) for one in found), spare + _INTERVAL)
         yield Column("k/n\nours", tuple(map(counted_text, found)), spare + _COUNTED)
