@@ -57,7 +57,6 @@ def report(config: "DictConfig") -> "Report":
     from fer_transfer.reports.report import load_report
     from fer_transfer.reports.terminal import print_report
     from fer_transfer.study import study_from
-    from fer_transfer.tracking.trackers import write_to_wandb
 
     if not (isinstance(config.level, float) and 0 < config.level < 1):
         raise ConfigError(f"Expected level between 0 and 1, but got {config.level!r}. Give for example level=0.95.")
@@ -87,6 +86,8 @@ def report(config: "DictConfig") -> "Report":
     more = "" if config.details else " details=true prints all tables, settings and rules."
     console.print(f"\nWritten to {out}: {', '.join(written)}.{more}", markup=False)
     if config.wandb is not None:
+        from fer_transfer.tracking.trackers import write_to_wandb  # which imports torch
+
         told = write_to_wandb(made, config.wandb, offline=config.offline, dashboard=config.dashboard)
         console.print(told, markup=False, soft_wrap=True)
     return made
