@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from fer_transfer.config import config_folders, nearest, typed
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Numbers = tuple[float | None, int | None, int | None]
 
@@ -185,7 +186,7 @@ def study_from(content: Mapping[str, Any]) -> Study:
             f"Expected order of {where} to hold {', '.join(EXPRESSIONS)} once each, but got {study.order}."
         )
     published_rows(study)
-    published_matrices(study)
+    _matrices(study)
     return study
 
 
@@ -283,7 +284,7 @@ def _beside(name: str) -> Path:
     return next((found for place in places if (found := place / name).exists()), Path(name))
 
 
-def published_matrices(study: Study) -> dict[tuple[str, str], NDArray[np.float64]]:
+def published_matrices(study: Study) -> dict[tuple[str, str], "NDArray[np.float64]"]:
     """The published confusion matrices, counts by backbone and plan; none where the study has none.
 
     Returns:
@@ -292,6 +293,12 @@ def published_matrices(study: Study) -> dict[tuple[str, str], NDArray[np.float64
     Raises:
         ConfigError: if the file is not there, lacks columns or an expression, or holds anything but counts.
     """
+    import numpy as np  # here: checking a study, before every training, does not wait for it
+
+    return {row: np.array(counts, np.float64) for row, counts in _matrices(study).items()}
+
+
+def _matrices(study: Study) -> dict[tuple[str, str], list[list[int]]]:
     if study.matrices is None:
         return {}
     path = _beside(study.matrices)
@@ -301,7 +308,7 @@ def published_matrices(study: Study) -> dict[tuple[str, str], NDArray[np.float64
             for line in csv.DictReader(file):
                 of_row = counts.setdefault((line["backbone"], line["plan"]), {})
                 of_row[line["truth"]] = [int(line[name]) for name in study.order]
-        matrices = {row: np.array([of[name] for name in study.order], np.float64) for row, of in counts.items()}
+        matrices = {row: [of[name] for name in study.order] for row, of in counts.items()}
     except OSError as error:
         raise ConfigError(
             f"Expected the published matrices of study {study.name!r} in {study.matrices}, but got: {error.strerror}."
@@ -311,7 +318,7 @@ def published_matrices(study: Study) -> dict[tuple[str, str], NDArray[np.float64
             f"Expected columns backbone, plan, truth, {', '.join(study.order)} with counts in them, and a line for each of "
             f"these expressions, in {path}, but got: {type(error).__name__} {error}."
         ) from None
-    if odd := [row for row, matrix in matrices.items() if matrix.min() < 0]:
+    if odd := [row for row, matrix in matrices.items() if min(map(min, matrix)) < 0]:
         raise ConfigError(f"Expected counts in {path}, but those of {' with '.join(odd[0])} are below 0.")
     return matrices
 

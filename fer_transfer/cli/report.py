@@ -86,7 +86,7 @@ def report(config: "DictConfig") -> "Report":
     more = "" if config.details else " details=true prints all tables, settings and rules."
     console.print(f"\nWritten to {out}: {', '.join(written)}.{more}", markup=False)
     if config.wandb is not None:
-        from fer_transfer.tracking.trackers import write_to_wandb  # which imports torch
+        from fer_transfer.tracking.trackers import write_to_wandb  # with torch, which a report alone does not need
 
         told = write_to_wandb(made, config.wandb, offline=config.offline, dashboard=config.dashboard)
         console.print(told, markup=False, soft_wrap=True)

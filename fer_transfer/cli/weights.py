@@ -18,6 +18,7 @@ HELP = """\
 fer-weights: look at a file of weights, and write it with what its input is.
 
   fer-weights                       where the paper's two networks are published
+                                    (nothing is ever fetched)
   fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel
                                     what is in a file; nothing is written
   fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel \\
@@ -55,9 +56,9 @@ def task(config: "DictConfig") -> None:
     from fer_transfer.files.nearby import near_path
 
     check_name(settings["net"], "net")
-    if not Path(str(settings["file"])).exists():
-        near = near_path(settings["file"])
-        raise WeightsError(f"Expected weights at {settings['file']}, but there is nothing.{near} Give file=PATH.")
+    file = str(settings["file"])
+    if not Path(file).exists():
+        raise WeightsError(f"Expected weights at {file}, but there is nothing.{near_path(file)} Give file=PATH.")
     # Imported here so that --help and mistakes in the configuration do not wait for torch.
     from fer_transfer.backbones.importing import Import, import_weights
 
@@ -65,7 +66,7 @@ def task(config: "DictConfig") -> None:
     words["input_size"] = None if settings["size"] is None else [settings["size"]]
     asked = Import(
         settings["net"],
-        str(settings["file"]),
+        file,
         settings["mean"],
         None if settings["out"] is None else str(settings["out"]),
         settings["partial"] or (),

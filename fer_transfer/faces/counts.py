@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+
+if TYPE_CHECKING:  # records hold counts: reading them does not wait for numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: Beside the expressions in counts: faces whose label is withheld or unknown.
 NO_LABEL = "unlabelled"
@@ -42,7 +43,7 @@ class FacesCounts:
 
 
 def counts_of(
-    splits: NDArray[np.str_], labels: NDArray[np.int8], found: NDArray[np.bool_], manifest: Mapping[str, Any]
+    splits: "NDArray[np.str_]", labels: "NDArray[np.int8]", found: "NDArray[np.bool_]", manifest: Mapping[str, Any]
 ) -> FacesCounts:
     """Count faces by their index (arrays [N]); duplicates, reasons and movies are those of the manifest."""
     report, duplicates = manifest["report"], manifest["duplicates"]
@@ -92,9 +93,10 @@ def _numbers(content: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(count) for name, count in content.items()}
 
 
-def count_by_split(splits: NDArray[np.str_], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:
+def count_by_split(splits: "NDArray[np.str_]", labels: "NDArray[np.int8]") -> dict[str, dict[str, int]]:
     """Number of faces by split and class name ("unlabelled" for withheld labels); classes without faces are 0.
 
+    >>> import numpy as np
     >>> count_by_split(np.array(["Val", "Val"]), np.array([3, -1], np.int8))["Val"]["unlabelled"]
     1
     """

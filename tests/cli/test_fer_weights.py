@@ -64,8 +64,11 @@ def test_mistakes_are_one_message(file: Path, tmp_path: Path) -> None:
         (["net=alexnet"], "Expected net=bvlc_alexnet or net=vgg_cnn_m_2048, but got 'alexnet'"),
         (["file=x.caffemodel"], "Expected net=bvlc_alexnet"),
         (["out=x.safetensors"], "Expected file=FILE with out"),
-        (["net=bvlc_alexnet", "file=none.caffemodel"], "Expected a .caffemodel in none.caffemodel, but got: No such"),
-        (["net=bvlc_alexnet", "file=1"], "Expected a .caffemodel in 1, but got: No such"),
+        (
+            ["net=bvlc_alexnet", "file=none.caffemodel"],
+            "at none.caffemodel, but there is nothing. Did you mean 'x.caffemodel'?",
+        ),
+        (["net=bvlc_alexnet", "file=1"], "Expected weights at 1, but there is nothing"),
     ):
         done = fer_weights(*overrides, cwd=tmp_path)
         assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr, done.stderr
@@ -80,7 +83,8 @@ def test_help_and_descriptions_need_no_torch(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
     shown = fer_weights("--help", cwd=tmp_path)
     assert len(shown.stdout.splitlines()) <= 40 and max(map(len, shown.stdout.splitlines())) <= 130
-    assert shown.returncode == 0 and "partial: []" in shown.stdout and "nothing is ever fetched" in shown.stdout
+    assert shown.returncode == 0 and "nothing is ever fetched" in shown.stdout
+    assert "  partial=[]\n" in fer_weights("--settings", "partial", cwd=tmp_path).stdout
 
 
 def test_any_networks_file_is_written_with_what_it_needs(tmp_path: Path) -> None:
@@ -98,7 +102,7 @@ def test_any_networks_file_is_written_with_what_it_needs(tmp_path: Path) -> None
 def test_mistakes_with_any_network_are_one_message(tmp_path: Path) -> None:
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "x.pth")
     for overrides, expected in (
-        (["net=test_resnets", "file=x.pth"], "Cannot build backbone 'test_resnets'"),
+        (["net=test_resnets", "file=x.pth"], "got 'test_resnets'. Did you mean 'test_resnet'?"),
         (["net=test_resnet", "file=x.pth", "kwargs=same"], "Expected kwargs to be a mapping"),
         (["net=test_resnet", "size=96"], "Expected file=FILE with out, size"),
     ):

@@ -101,7 +101,8 @@ def test_help_needs_neither_torch_nor_opencv(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]"
     shown = fer_prepare("--help", cwd=tmp_path)
-    assert shown.returncode == 0 and "ferplus: null" in shown.stdout
+    assert shown.returncode == 0 and "release.path=fer2013.tar.gz" in shown.stdout
+    assert "release.ferplus=null" in fer_prepare("--settings", "ferplus", cwd=tmp_path).stdout
 
 
 def test_the_real_file(shared_data: Path, tmp_path: Path) -> None:  # slow: 94 MB of gzip, about 7 s
