@@ -47,11 +47,12 @@ def config_folders() -> list[Path]:
     return [*dict.fromkeys(folder for folder in own if folder != conf_dir()), conf_dir()]
 
 
-def typed_words(overrides: Sequence[str] | None = None) -> str:
-    """A ``fer-train`` as it is typed.
+def typed_words(overrides: Sequence[str] | None = None, command: str = "fer-train") -> str:
+    """A command as it is typed.
 
     Args:
         overrides: of the row; None: those of the command that runs, or an empty text where there is none.
+        command: its name.
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -60,7 +61,7 @@ def typed_words(overrides: Sequence[str] | None = None) -> str:
             return ""
         overrides = HydraConfig.get().overrides.task
     own = [str(folder) for folder in config_folders() if folder != conf_dir()]
-    return shlex.join(["fer-train", *(["--config-dir", own[0]] if own else []), *overrides])
+    return shlex.join([command, *(["--config-dir", own[0]] if own else []), *overrides])
 
 
 def plain(node: Any) -> Any:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import is_selected
 from fer_transfer.reports.claims_table import claim_lines
+from fer_transfer.reports.missing import Missing
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Row, base_plan
 from fer_transfer.reports.scores import Score, score
@@ -49,11 +50,19 @@ def write_bytes(path: Path, data: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
-def to_csv(lines: Sequence[dict[str, Any]]) -> str:
-    """Lines with the same keys as CSV; nan and None are empty, and no text is a formula to a spreadsheet."""
+def to_csv(lines: Sequence[dict[str, Any]], names: Sequence[str] = ()) -> str:
+    """Lines with the same keys as CSV; nan and None are empty, and no text is a formula to a spreadsheet.
+
+    Args:
+        lines: by name of the column.
+        names: of the columns, where there may be no line.
+
+    >>> to_csv([], ["kind", "what"]).splitlines()
+    ['kind,what']
+    """
     file = io.StringIO()
-    if lines:
-        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+    if lines or names:
+        writer = csv.DictWriter(file, names or list(lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _plain(value) for key, value in line.items()} for line in lines)
     return file.getvalue()
@@ -172,9 +181,10 @@ def write_csv(report: Report, out: Path) -> list[str]:
         "table.csv": score_lines(report),
         "claims.csv": claim_lines(report.groups, report.study, report.level),
         "per_class.csv": per_class,
-        "missing.csv": [asdict(one) for one in report.missing],
     }
+    missing = to_csv([asdict(one) for one in report.missing], [field.name for field in fields(Missing)])
     of_rows = {f"confusion/{row.name}.csv": lines for row, lines in by_row.items() if lines}
     for name, lines in (of_all | of_rows).items():
         write_text(out / name, to_csv(lines))
-    return [*of_all, *(["confusion/"] if of_rows else [])]
+    write_text(out / "missing.csv", missing)
+    return [*of_all, "missing.csv", *(["confusion/"] if of_rows else [])]

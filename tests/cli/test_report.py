@@ -68,6 +68,8 @@ def test_the_command_prints_and_writes(store, tmp_path):
         "table.csv", "table.md", "table.tex", "confusion.tex", "claims.csv", "per_class.csv", "missing.csv", "report.html",
         "confusion", "zips",
     }  # fmt: skip
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "fer-report submission_zip=Team</" in page, "the command that makes the page again"
     zips = sorted((tmp_path / "report" / "zips").glob("*/Team.zip"))
     assert len(zips) == 6 and len(zipfile.ZipFile(zips[0]).namelist()) == 372
     assert {path.name for path in tmp_path.iterdir()} == {"store", "report"}  # no log, no Hydra folder

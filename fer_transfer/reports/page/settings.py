@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from fer_transfer.config import typed_words
 from fer_transfer.reports.ending import report_command
 from fer_transfer.reports.page.blocks import Block, Code, Fold, Heading, Pairs, Section, Words
 from fer_transfer.reports.report import Report
@@ -21,7 +22,8 @@ def section(report: Report) -> Section:
             Fold("Machine and versions", (Pairs(tuple(_environment(report, group))),)),
             *_training(report, group),
         ]
-    blocks.append(Code(report_command(report.store, report.study), "This page:"))
+    page = typed_words(command="fer-report") or report_command(report.store, report.study)
+    blocks.append(Code(page, "This page:"))
     return Section("settings", "Settings, machine, commands", tuple(blocks))
 
 
