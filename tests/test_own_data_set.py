@@ -64,7 +64,7 @@ def test_one_reader_and_two_yaml_files(release, tmp_path, faces_folder):
     cascade = ["plan=fer28_emotiw", "data@plan.stages.fer.data=checkers"]  # checkers in the place of FER28
     done = command("train", *tiny, *cascade, cwd=tmp_path)  # its faces are found where fer-prepare puts them
     assert done.returncode == 0, done.stderr
-    done = command("report", "published=false", cwd=tmp_path)
+    done = command("report", "published=false", "details=true", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Other splits" in done.stdout and "checkers" in done.stdout
     with (tmp_path / "report" / "table.csv").open() as file:

@@ -5,7 +5,14 @@ import signal
 
 import pytest
 
+from fer_transfer import signals
 from fer_transfer.signals import Stopped, announced, check, deferred, listening, received, stop_file, take_back
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(monkeypatch):
+    """What came is forgotten: other tests train in this process."""
+    monkeypatch.setattr(signals, "_received", None)
 
 
 @pytest.fixture
