@@ -4,6 +4,7 @@ from omegaconf import OmegaConf
 from fer_transfer.errors import ConfigError
 from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from
+from fer_transfer.training.recipe import check_targets
 
 
 def test_cascade_is_two_stages_in_order():
@@ -54,7 +55,8 @@ def test_another_optimizer_for_one_stage_replaces_the_group():
 )
 def test_wrong_plans_name_what_is_wrong(override, message):
     with pytest.raises(ConfigError, match=message):
-        plan_from(compose("train", ["plan=fer28_emotiw", override]))
+        for stage in plan_from(compose("train", ["plan=fer28_emotiw", override])).stages:
+            check_targets(stage.recipe, stage.name)  # as jobs_of does, after what needs no torch
 
 
 def test_a_stage_that_is_no_plan_is_ignored_by_plans_without_it():

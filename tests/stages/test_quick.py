@@ -95,7 +95,8 @@ def test_every_file_of_a_report_says_it_and_no_claim_is_made_of_the_whole(tiny, 
         run(tiny, f"plan={plan}", "recipe.at_most=16")
     out = make_report(tmp_path)
     for path in out.rglob("*.*"):
-        assert CAVEAT.encode() in path.read_bytes(), path
+        if path.name != "missing.csv":  # rows that never ran: no number
+            assert CAVEAT.encode() in path.read_bytes(), path
     with (out / "table.csv").open() as file:
         scored = [line for line in csv.DictReader(file) if line["status"] == "run"]
     assert scored and all(int(line["n"]) <= 16 and CAVEAT in line["caveats"] for line in scored)
