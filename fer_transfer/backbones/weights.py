@@ -25,6 +25,7 @@ from fer_transfer.backbones.fitting import LoadedWeights, check_finite, check_fi
 from fer_transfer.errors import WeightsError
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.nearby import near_path
+from fer_transfer.files.whole import written_whole
 
 #: Where in the metadata of a safetensors file the record of preprocessing stands, as JSON.
 RECORD_KEY = "preprocessing"
@@ -249,14 +250,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     apart = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}  # safetensors takes no shared memory
     data = save_safetensors(apart, dict(metadata))
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            file.write(_sorted_header(data))
-            file.write(memoryview(data)[_header(data)[1] :])
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_whole(path) as aside, aside.open("wb") as file:
+        file.write(_sorted_header(data))
+        file.write(memoryview(data)[_header(data)[1] :])
     return weights_digest(path)
 
 

@@ -7,7 +7,6 @@ is withheld; probabilities are softmax outputs in 0..1.
 import csv
 import hashlib
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from fer_transfer.errors import StoreError
 from fer_transfer.files.spreadsheet import escaped, unescaped
+from fer_transfer.files.whole import written_whole
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index
 
 _AGAIN = "Run fer-train again, which writes them again from the weights."
@@ -69,12 +69,8 @@ class Predictions:
             writer.writerow([escaped(str(self.ids[i])), label, int(self.found[i]), *values])
         data = text.getvalue().encode("utf-8", "surrogateescape")  # names of files need not be text
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with written_whole(path) as aside:
             aside.write_bytes(data)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
         return hashlib.sha256(data).hexdigest()
 
     @classmethod

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fer_transfer.files.regular import open_regular
+from fer_transfer.files.whole import written_whole
 
 #: Bytes of a document that are read at most; none that is written comes near.
 LARGEST = 64 << 20
@@ -32,14 +32,10 @@ def write_document(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OSError: if it cannot be written; nothing is left behind then.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     plain = json.loads(json.dumps(content))  # as it will be read: tuples are lists, keys are text
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as aside:
         aside.write_text(json.dumps(plain | {_SEAL: seal_of(plain)}, indent=1), encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fer_transfer.errors import StoreError
 from fer_transfer.files.names import shown
 from fer_transfer.files.spreadsheet import escaped
+from fer_transfer.files.whole import written_whole
 from fer_transfer.inference.frames import data_frame
 from fer_transfer.inference.provenance import Provenance
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
@@ -211,14 +212,11 @@ def _written(text: str, path: str | os.PathLike[str] | None) -> str:
     """The text, written to a path where there is one: aside, and renamed."""
     if path is not None:
         target = Path(path)
-        aside = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            aside.write_text(text, encoding="utf-8", newline="")
-            aside.replace(target)
+            with written_whole(target) as aside:
+                aside.write_text(text, encoding="utf-8", newline="")
         except OSError as error:
             raise StoreError(
                 f"Cannot write {shown(str(target))}: {error.strerror or error}. Choose another place."
             ) from None
-        finally:
-            aside.unlink(missing_ok=True)
     return text

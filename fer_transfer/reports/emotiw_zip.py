@@ -1,6 +1,5 @@
 """The file that the EmotiW challenge takes: one zip named after the team, one text file per Test image."""
 
-import os
 import re
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -8,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.names import shown
+from fer_transfer.files.whole import written_whole
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import caveat_line
 from fer_transfer.reports.report import Report
@@ -61,17 +61,12 @@ def write_submission_zip(predictions: Predictions, folder: Path, team: str, comm
         )
     path = folder / f"{team}.zip"
     folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{team}.zip.{os.getpid()}"
-    try:
-        with zipfile.ZipFile(aside, "w") as archive:
-            archive.comment = shown(comment).encode()[:65535]
-            for stem in sorted(words):
-                entry = zipfile.ZipInfo(f"{stem}.txt", _EPOCH)
-                entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every operating system
-                archive.writestr(entry, words[stem], zipfile.ZIP_DEFLATED)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_whole(path) as aside, zipfile.ZipFile(aside, "w") as archive:
+        archive.comment = shown(comment).encode()[:65535]
+        for stem in sorted(words):
+            entry = zipfile.ZipInfo(f"{stem}.txt", _EPOCH)
+            entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every operating system
+            archive.writestr(entry, words[stem], zipfile.ZIP_DEFLATED)
     return path
 
 

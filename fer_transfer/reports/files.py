@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -15,6 +14,7 @@ from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.files.names import shown_text
 from fer_transfer.files.spreadsheet import escaped
+from fer_transfer.files.whole import written_whole
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import is_selected
 from fer_transfer.reports.claims_table import claim_lines
@@ -39,15 +39,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StoreError: if it cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(data)
-        aside.replace(path)
+        with written_whole(path) as aside:
+            aside.write_bytes(data)
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error}. Free space or choose another folder: out=<folder>.") from None
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def to_csv(lines: Sequence[dict[str, Any]], names: Sequence[str] = ()) -> str:

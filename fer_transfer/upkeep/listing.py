@@ -23,7 +23,7 @@ def listing(held: Contents, width: int | None) -> list[str]:
 
     Args:
         held: what there is.
-        width: columns to cut lines to, or None.
+        width: columns to cut lines to, or None; what is said of damage is whole.
     """
     digits = shortest([*held.stages, *held.records])
     sizes = {key: size_of(kept.folder.path) for key, kept in held.stages.items()}
@@ -32,8 +32,8 @@ def listing(held: Contents, width: int | None) -> list[str]:
     lines += _rows(held, digits)
     lines += unfinished_lines(held)
     lines += [f"damaged, set aside: {path.name}  {size_text(size_of(path))}" for path in held.aside]
-    lines += [f"DAMAGED: {why}" for why in held.broken.values()]
-    return [_cut(shown(line), width) for line in lines]
+    damaged = [f"DAMAGED: {shown(why)}" for why in held.broken.values()]  # whole: what is wrong stands at their ends
+    return [*(_cut(shown(line), width) for line in lines), *damaged]
 
 
 def _summary(held: Contents, sizes: Iterable[int]) -> str:

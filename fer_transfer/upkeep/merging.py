@@ -4,7 +4,6 @@ What is here stays as it is. A stage that both have with the same weights gets t
 machines trained to other bytes is kept as it is here, and the other's predictions of it are never taken for this one's.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from fer_transfer.errors import StoreError
 from fer_transfer.faces.aside import Aside, remove_ownerless
 from fer_transfer.files.regular import irregular
+from fer_transfer.files.whole import written_whole
 from fer_transfer.stages.record import Record, ScoredSplit
 from fer_transfer.stages.store import StageFolder, Store, write_to_store
 from fer_transfer.upkeep.contents import Contents, Kept, contents, read_stage
@@ -139,12 +139,8 @@ def _copy_pair(of: PredictionsFile, folder: Path) -> None:
     """The document last: without it a CSV counts for nothing."""
     folder.mkdir(exist_ok=True)
     for path in (of.csv, of.document):
-        aside = folder / f".{path.name}.{os.getpid()}"
-        try:
+        with written_whole(folder / path.name) as aside:
             shutil.copyfile(path, aside)
-            aside.replace(folder / path.name)
-        finally:
-            aside.unlink(missing_ok=True)
 
 
 def _add_predictions(theirs: Kept, ours: Kept, outcome: Merged) -> None:

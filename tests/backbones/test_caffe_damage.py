@@ -90,7 +90,7 @@ def check(path, data):
     """Read as a model and as a mean image; whether either could be read."""
     path.write_bytes(data)
     good = 0
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         model = read_caffemodel(path)
         good += 1
@@ -107,7 +107,7 @@ def check(path, data):
         good += 1
     except WeightsError as error:
         assert str(path) in str(error) and len(str(error)) < 1000
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     return good
 
 
@@ -165,7 +165,7 @@ small = pathlib.Path(sys.argv[1])
 small.write_bytes(b"\\n\\x00")
 for path in [small, *map(pathlib.Path, sys.argv[2:])]:
     pathlib.Path("/proc/self/clear_refs").write_text("5")
-    before, start = peak(), time.perf_counter()
+    before, start = peak(), time.process_time()
     for read in (read_caffemodel, read_mean):
         try:
             read(path)
@@ -173,7 +173,7 @@ for path in [small, *map(pathlib.Path, sys.argv[2:])]:
             continue
         print("read", path)
     if path != small:
-        print(path.name, round((peak() - before) / path.stat().st_size, 2), round(time.perf_counter() - start, 2))
+        print(path.name, round((peak() - before) / path.stat().st_size, 2), round(time.process_time() - start, 2))
 """
 
 

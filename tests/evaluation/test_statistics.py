@@ -2,7 +2,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -65,6 +65,7 @@ def test_mcnemar_of_many_faces_and_of_nonsense():
         mcnemar_exact(-1, 2)
 
 
+@settings(max_examples=15)  # statsmodels takes 50 ms each
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_agrees_with_statsmodels(ps):
     assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1].tolist(), abs=1e-12)
