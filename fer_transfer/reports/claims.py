@@ -26,7 +26,7 @@ def findings(groups: Sequence[Group], study: Study, level: float) -> dict[Group,
     p is corrected over all of them that can be compared: whoever reads a study sees the claims of all its networks.
     """
     asked = [(group, *claim) for group in groups for claim in claimed(study)]
-    found = [replace(_of_plans(group, *pair, study.first), says=says) for group, says, *pair in asked]
+    found = [replace(_of_plans(group, better, worse, study.first), says=says) for group, says, better, worse in asked]
     judged = _judged(found, level, study.margin)
     return {group: tuple(one for (of, *_), one in zip(asked, judged, strict=True) if of is group) for group in groups}
 
