@@ -35,7 +35,7 @@ from fer_transfer.inference.stage_model import StageModel
 #: Of the folder, besides ``MODEL`` and what ``export.weights`` names.
 MODEL_INT8, CARD = "model_int8.onnx", "README.md"
 
-_CHECKED_ON, _CALIBRATED_ON, _MEASURED_ON = 64, 256, 2000  # faces at most
+_CHECKED_ON, _CALIBRATED_ON, _MEASURED_ON = 64, 256, 1000  # faces at most
 
 
 @dataclass(frozen=True)
