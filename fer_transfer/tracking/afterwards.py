@@ -7,9 +7,10 @@ from typing import Any
 
 from fer_transfer.config import typed
 from fer_transfer.files.document import read_document
+from fer_transfer.published import Published
 from fer_transfer.reports.results import load_groups
 from fer_transfer.stages.record import Record
-from fer_transfer.study import Published, Study
+from fer_transfer.study import Study
 from fer_transfer.tracking.process import Outlet
 from fer_transfer.tracking.rows import is_of, row_runs
 from fer_transfer.tracking.runs import Run, group_name, stage_run
