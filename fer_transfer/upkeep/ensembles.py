@@ -134,9 +134,7 @@ def _members(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path) ->
         except StoreError as error:
             missing.append(str(error))
     if taken := [row.name for row in rows if name == row.plan]:
-        raise EnsembleError(
-            "name taken", f"{_named(name)} has the name of a plan ({taken[0]}). Give it another.", found
-        )
+        raise EnsembleError("name taken", f"{_named(name)} has the name of a plan ({taken[0]}). Give it another.")
     if missing:
         raise EnsembleError("member not run", f"{_named(name)}: {' '.join(missing)}", found)
     if len({row.records[0].row_id for row in found}) < len(found):

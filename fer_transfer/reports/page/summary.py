@@ -26,7 +26,8 @@ def _rows(report: Report, lines: list[Line]) -> str:
     trained = [line for line in lines if not line.made_of]
     seeds = sum(len(line.rows) for line in trained)
     networks = ", ".join(dict.fromkeys(line.group.backbone for line in trained)) or "none"
-    ensembles = f", and {len(lines) - len(trained)} ensembles" * (len(lines) > len(trained))
+    count = len(lines) - len(trained)
+    ensembles = f", and {count} ensemble{'s' * (count > 1)}" if count else ""
     return f"{len(trained)} run with {seeds} seeds in all{ensembles}; the study has {grid}. Networks: {networks}"
 
 
