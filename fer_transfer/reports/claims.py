@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.comparison import compare
@@ -12,9 +11,6 @@ from fer_transfer.published import Published
 from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.results import ACROSS, Group, Row, base_plan
 from fer_transfer.study import Reported, Study
-
-#: Findings by group, study and level, as long as there is the group.
-_found: WeakKeyDictionary[Group, dict[tuple[str, float], tuple[Finding, ...]]] = WeakKeyDictionary()
 
 #: The reason that a user need not be told again: the table of plans says it.
 NOT_RUN = "not run"
@@ -33,24 +29,15 @@ def claimed(group: Group, study: Study) -> Iterator[tuple[str, str, str]]:
                 yield claim.says, better, worse
 
 
-def findings(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
-    """What a group's rows say of each claim of a study, in its order; p is corrected over those that can be compared.
+def findings(groups: Sequence[Group], study: Study, level: float) -> dict[Group, tuple[Finding, ...]]:
+    """What each group's rows say of each claim of a study, in its order.
 
-    Every outlet asks: it is computed once.
+    p is corrected over all of them that can be compared: whoever reads a study sees the claims of all its networks.
     """
-    known = _found.setdefault(group, {})
-    asked = (repr(study), level)
-    if asked not in known:
-        known[asked] = _findings(group, study, level)
-    return known[asked]
-
-
-def _findings(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
-    found = (
-        replace(_of_plans(group, better, worse, study.first), says=says)
-        for says, better, worse in claimed(group, study)
-    )
-    return _judged(tuple(found), level, study.margin)
+    asked = [(group, *claim) for group in groups for claim in claimed(group, study)]
+    found = [replace(_of_plans(group, better, worse, study.first), says=says) for group, says, better, worse in asked]
+    judged = _judged(found, level, study.margin)
+    return {group: tuple(one for (of, *_), one in zip(asked, judged, strict=True) if of is group) for group in groups}
 
 
 def compared(
@@ -89,11 +76,9 @@ def best_against_baseline(group: Group, study: Study, level: float) -> Finding |
 
 def _judged(found: Sequence[Finding], level: float, margin: float) -> tuple[Finding, ...]:
     comparisons = [finding.comparison for finding in found if finding.comparison]
-    judged, among = iter(verdicts(comparisons, level, margin / 100)), len(comparisons)
+    judged = iter(verdicts(comparisons, level, margin / 100))
     return tuple(
-        replace(finding, judged=next(judged), level=level, margin=margin, among=among)
-        if finding.comparison
-        else finding
+        replace(finding, judged=next(judged), level=level, margin=margin) if finding.comparison else finding
         for finding in found
     )
 

@@ -178,7 +178,7 @@ def write_csv(report: Report, out: Path) -> list[str]:
         per_class += [where | line for line in kept]
     of_all = {
         "table.csv": score_lines(report),
-        "claims.csv": claim_lines(report.groups, report.study, report.level),
+        "claims.csv": claim_lines(report),
         "per_class.csv": per_class,
     }
     missing = to_csv([asdict(one) for one in report.missing], [field.name for field in fields(Missing)])

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from fer_transfer.published import Published
+from fer_transfer.reports.claims import findings
 from fer_transfer.reports.ensembles import with_ensembles
+from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
 from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
@@ -43,6 +46,11 @@ class Report:
     def rows(self) -> tuple[Row, ...]:
         """All finished rows, by group."""
         return tuple(row for group in self.groups for row in group.rows)
+
+    @cached_property
+    def findings(self) -> dict[Group, tuple[Finding, ...]]:
+        """What each group says of the study's claims, all of them judged together; every outlet asks."""
+        return findings(self.groups, self.study, self.level)
 
     @property
     def caveats(self) -> tuple[str, ...]:

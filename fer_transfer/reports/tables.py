@@ -32,7 +32,6 @@ from fer_transfer.reports.cells import (
     score_text,
     seeds_text,
 )
-from fer_transfer.reports.claims import findings
 from fer_transfer.reports.claims_table import claims_text
 from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.published import published_table
@@ -238,13 +237,13 @@ def _chosen(row: Row, column: Reported) -> Predictions | None:
 
 def _claims(group: Group, report: Report) -> list[Table]:
     """The table of a group's claims; none where no claim has both its plans run."""
-    run = any(finding.run for finding in findings(group, report.study, report.level))
+    run = any(finding.run for finding in report.findings[group])
     return [claims_table(group, report)] if run else []
 
 
 def claims_table(group: Group, report: Report) -> Table:
     """Whether the study's claims show in a group, each with its difference and p."""
-    text = claims_text(group, report.published, report.study, report.level)
+    text = claims_text(group, report)
     columns = table_of(text.rows, text.headings, (0, 1, len(text.headings) - 1))
     return Table(
         f"claims-{group.backbone}-{group.settings_id[:8]}",

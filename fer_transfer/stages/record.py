@@ -72,7 +72,7 @@ class Record:
         faces: by digest, all that it was made from or scored on.
         predictions: one for each split and digest.
         notes: caveats given on the command line.
-        environment: device and versions, and the command that made the row first, where it is known.
+        environment: device and versions, and the first command known to make the row.
     """
 
     submission: str | None
@@ -129,17 +129,14 @@ class Record:
             faces=_all_faces(older.faces, self.faces),
             predictions=(*self.predictions, *others),
             notes=tuple(dict.fromkeys([*older.notes, *self.notes])),
-            environment={**_without_command(self.environment), **_command_of(older.environment)},
+            environment={**self.environment, **_command_of(older.environment)},
         )
 
     def without_additions(self) -> "Record":
-        """This record without what older versions did not keep: counts and pipeline of the faces."""
+        """This record without what older versions did not keep: counts and pipeline of the faces, and the command."""
         faces = {key: replace(of, counts=None, pipeline=None) for key, of in self.faces.items()}
-        return replace(self, faces=faces)
-
-
-def _without_command(environment: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in environment.items() if name != "command"}
+        environment = {name: value for name, value in self.environment.items() if name != "command"}
+        return replace(self, faces=faces, environment=environment)
 
 
 def _command_of(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def write(
     published: Sequence[Published],
     identities: Collection[str] | None,
     faces: Mapping[str, str],
+    level: float,
 ) -> None:
     """Write runs.
 
@@ -45,6 +46,7 @@ def write(
         published: its published rows.
         identities: of records, whose rows are written; None: all with ensembles, and before them all stages, parents first.
         faces: folders of faces that may be shown, by digest.
+        level: of the rows' intervals, 0..1.
 
     Raises:
         StoreError: if something of it is damaged.
@@ -59,7 +61,7 @@ def write(
     for group in groups:
         chosen = {row.plan for row in group.rows if identities is None or row.record.identity in identities}
         of_rows = replace(group, rows=tuple(row for row in group.rows if row.plan in chosen))
-        for run in row_runs([of_rows], published, study):
+        for run in row_runs([of_rows], published, study, level):
             outlet.start(run if is_of(run, store) else replace(run, uses=()), store)
             outlet.end()
 

@@ -282,7 +282,7 @@ def test_wandb_gets_a_run_of_it_that_uses_its_members_stages(tmp_path):
     paths = [add(tmp_path, plan) for plan in PAIR["rows"]]
     study = study_from(STUDY | {"ensembles": {"both": PAIR}})
     groups = load_report(tmp_path / "store", study, 0.95).groups
-    (run,) = [run for run in row_runs(groups, [], study) if run.config["plan"] == "both"]
+    (run,) = [run for run in row_runs(groups, [], study, 0.95) if run.config["plan"] == "both"]
     assert set(run.uses) == {str(read_record(path).stages[-1]["key"]) for path in paths}
     assert run.config["ensemble"].startswith("ensemble of fer28_emotiw") and isinstance(run.summary["Val/ours"], float)
 

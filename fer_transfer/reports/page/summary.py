@@ -1,7 +1,6 @@
 """What the page says first: what was run, the best row, and how many claims show."""
 
 from fer_transfer.reports.cells import level_text
-from fer_transfer.reports.claims import findings
 from fer_transfer.reports.page.blocks import Pairs, Section
 from fer_transfer.reports.page.lines import Line, lines_of, network, over
 from fer_transfer.reports.report import Report
@@ -58,7 +57,7 @@ def _claims(report: Report) -> list[tuple[str, str]]:
     """How many comparisons came out how, by group."""
     said = []
     for group in report.groups:
-        verdicts = [of.verdict for of in findings(group, report.study, report.level) if of.judged]
+        verdicts = [of.verdict for of in report.findings[group] if of.judged]
         counts = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
         said += [f"{network(report, group.backbone)}: {counts}"] if verdicts else []
     return [("Claims, by pair of plans", "; ".join(said))] if said else []
