@@ -28,6 +28,8 @@ fer-predict: look at faces with a network that was trained.
   fer-predict model=exported input=photograph.jpg    what fer-export wrote
 
 Choices (GROUP=NAME):
+  study               {study}
+                          its ensembles are rows too: row=NAME
   pipeline            {pipeline}
   pipeline/detector   {pipeline/detector}
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def model_of_rows(settings: Mapping[str, Any], **more: Any) -> "Predictor":
-    """The model that ``row``, ``seeds``, ``weights``, ``ten_crops`` and ``calibrated`` name.
+    """The model that ``row``, ``seeds``, ``weights``, ``ten_crops`` and ``calibrated`` name; ensembles are those of ``study``.
 
     Args:
         settings: of the command.
@@ -20,8 +20,10 @@ def model_of_rows(settings: Mapping[str, Any], **more: Any) -> "Predictor":
     """
     from fer_transfer.errors import ConfigError
     from fer_transfer.inference.store import open_store
+    from fer_transfer.study import study_from
 
-    store, rows, ten = open_store(settings["store"]), settings["row"] or [], settings["ten_crops"]
+    store, rows = open_store(settings["store"], study_from(settings["study"])), settings["row"] or []
+    ten = settings["ten_crops"]
     rows = rows if isinstance(rows, list) else [rows]
     if not rows:
         raise ConfigError(

@@ -218,6 +218,7 @@ def _licence_of_weights(lineage: Lineage, name: str, told: Told) -> str:
 def _made(told: Told) -> Iterator[str]:
     yield "## How it was made"
     yield ""
+    yield from (f"- {escape_markdown(text)}" for text in told.about.ensembles)
     for member in told.about.members:
         yield f"- {escape_markdown(f'{member.plan}, seed {member.seed}, stage {member.key}: {member.lineage}')}"
     yield ""

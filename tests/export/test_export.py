@@ -87,6 +87,22 @@ def test_the_command_writes_it_all_and_says_what_it_found(command, trained, face
     assert command("export", *words, "replace=true")[0] == 0
 
 
+def test_an_ensemble_of_a_study_is_a_row(command, trained, store, pixels, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "mine.yaml").write_text(
+        "name: mine\ntitle: Mine\nreported: [{split: emotiw/Val, heading: Val}]\n"
+        f"ensembles: {{both: {{rows: [{ROW}, {FER_ROW}]}}}}\n"
+    )
+    words = (f"store={trained.store}", "study=mine", "row=both", "calibrated=false", "--config-dir", str(tmp_path))
+    code, _, stderr = command("export", *words, f"out={tmp_path / 'out'}")
+    assert code == 0, stderr
+    members = [
+        store.load(name, seeds=0, calibrated=False, device="cpu").probabilities(pixels) for name in (ROW, FER_ROW)
+    ]
+    np.testing.assert_allclose(run(tmp_path / "out/model.onnx", pixels)[0], np.mean(members, axis=0), atol=1e-5)
+    assert f"both: ensemble of {ROW} + {FER_ROW}" in (tmp_path / "out/README.md").read_text().replace("\\", "")
+
+
 @pytest.mark.parametrize("side", [(48, 48), (64, 64), (300, 200)])
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_file_takes_any_number_of_faces_of_any_size(exported, store, side, count):
@@ -245,7 +261,9 @@ def test_hostile_names_do_nothing_in_card_and_head(one, store, name):
     model = store.load(f"{ROW}/0", device="cpu")
     members = tuple(replace(member, plan=name, lineage=name) for member in model.about.members)
     scores = tuple(replace(score, split=f"{name}/{name}") for score in model.about.scores)
-    about = replace(model.about, name=name, caveats=(name,), notes=(name,), scores=scores, members=members)
+    about = replace(
+        model.about, name=name, caveats=(name,), notes=(name,), ensembles=(name,), scores=scores, members=members
+    )
     (stage,) = model.model.lineage.stages
     (used,) = stage.faces
     used = replace(used, prepared=replace(used.prepared, release=name), trained_on=(name,), caveats=(name,))
