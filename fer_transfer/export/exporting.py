@@ -11,7 +11,7 @@ from typing import Any
 
 import fer_transfer
 from fer_transfer.errors import ConfigError
-from fer_transfer.export.at_hand import Parts, drawn_faces, faces_at_hand
+from fer_transfer.export.at_hand import FacesAtHand, Parts, drawn_faces, faces_at_hand
 from fer_transfer.export.card import model_card
 from fer_transfer.export.checking import Checked, checked
 from fer_transfer.export.network import WholeModel, graph_of, networks_of
@@ -22,12 +22,14 @@ from fer_transfer.export.told import Told
 from fer_transfer.export.weights import (
     CONFIG,
     INPUT,
+    WEIGHTS,
     input_config,
     loading_lines,
     timm_alone,
     timm_config,
     write_weights,
 )
+from fer_transfer.inference.cutting import Cutting
 from fer_transfer.inference.folder import written
 from fer_transfer.inference.predictor import Predictor
 from fer_transfer.inference.stage_model import StageModel
@@ -122,28 +124,35 @@ def _written(
     looked_at = parts.measured.first(_CHECKED_ON) if parts else drawn_faces()
     result = checked(model, session, looked_at)
     small, loss = _int8(graph, session, parts, folder) if int8 and parts else (None, None)
-    places = ("",) if len(networks) == 1 else tuple(f"network-{n}/" for n in range(1, len(networks) + 1))
-    versions = {"fer_transfer": fer_transfer.__version__, "torch": version("torch")}
-    told = Told(
-        model.about, model.cutting, model.labels, tuple(of for of, _ in networks), places, result, loss, versions
-    )
+    members = tuple(of for of, _ in networks)
+    told = Told(model.about, model.cutting, model.labels, members, _places(len(members)), result, loss, _versions())
     (folder / MODEL).write_bytes(with_record(graph, told.record()))
     if small is not None and loss is not None:
         about = replace(model.about, notes=(*model.about.notes, loss.line()))
         (folder / MODEL_INT8).write_bytes(with_record(small, told.record(about)))
-    for place, (network, _) in zip(places, networks, strict=True):
-        (folder / place).mkdir(exist_ok=True)
-        write_weights(network, folder / place, looked_at)
-        _write_json(folder / place / CONFIG, timm_config(network))
-        _write_json(folder / place / INPUT, input_config(network, model.cutting))
+    for place, network in zip(told.places, members, strict=True):
+        _write_network(network, folder / place, looked_at, model.cutting)
     (folder / CARD).write_text(model_card(told), encoding="utf-8")
     files = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
-    loading = [
-        line
-        for place, of in zip(places, told.networks, strict=True)
-        for line in loading_lines(of, f"{place}model.safetensors")
-    ]
-    return Export(folder, files, result, loss, tuple(loading), all(map(timm_alone, told.networks)))
+    pairs = zip(told.places, members, strict=True)
+    loading = tuple(line for place, of in pairs for line in loading_lines(of, f"{place}{WEIGHTS}"))
+    return Export(folder, files, result, loss, loading, all(map(timm_alone, members)))
+
+
+def _places(count: int) -> tuple[str, ...]:
+    """Where the weights of each network lie."""
+    return ("",) if count == 1 else tuple(f"network-{number}/" for number in range(1, count + 1))
+
+
+def _versions() -> dict[str, str]:
+    return {"fer_transfer": fer_transfer.__version__, "torch": version("torch")}
+
+
+def _write_network(network: StageModel, folder: Path, faces: FacesAtHand, cutting: Cutting) -> None:
+    folder.mkdir(exist_ok=True)
+    write_weights(network, folder, faces)
+    _write_json(folder / CONFIG, timm_config(network))
+    _write_json(folder / INPUT, input_config(network, cutting))
 
 
 def _int8(graph: bytes, session: Any, parts: Parts, folder: Path) -> tuple[bytes, Loss]:
