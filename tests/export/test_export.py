@@ -11,15 +11,20 @@ import timm
 import torch
 import yaml
 from hostile import HOSTILE, acts_on_a_terminal
+from PIL import Image
 from torch import nn
 from trained import FER_ROW, ROW
 
 import fer_transfer
+from fer_transfer.backbones.lrn import LocalResponseNorm
 from fer_transfer.errors import ConfigError, WeightsError
 from fer_transfer.evaluation.temperature import tempered
 from fer_transfer.export import checking
 from fer_transfer.export.card import model_card
+from fer_transfer.export.network import WholeModel, graph_of
+from fer_transfer.export.onnx_file import outputs_of, session_of, with_record
 from fer_transfer.export.told import Told
+from fer_transfer.export.weights import loading_lines
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.files.document import read_document, write_document
 from fer_transfer.files.names import shown
@@ -93,8 +98,8 @@ def test_an_ensemble_of_a_study_is_a_row(command, trained, store, pixels, tmp_pa
         "name: mine\ntitle: Mine\nreported: [{split: emotiw/Val, heading: Val}]\n"
         f"ensembles: {{both: {{rows: [{ROW}, {FER_ROW}]}}}}\n"
     )
-    words = (f"store={trained.store}", "study=mine", "row=both", "calibrated=false", "--config-dir", str(tmp_path))
-    code, _, stderr = command("export", *words, f"out={tmp_path / 'out'}")
+    words = (f"store={trained.store}", "study=mine", "row=both", "calibrated=false", f"out={tmp_path / 'out'}")
+    code, _, stderr = command("export", *words, "--config-dir", str(tmp_path))
     assert code == 0, stderr
     members = [
         store.load(name, seeds=0, calibrated=False, device="cpu").probabilities(pixels) for name in (ROW, FER_ROW)
@@ -138,10 +143,9 @@ def test_pictures_are_looked_at_as_with_the_row(exported, trained, picture, comm
 
 def test_ten_crops_are_exported_as_ten_crops(store, pixels, tmp_path):
     ten = store.load(f"{ROW}/0", evaluation="ten_crops", device="cpu")
-    fer_transfer.export_model(ten, tmp_path / "ten")
-    np.testing.assert_allclose(
-        np.exp(run(tmp_path / "ten/model.onnx", pixels)[1]), ten.model.probabilities(pixels), atol=1e-5
-    )
+    graph = graph_of(WholeModel([(ten.model, 1.0)]), tmp_path)
+    logits = outputs_of(session_of(graph, "ten"), pixels)[1]
+    np.testing.assert_allclose(np.exp(logits), ten.model.probabilities(pixels), atol=1e-5)
     assert np.abs(ten.model.probabilities(pixels) - store.load(f"{ROW}/0").model.probabilities(pixels)).max() > 1e-4
 
 
@@ -159,8 +163,6 @@ def test_the_three_lines_load_the_weights(one, store, pixels, monkeypatch):
 
 def test_the_input_is_told_in_numbers(one, store, pixels):
     """By Pillow and numpy alone."""
-    from PIL import Image
-
     told = json.loads((one.folder / "preprocessor_config.json").read_text())
     side, crop = told["resize"], told["crop"]
     far = (side - crop) // 2
@@ -243,13 +245,15 @@ def test_the_model_card_says_what_must_be_said(exported):
         assert said in body, said
 
 
-def test_real_releases_and_pretrained_weights_have_their_licences(one, store, monkeypatch, tmp_path):
+def test_real_releases_and_pretrained_weights_have_their_licences(store, tmp_path):
+    """And what was trained under bfloat16 is compared in float32."""
     model = store.load(f"{ROW}/0", device="cpu")
     lineage = model.model.lineage
     (used,) = lineage.stages[-1].faces
     stage = replace(lineage.stages[-1], faces=(replace(used, caveats=()),))
     model.model.lineage = replace(lineage, weights="hub:test_resnet:0123", stages=(stage,))
-    fer_transfer.export_model(model, tmp_path / "a")
+    model.model.bf16 = True
+    assert fer_transfer.export_model(model, tmp_path / "a").checked.difference < 1e-5 and model.model.bf16
     text = (tmp_path / "a/README.md").read_text()
     assert "SFEW 2.0: frames of movies, given out by the EmotiW organisers against a signed agreement" in text
     assert "non-commercial research and education" in text and "hub:test_resnet:0123" in text
@@ -281,14 +285,12 @@ def test_hostile_names_do_nothing_in_card_and_head(one, store, name):
 
 def sealed(path, change):
     """The same file with a changed record under a true digest."""
-    from fer_transfer.export import onnx_file
-
     data = path.read_bytes()
     content = json.loads(onnxruntime.InferenceSession(data).get_modelmeta().custom_metadata_map["fer_transfer"])
     graph = data[: content["graph"]["bytes"]]
     change(content)
     kept = {key: value for key, value in content.items() if key not in ("sha256", "graph")}
-    path.write_bytes(onnx_file.with_record(graph, kept))
+    path.write_bytes(with_record(graph, kept))
 
 
 @pytest.mark.parametrize(
@@ -358,13 +360,6 @@ def test_a_model_of_something_else_is_refused(exported, tmp_path):
         fer_transfer.export_model(fer_transfer.open_export(exported.folder), tmp_path / "a")
 
 
-def test_what_was_trained_in_bfloat16_is_compared_in_float32(store, tmp_path):
-    model = store.load(f"{ROW}/0", device="cpu")
-    model.model.bf16 = True
-    assert fer_transfer.export_model(model, tmp_path / "a").checked.difference < 1e-5
-    assert model.model.bf16
-
-
 def test_a_row_that_does_not_tell_how_its_faces_were_cut(trained, picture, command, tmp_path):
     """By the pipeline that is assumed, composed inside the command."""
     shutil.copytree(trained.store, tmp_path / "store")
@@ -379,9 +374,6 @@ def test_a_row_that_does_not_tell_how_its_faces_were_cut(trained, picture, comma
 
 def test_the_papers_networks_are_exported(tmp_path, pixels):
     """LRN is ONNX's own operator, and the weights load with one import more."""
-    from fer_transfer.backbones.lrn import LocalResponseNorm
-    from fer_transfer.export.onnx_file import session_of
-    from fer_transfer.export.weights import loading_lines
 
     layer = LocalResponseNorm(5, 5e-4, 0.75, 2.0)
     torch.onnx.export(
