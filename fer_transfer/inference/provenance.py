@@ -131,7 +131,7 @@ def provenance_from_json(content: Mapping[str, Any]) -> Provenance:
         KeyError, TypeError: if it is none, or another version's.
     """
     temperature = content["temperature"]
-    own = {
+    own: dict[str, Any] = {
         **{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()},
         "members": tuple(Member(**member) for member in content["members"]),
         "scores": tuple(SplitScore(**score) for score in content["scores"]),
