@@ -7,15 +7,12 @@ the user's own, holds a mistake that would otherwise be ignored.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from fer_transfer.config import allowing, check_allowed, conf_dir, nearest, targets
 from fer_transfer.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hydra.core.config_loader import ConfigLoader
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -27,23 +24,13 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     >>> compose("train", ["plan=fer28_emotiw", "recipe.epochs=3"]).recipe.epochs
     3
     """
-    from hydra.types import RunMode
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
 
-    # Not by Hydra's own compose: it is one a process, and a command that composes another's settings has it already.
-    config = _loader().load_configuration(config_name, list(overrides), RunMode.RUN, from_shell=False)
-    with open_dict(config):
-        del config["hydra"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = hydra_compose(config_name, list(overrides), return_hydra_config=False)
     check_settings(config, config_name)
     return config
-
-
-def _loader() -> "ConfigLoader":
-    from hydra import version
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.utils import create_config_search_path
-
-    version.setbase("1.3")  # as the commands have it
-    return ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
 
 
 def check_settings(config: DictConfig, root: str) -> None:
@@ -72,9 +59,11 @@ def check_settings(config: DictConfig, root: str) -> None:
 @cache
 def declared(root: str) -> dict[str, dict[str, Any]]:
     """The mappings that ``conf/`` declares for a command, by dotted path ("": the root), with their default content."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
     from hydra.types import RunMode
 
-    loader = _loader()
+    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
     config = OmegaConf.to_container(loader.load_configuration(root, [], RunMode.RUN), resolve=False)
     assert isinstance(config, dict)
     del config["hydra"]

@@ -24,8 +24,8 @@ fer-predict: look at faces with a network that was trained.
   fer-predict row=[sub3,sub6] input=labelled
                           an ensemble; folders called after expressions are
                           scored
-  fer-predict row=sub3 input=photograph.jpg format=json
-  fer-predict model=exported input=photograph.jpg    what fer-export wrote
+  fer-predict model=exported input=photograph.jpg format=json
+                          with what fer-export wrote
 
 Choices (GROUP=NAME):
   study               {study}

@@ -26,7 +26,6 @@ from fer_transfer.export.onnx_file import outputs_of, session_of, with_record
 from fer_transfer.export.told import Told
 from fer_transfer.export.weights import loading_lines
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.files.document import read_document, write_document
 from fer_transfer.files.names import shown
 from fer_transfer.inference.cutting import Cutting
 from fer_transfer.inference.provenance import provenance_from_json
@@ -358,18 +357,6 @@ def test_mistakes(command, trained, picture, name, words, message):
 def test_a_model_of_something_else_is_refused(exported, tmp_path):
     with pytest.raises(ConfigError, match="Expected rows or stages of a store, whose weights can be exported, but got"):
         fer_transfer.export_model(fer_transfer.open_export(exported.folder), tmp_path / "a")
-
-
-def test_a_row_that_does_not_tell_how_its_faces_were_cut(trained, picture, command, tmp_path):
-    """By the pipeline that is assumed, composed inside the command."""
-    shutil.copytree(trained.store, tmp_path / "store")
-    for path in (tmp_path / "store/submissions").glob("*.json"):
-        content = read_document(path)
-        for of in content["faces"].values():
-            of["pipeline"] = None
-        write_document(path, content)
-    code, stdout, stderr = command("predict", f"store={tmp_path / 'store'}", f"row={ROW}", f"input={picture}")
-    assert code == 0 and "assumed: cut by pipeline=aligned" in stdout, stderr
 
 
 def test_the_papers_networks_are_exported(tmp_path, pixels):
