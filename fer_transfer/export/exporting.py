@@ -128,7 +128,8 @@ def _written(
     told = Told(model.about, model.cutting, model.labels, members, _places(len(members)), result, loss, _versions())
     (folder / MODEL).write_bytes(with_record(graph, told.record()))
     if small is not None and loss is not None:
-        about = replace(model.about, notes=(*model.about.notes, loss.line()))
+        note = f"the accuracies above are those of the float network; {loss.line()}"
+        about = replace(model.about, notes=(*model.about.notes, note))
         (folder / MODEL_INT8).write_bytes(with_record(small, told.record(about)))
     for place, network in zip(told.places, members, strict=True):
         _write_network(network, folder / place, looked_at, model.cutting)
