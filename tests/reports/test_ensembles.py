@@ -257,6 +257,17 @@ def test_of_faces_that_some_rows_were_not_scored_on_it_has_no_number(tmp_path):
     assert states["emotiw/Val"] == "run" and states["emotiw/Test"] == "no predictions"
 
 
+def test_of_parts_of_a_split_it_has_no_number_and_says_so(tmp_path, monkeypatch):
+    add(tmp_path, "fer28_emotiw")
+    monkeypatch.setitem(fake_store.SPLITS, "emotiw/Val", 100)
+    add(tmp_path, "fer32_emotiw")
+    files = ran(tmp_path, ensembles={"both": PAIR})
+    assert of_split(files["both"], "emotiw/Val")["status"] == "no predictions"
+    assert of_split(files["both"], "fer2013/PrivateTest")["status"] == "trained on"
+    (told,) = [one for one in files["missing"] if one["kind"] == "ensemble"]
+    assert told["why"].startswith("its rows were scored on other faces of emotiw/Val")
+
+
 def test_it_inherits_training_data_and_optimism_of_every_member(tmp_path):
     add(tmp_path, "fer28", keep="best")
     add(tmp_path, "fer32_emotiw", notes=("a stand-in",))
