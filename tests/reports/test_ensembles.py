@@ -263,7 +263,7 @@ def test_of_parts_of_a_split_it_has_no_number_and_says_so(tmp_path, monkeypatch)
     add(tmp_path, "fer32_emotiw")
     files = ran(tmp_path, ensembles={"both": PAIR})
     assert of_split(files["both"], "emotiw/Val")["status"] == "no predictions"
-    assert of_split(files["both"], "fer2013/PrivateTest")["status"] == "trained on"
+    assert of_split(files["both"], "fer2013/PrivateTest")["status"] == "run"
     (told,) = [one for one in files["missing"] if one["kind"] == "ensemble"]
     assert told["why"].startswith("its rows were scored on other faces of emotiw/Val")
 
