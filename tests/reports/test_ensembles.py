@@ -228,7 +228,7 @@ def test_one_that_cannot_be_made_says_why_in_its_row(tmp_path, capsys):
     for name, (_, _, word, why) in NOT_MADE.items():
         lines = [line for line in files[name] if line["ensemble"]]
         assert {line["status"] for line in lines} == {word} and lines[0]["percent"] == ""
-        assert f"not made, {word}" in lines[0]["ensemble"]
+        assert f"not made ({word})" in lines[0]["ensemble"]
         assert f"{name} (ensemble)" in out and re.search(rf"{name} \(ensemble\) +{word}", out)
         (told,) = [one for one in files["missing"] if (one["kind"], one["what"]) == ("ensemble", name)]
         assert re.search(why, told["why"]), told
