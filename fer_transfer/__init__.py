@@ -14,6 +14,8 @@ What stands here is for use, and stays: open a store of trained rows, look at pi
     faces = model.predict("photographs")            # a picture, a folder, a video, arrays
     faces.frame()                                   # of pandas or polars
     model.features("photographs")                   # float32 [N, D], for a classifier of your own
+    fer_transfer.export_model(store.load("fer28_emotiw/resnet18", device="cpu"), "exported")  # ONNX, safetensors, a model card
+    fer_transfer.open_export("exported").predict("photographs")
 
 Nothing heavy is imported before a name is used: ``import fer_transfer`` takes milliseconds.
 """
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
         StoreError,
         WeightsError,
     )
+    from fer_transfer.export.exporting import Export, export_model
+    from fer_transfer.export.opened import open_export
     from fer_transfer.inference.model import Ensemble, FaceModel
     from fer_transfer.inference.predictor import Predictor
     from fer_transfer.inference.provenance import Provenance, SplitScore, Temperature
@@ -47,6 +51,7 @@ __all__ = [
     "EXPRESSIONS",
     "ConfigError",
     "Ensemble",
+    "Export",
     "FaceModel",
     "FacesError",
     "FerTransferError",
@@ -64,6 +69,8 @@ __all__ = [
     "WeightsError",
     "__version__",
     "compose_plan",
+    "export_model",
+    "open_export",
     "open_store",
     "train",
 ]
@@ -71,6 +78,8 @@ __all__ = [
 #: Where each public name is defined; imported when it is used first.
 _PLACES = {
     "errors": ("ConfigError", "FacesError", "FerTransferError", "ReleaseError", "StoreError", "WeightsError"),
+    "export.exporting": ("Export", "export_model"),
+    "export.opened": ("open_export",),
     "inference.model": ("Ensemble", "FaceModel"),
     "inference.predictor": ("Predictor",),
     "inference.provenance": ("Provenance", "SplitScore", "Temperature"),
