@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fer_transfer.evaluation.verdict import POWER
+from fer_transfer.published import Published
 from fer_transfer.reports.cells import level_text, marks_of, published_networks
 from fer_transfer.reports.claims import NOT_RUN, best_against_baseline, published_difference
 from fer_transfer.reports.finding import ONE_SEED, Finding
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group
-from fer_transfer.study import Published, Study
+from fer_transfer.study import Study
 
 #: Beside a p where it cannot be told, but the networks at hand differ.
 _NETWORKS = "§"
@@ -53,7 +54,7 @@ def claims_text(group: Group, report: Report) -> ClaimsText:
     paper = group.backbone in published_networks(study)
     rows = []
     for one in found:
-        marks = [marks_of(group.of(plan), study.first.split) for plan in (one.better, one.worse)]
+        marks = [marks_of(group.called(plan), study.first.split) for plan in (one.better, one.worse)]
         pair = f"{one.better}{marks[0]} > {one.worse}{marks[1]}"
         beside = [published_difference(published, study, group.backbone, one.better, one.worse) or "-"] if paper else []
         rows.append((str(numbers[one.says]), pair, *beside, _difference(one), _p(one), _word(one)))
@@ -100,7 +101,11 @@ def _only_networks(of: Finding) -> bool:
 def _says(group: Group, found: Sequence[Finding], published: Sequence[Published], study: Study) -> list[str]:
     seeds = dict.fromkeys(" ".join(of.seeds) for of in found if of.seeds)
     return [
-        *(_claim_note(number, group, published, study) for number in range(1, len(study.claims) + 1)),
+        *(
+            _claim_note(number, group, published, study)
+            for number, claim in enumerate(study.claims, 1)
+            if any(of.says == claim.says for of in found)
+        ),
         f"{study.first.heading}, {study.first.over} faces; common seeds {' or '.join(seeds) or 'none'}.",
         *(f"{of.better} > {of.worse}: {of.details}." for of in found if of.run and (of.reason or of.part)),
     ]

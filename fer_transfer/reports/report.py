@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from fer_transfer.published import Published
 from fer_transfer.reports.claims import findings
+from fer_transfer.reports.ensembles import with_ensembles
 from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
 from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
-from fer_transfer.study import Published, Study, published_rows
+from fer_transfer.study import Study, published_rows
 from fer_transfer.upkeep.contents import Kept, open_store
 
 
@@ -22,7 +24,7 @@ class Report:
         store: where it was read from.
         study: whose columns, claims and grid it has.
         published: the study's published rows, in their order.
-        groups: finished rows, those of one backbone, sweep and faces together; empty where none ran.
+        groups: finished rows, those of one backbone, sweep and faces together, with their ensembles; empty where none ran.
         stages: finished stages of these rows by key, as far as they can be read.
         level: of intervals, 0..1; one less it bounds p for the claims.
         missing: what there is no number for, and why.
@@ -78,5 +80,6 @@ def load_report(
     stages = stages_of(held, (row.record for row in rows), missing)
     missing += stages_not_finished(held)
     missing += rows_not_run(study, ((row.backbone, base_plan(row.plan)) for row in rows))
+    groups = with_ensembles(groups, study, store, missing)
     published, pictures = tuple(published_rows(study)), Pictures(faces or {})
     return Report(store, study, published, tuple(groups), stages, level, tuple(missing), with_published, pictures)

@@ -13,7 +13,7 @@ from fer_transfer.errors import StoreError
 from fer_transfer.faces.counts import FacesCounts, counts_from_json
 from fer_transfer.files.digest import digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
-from fer_transfer.stages.lineage import Lineage, Prepared, lineage_from_json, prepared_from_json
+from fer_transfer.stages.lineage import Lineage, Prepared, StageLineage, lineage_from_json, prepared_from_json
 
 RECORD_VERSION = 2
 
@@ -99,6 +99,20 @@ class Record:
     def seed(self) -> str:
         """The seed, or those of the stages where they differ: ``0+7``."""
         return str(self.seeds[0]) if len(set(self.seeds)) == 1 else "+".join(map(str, self.seeds))
+
+    @property
+    def own_stages(self) -> tuple[StageLineage, ...]:
+        """The plan's own of the lineage: without what the initial weights came through."""
+        return self.lineage.stages[-len(self.seeds) :]
+
+    @property
+    def selection(self) -> set[tuple[str, str]]:
+        """Digest and split of what the last stage was selected on."""
+        return {(used.digest, split) for used in self.lineage.stages[-1].faces for split in used.selected_on}
+
+    def trained_on(self, faces: str, split: str) -> bool:
+        """Whether a stage was, or may have been, trained on a split of faces that it describes (``Lineage.trained_on``)."""
+        return self.lineage.trained_on(self.faces[faces].prepared, split)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as it is kept."""

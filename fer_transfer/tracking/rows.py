@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fer_transfer.files.digest import digest
+from fer_transfer.published import Published
 from fer_transfer.reports.cells import caveat_line, is_selected
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score, score
-from fer_transfer.study import Published, Reported, Study
+from fer_transfer.study import Reported, Study
 from fer_transfer.tracking.runs import ROW, Run, cut, group_name, short_caveats, tags
 
 
@@ -48,6 +49,7 @@ def _run(group: Group, rows: Sequence[Row], paper: Published | None, study: Stud
         "faces": dict(group.faces),
         "level": level,
         "published_source": paper.source if paper else None,
+        "ensemble": rows[0].ensemble or None,
         "caveats": list(caveats),
     }
     named = f"seeds {', '.join(seeds)}" if len(seeds) > 1 else f"seed {seeds[0]}"
@@ -58,7 +60,7 @@ def _run(group: Group, rows: Sequence[Row], paper: Published | None, study: Stud
         ROW,
         tags(plan, group.backbone, *(f"seed {seed}" for seed in seeds), *group.faces, *short_caveats(caveats)),
         config,
-        uses=tuple(dict.fromkeys(str(row.record.stages[-1]["key"]) for row in rows)),
+        uses=tuple(dict.fromkeys(key for row in rows for key in row.last_stages)),
         summary=_summary(rows, paper, study, level),
         notes=caveat_line(caveats),
     )

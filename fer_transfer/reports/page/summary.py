@@ -22,9 +22,12 @@ def section(report: Report) -> Section:
 
 def _rows(report: Report, lines: list[Line]) -> str:
     grid = len(report.study.plans) * max(1, len(report.study.grid.get("backbone", ())))
-    seeds = sum(len(line.rows) for line in lines)
-    networks = ", ".join(dict.fromkeys(line.group.backbone for line in lines)) or "none"
-    return f"{len(lines)} run with {seeds} seeds in all; the study has {grid}. Networks: {networks}"
+    trained = [line for line in lines if not line.made_of]
+    seeds = sum(len(line.rows) for line in trained)
+    networks = ", ".join(dict.fromkeys(line.group.backbone for line in trained)) or "none"
+    count = len(lines) - len(trained)
+    ensembles = f", and {count} ensemble{'s' * (count > 1)}" if count else ""
+    return f"{len(trained)} run with {seeds} seeds in all{ensembles}; the study has {grid}. Networks: {networks}"
 
 
 def _faces(report: Report, lines: list[Line]) -> str:
