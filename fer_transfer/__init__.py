@@ -32,9 +32,10 @@ if TYPE_CHECKING:
         StoreError,
         WeightsError,
     )
+    from fer_transfer.evaluation.temperature import Temperature
     from fer_transfer.inference.model import Ensemble, FaceModel
     from fer_transfer.inference.predictor import Predictor
-    from fer_transfer.inference.provenance import Provenance, SplitScore, Temperature
+    from fer_transfer.inference.provenance import Provenance, SplitScore
     from fer_transfer.inference.results import PredictedFace, PredictedFaces, PredictedPicture
     from fer_transfer.inference.row import Row
     from fer_transfer.inference.store import OpenStore, open_store
@@ -73,7 +74,8 @@ _PLACES = {
     "errors": ("ConfigError", "FacesError", "FerTransferError", "ReleaseError", "StoreError", "WeightsError"),
     "inference.model": ("Ensemble", "FaceModel"),
     "inference.predictor": ("Predictor",),
-    "inference.provenance": ("Provenance", "SplitScore", "Temperature"),
+    "evaluation.temperature": ("Temperature",),
+    "inference.provenance": ("Provenance", "SplitScore"),
     "inference.results": ("PredictedFace", "PredictedFaces", "PredictedPicture"),
     "inference.row": ("Row",),
     "inference.store": ("OpenStore", "open_store"),

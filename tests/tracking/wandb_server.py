@@ -148,7 +148,7 @@ class _Answers(BaseHTTPRequestHandler):
         tail = json.dumps([json.dumps(row) for row in history[-1:]])
         counts = {"historyLineCount": len(history), "logLineCount": 0, "eventsLineCount": 0}
         about = {"id": run, "name": run, "summaryMetrics": json.dumps(history[-1] if history else {}), "config": "{}"}
-        return {**about, **counts, "historyTail": tail, "eventsTail": "[]", "tags": [], "wandbConfig": "{}"}
+        return {**about, **counts, "historyTail": tail, "eventsTail": "[]", "tags": [], "wandbConfig": '{"t": 1}'}
 
     def _made(self, given: Any) -> dict[str, Any]:
         """As one that the server had already: nothing of it is sent."""
