@@ -36,8 +36,9 @@ class _Seed(NamedTuple):
 
 def section(report: Report) -> Section | None:
     """One diagram for each row that has labelled predictions."""
-    drawn = [(line, _seeds(report, line)) for line in lines_of(report)]
-    figures = tuple(_figure(report, line, of) for line, of in drawn if of)
+    drawn = [(line, of) for line in lines_of(report) if (of := _seeds(report, line))]
+    both = any(seed.after is not None for _, of in drawn for seed in of)
+    figures = tuple(_figure(line, of, both) for line, of in drawn)
     if not figures:
         return None
     lead = (
@@ -91,14 +92,13 @@ def _notes(report: Report, seeds: Sequence[_Seed]) -> list[str]:
     return notes
 
 
-def _figure(report: Report, line: Line, seeds: Sequence[_Seed]) -> Figure:
+def _figure(line: Line, seeds: Sequence[_Seed], both: bool) -> Figure:
     series = _series(seeds)
     caption = f"Reliability: {line.name}, {line.seeds}. {_errors(seeds, series)}"
     values = [value for whose, of in series.items() for value in _values(whose, of)]
     says = ", ".join(
         f"{v['right']:.0f} % right where {v['sureness']:.0f} % sure" for v in values if v["whose"] == _BEFORE
     )
-    both = any(value["whose"] == _AFTER for value in values)
     return Figure(_chart(both), {"bins": values}, caption, f"{caption} {says}.", _table(line, values), "small")
 
 
