@@ -27,6 +27,12 @@ from fer_transfer.upkeep.contents import read_stage
 _FINISH = 600.0  # seconds for a server to take everything at the end
 _MODEL = "model"
 
+#: The parts of wandb's process by whose errors something of a run is not written or not sent, as its log begins with them.
+_LOST = re.compile(r"(writer|sender|filestream|runfiles|runupserter|fileTransfer|ArtifactSaver)\b", re.IGNORECASE)
+
+#: An address or a path in what it says, which differs from run to run.
+_PLACE = re.compile(r"(: \w+)? (url=)?(/|https?:/)\S+")
+
 
 class WandbOutlet:
     """One run at a time; where the server cannot be reached it is written offline.
@@ -237,16 +243,15 @@ def _unreachable(why: str) -> str:
 def _went_wrong(folder: Path) -> str:
     """The first thing that kept something of a run from being written or sent, or nothing.
 
-    wandb says it in its log alone, among single attempts that it repeats.
+    wandb says it in its log alone, among single attempts that it repeats, and metrics of the system that it cannot take.
     """
     with suppress(OSError), (folder / "logs" / "debug-internal.log").open(encoding="utf-8", errors="replace") as log:
         for line in log:
             with suppress(ValueError):
                 told = json.loads(line)
-                if str(told.get("level")).startswith("ERROR") and not str(told["msg"]).startswith("api: "):
-                    return re.sub(r"(: \w+)? (url=)?(/|https?:/)\S+", "", str(told["msg"]).splitlines()[0])[
-                        :200
-                    ].rstrip(". ")
+                text = str(told["msg"]).partition("\n")[0]
+                if str(told.get("level")).startswith("ERROR") and _LOST.match(text):
+                    return _PLACE.sub("", text)[:200].rstrip(". ")
     return ""
 
 
