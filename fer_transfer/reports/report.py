@@ -82,4 +82,6 @@ def load_report(
     missing += rows_not_run(study, ((row.backbone, base_plan(row.plan)) for row in rows))
     groups = with_ensembles(groups, study, store, missing)
     published, pictures = tuple(published_rows(study)), Pictures(faces or {})
-    return Report(store, study, published, tuple(groups), stages, level, tuple(missing), with_published, pictures)
+    return Report(
+        store, study, published, tuple(groups), stages, level, tuple(dict.fromkeys(missing)), with_published, pictures
+    )

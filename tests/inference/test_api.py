@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import cv2
 import numpy as np
 import pandas
+import polars
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -207,6 +208,14 @@ def test_the_table_of_a_store_is_a_data_frame(store):
     assert lines.faces.tolist() == [13] and lines.seeds.tolist() == [2] and "synthetic" in lines.caveats.iloc[0]
     with pytest.raises(ConfigError, match="pandas or polars"):
         store.frame("arrow")
+
+
+def test_polars_reads_what_pandas_reads(store, trained):
+    pictures = store.load(ROW).predict(trained.release / "Val")  # some without a face, all of a labelled folder
+    for made in (store.frame, pictures.frame):
+        ours, theirs = made("polars"), made("pandas")
+        assert isinstance(ours, polars.DataFrame) and len(ours) > 5
+        pandas.testing.assert_frame_equal(pandas.DataFrame(ours.to_dict(as_series=False)), theirs)
 
 
 def test_what_is_not_installed_is_said(monkeypatch, store):
