@@ -1,14 +1,22 @@
 """What every outlet is made from: a study, its published numbers, what a store has finished, and what is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
 from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
+from fer_transfer.stages.record import Record
 from fer_transfer.study import Published, Study, published_rows
 from fer_transfer.upkeep.contents import Kept, open_store
+
+#: Of rows that differ in their seeds, of faces (uint8 [N, H, W]) and of classes (int64 [N]): what spoke for these in those,
+#: float32 [N, H, W], 0..1. A report computes no maps itself: that takes the weights and torch.
+Explain = Callable[[Sequence[Record], NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Report:
         missing: what there is no number for, and why.
         with_published: whether published rows that were not run are shown too.
         pictures: of the faces, where these are at hand and may be shown.
+        explain: what spoke for a row's mistakes in these pictures; None: that was not asked for.
     """
 
     store: Path
@@ -36,6 +45,7 @@ class Report:
     missing: tuple[Missing, ...] = ()
     with_published: bool = True
     pictures: Pictures = field(default_factory=Pictures)
+    explain: Explain | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -49,7 +59,13 @@ class Report:
 
 
 def load_report(
-    store: Path, study: Study, level: float, *, with_published: bool = True, faces: Mapping[str, Path] | None = None
+    store: Path,
+    study: Study,
+    level: float,
+    *,
+    with_published: bool = True,
+    faces: Mapping[str, Path] | None = None,
+    explain: Explain | None = None,
 ) -> Report:
     """Read a store for a study. What is damaged, failed or missing is told in the report and keeps nothing else out of it.
 
@@ -59,6 +75,7 @@ def load_report(
         level: of intervals, above 0 and below 1.
         with_published: see ``Report``.
         faces: folders of prepared faces by the word that plans use for them, for pictures; none needs to be there.
+        explain: see ``Report``.
 
     Raises:
         StoreError: if there is no store, it is of a newer version, or its folder cannot be listed.
@@ -71,4 +88,6 @@ def load_report(
     missing += stages_not_finished(held)
     missing += rows_not_run(study, ((row.backbone, base_plan(row.plan)) for row in rows))
     published, pictures = tuple(published_rows(study)), Pictures(faces or {})
-    return Report(store, study, published, tuple(groups), stages, level, tuple(missing), with_published, pictures)
+    return Report(
+        store, study, published, tuple(groups), stages, level, tuple(missing), with_published, pictures, explain
+    )
