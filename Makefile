@@ -3,7 +3,7 @@
 # make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory.
 # make claims: thousands of studies in which no plan is better; how often one of their claims falsely shows.
 # make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
-# make cluster: the launchers for real, on a SLURM and a Ray of this machine, and processes that are killed while they train together.
+# make cluster: the launchers for real, on a SLURM and a Ray of this machine, submitit, and processes killed while they train together.
 # make wheel: sdist and wheel are built and tried in an empty environment.  make docs: the documentation, into site/.
 # All create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
@@ -18,7 +18,7 @@ help:
 .venv/installed: pyproject.toml
 	@echo "setting up .venv (a few minutes the first time)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[dev]' # what is never imported is never compiled
 	touch $@
 
 demo: .venv/installed
@@ -28,7 +28,7 @@ test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
 
 fuzz: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz.py --count 10000

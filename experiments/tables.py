@@ -171,7 +171,7 @@ def _claims(path: Path, key: tuple[str, str]) -> list[Table]:
         for line in lines
     ]
     rule = (
-        "p corrected over the claims (Holm); one seed tells of the images only."
+        "p corrected over the study's claims (Holm); one seed tells of the images only."
         if corrected
         else "Written before p was corrected for several claims and knew of seeds: McNemar's exact test of the first common "
         "seed, and every common seed agrees in sign. Another seed may turn a verdict."

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from fer_transfer.inference.predictor import Predictor
     from fer_transfer.inference.provenance import Provenance, SplitScore, Temperature
     from fer_transfer.inference.results import PredictedFace, PredictedFaces, PredictedPicture
-    from fer_transfer.inference.store import OpenStore, Row, open_store
+    from fer_transfer.inference.row import Row
+    from fer_transfer.inference.store import OpenStore, open_store
     from fer_transfer.labels import EXPRESSIONS
     from fer_transfer.running import compose_plan, train
 
@@ -74,7 +75,8 @@ _PLACES = {
     "inference.predictor": ("Predictor",),
     "inference.provenance": ("Provenance", "SplitScore", "Temperature"),
     "inference.results": ("PredictedFace", "PredictedFaces", "PredictedPicture"),
-    "inference.store": ("OpenStore", "Row", "open_store"),
+    "inference.row": ("Row",),
+    "inference.store": ("OpenStore", "open_store"),
     "labels": ("EXPRESSIONS",),
     "running": ("compose_plan", "train"),
 }

@@ -14,7 +14,7 @@ from fer_transfer.study import study_from
 from fer_transfer.training.recipe import check_targets
 
 if TYPE_CHECKING:
-    from fer_transfer.inference.store import Row
+    from fer_transfer.inference.row import Row
     from fer_transfer.stages.record import Record
     from fer_transfer.stages.runner import FinishedPlan
 

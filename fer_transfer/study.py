@@ -5,7 +5,7 @@ backbones and plans, the claims as pairs of plans, and the published numbers. Re
 data set by name.
 """
 
-import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_transfer.config import config_folders, nearest, typed
+from yaml import YAMLError
+
+from fer_transfer.config import conf_dir, nearest, plain, typed
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.published import Published, read_matrices, read_rows
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-Numbers = tuple[float | None, int | None, int | None]
 
 
 @dataclass
@@ -52,6 +53,19 @@ class Claim:
 
 
 @dataclass
+class Ensemble:
+    """A row made of rows, from what they predicted: nothing is trained.
+
+    Attributes:
+        rows: two or more, by the names that ``fer-predict row=`` takes: ``plan/backbone``, a plan alone, a submission (``sub3``).
+        weights: of their probabilities: ``mean``, all alike; ``fitted``, those with the least log loss on the selection split.
+    """
+
+    rows: list[str] = field(default_factory=list)
+    weights: str = "mean"
+
+
+@dataclass
 class LeftOpen:
     """What the study does not state: words of settings that are listed as choices made here, and the sentence before them."""
 
@@ -70,6 +84,7 @@ class Study:
         protected: ``release/split`` that no stage may train on.
         grid: names by configuration group (``backbone``, ``plan``): what ``fer-train -m study=NAME`` runs.
         claims: what it says.
+        ensembles: rows made of rows, by name.
         margin: percentage points of accuracy that count; two plans that differ by less are as good as equal.
         baseline: the plan that the best one is compared with, or None.
         challenge: the split whose predictions a submission zip holds, or None.
@@ -88,6 +103,7 @@ class Study:
     protected: list[str] = field(default_factory=list)
     grid: dict[str, list[str]] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
+    ensembles: dict[str, Ensemble] = field(default_factory=dict)
     margin: float = 3.0
     baseline: str | None = None
     challenge: str | None = None
@@ -108,6 +124,12 @@ class Study:
     def first(self) -> Reported:
         """The column that claims, recalls and matrices are about."""
         return self.reported[0]
+
+    def has(self, name: str) -> bool:
+        """Whether a claim may be about it: a plan of the grid, an ensemble, or ``plan/backbone`` beside one."""
+        plan, _, backbone = name.partition("/")
+        known = self.grid.get("backbone") or [backbone]
+        return name in self.ensembles or (plan in self.plans and (not backbone or backbone in known))
 
     def protects(self, release: str, split: str) -> bool:
         """Whether no stage may train on a split of a release of this name."""
@@ -142,30 +164,6 @@ class Study:
                 )
 
 
-@dataclass(frozen=True)
-class Published:
-    """A published row; numbers that it does not give are None.
-
-    Attributes:
-        submission: number, or a name for rows that were not submitted.
-        backbone, plan: as here.
-        numbers: percent, correct faces, faces, by the beginning of the columns (``Reported.published``).
-        macro_recall: percent, likewise.
-        source: where it stands.
-        architecture: as the paper calls it; "" where the file has no such column.
-        stages: what it was fine-tuned on, one after the other, in the paper's words; likewise none.
-    """
-
-    submission: str
-    backbone: str
-    plan: str
-    numbers: dict[str, Numbers]
-    macro_recall: dict[str, float | None]
-    source: str
-    architecture: str = ""
-    stages: tuple[str, ...] = ()
-
-
 def study_from(content: Mapping[str, Any]) -> Study:
     """Check and type the ``study`` of a composed configuration.
 
@@ -179,6 +177,7 @@ def study_from(content: Mapping[str, Any]) -> Study:
         raise ConfigError(f"Expected {where} to report at least one split, but got none. Give study.reported.")
     _check_splits(study, where)
     _check_grid(study, where)
+    _check_ensembles(study, where)
     _check_claims(study, where)
     _check_classes(study, where)
     if sorted(study.order) != sorted(EXPRESSIONS):
@@ -188,6 +187,33 @@ def study_from(content: Mapping[str, Any]) -> Study:
     published_rows(study)
     _matrices(study)
     return study
+
+
+def study_called(name: str | os.PathLike[str]) -> Study:
+    """A study by its name in ``conf/study``, or from a file of one's own (``study/NAME.yaml``).
+
+    Of the latter the published numbers, which lie beside it, are not read.
+
+    Raises:
+        ConfigError: if there is none, or it is wrong.
+    """
+    from omegaconf import OmegaConf
+
+    own = Path(name).expanduser()
+    shipped = conf_dir() / "study"
+    path = own if own.suffix == ".yaml" else shipped / f"{own.name}.yaml"
+    if not path.is_file():
+        known = [file.stem for file in shipped.glob("*.yaml")]
+        raise ConfigError(
+            f"There is no study {str(name)!r}.{nearest(str(name), known)} Expected {', '.join(known)}, or a file NAME.yaml."
+        )
+    try:
+        content = plain(OmegaConf.load(path))
+    except (OSError, YAMLError) as error:
+        raise ConfigError(f"Expected a study in {path}, but got: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"Expected a study in {path}, but it holds no settings.")
+    return study_from(content if path.parent == shipped else content | {"published": None, "matrices": None})
 
 
 def _check_splits(study: Study, where: str) -> None:
@@ -232,6 +258,21 @@ def _check_grid(study: Study, where: str) -> None:
         )
 
 
+def _check_ensembles(study: Study, where: str) -> None:
+    for name, of in study.ensembles.items():
+        named = f"ensemble {name!r} of {where}"
+        if not re.fullmatch(r"[\w.+-]+", name) or name in study.plans:
+            raise ConfigError(f"Expected a name of letters and digits that is no plan's for {named}. Give it another.")
+        if len(of.rows) < 2 or _twice(of.rows):
+            raise ConfigError(f"Expected two rows or more, each once, in {named}, but got {of.rows}.")
+        if inner := [row for row in of.rows if row in study.ensembles]:
+            raise ConfigError(
+                f"Expected rows that were trained in {named}, but {inner[0]!r} is an ensemble: name its rows."
+            )
+        if of.weights not in ("mean", "fitted"):
+            raise ConfigError(f"Expected weights of {named} to be mean or fitted, but got {of.weights!r}.")
+
+
 def _check_claims(study: Study, where: str) -> None:
     if not 0 < study.margin < 100:
         raise ConfigError(f"Expected margin of {where} in points, above 0 and below 100, but got {study.margin:g}.")
@@ -239,10 +280,10 @@ def _check_claims(study: Study, where: str) -> None:
         for pair in claim.pairs:
             if len(pair) != 2 or pair[0] == pair[1]:
                 raise ConfigError(f"Expected pairs of two plans in claim {claim.says!r} of {where}, but got {pair}.")
-            if outside := [plan for plan in pair if plan not in study.plans]:
+            if outside := [name for name in pair if not study.has(name)]:
                 raise ConfigError(
                     f"Claim {claim.says!r} of {where} is about {outside[0]!r}, which its grid does not run: "
-                    f"{', '.join(study.plans)}. Add it to grid.plan or change the claim."
+                    f"{', '.join((*study.plans, *study.ensembles))}. Add it to grid.plan or change the claim."
                 )
 
 
@@ -256,32 +297,8 @@ def published_rows(study: Study) -> list[Published]:
     Raises:
         ConfigError: if the file is not there, lacks columns, holds a word for a number, or one row twice.
     """
-    if study.published is None:
-        return []
-    path = _beside(study.published)
     prefixes = [column.published for column in study.reported if column.published]
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [_published(line, prefixes) for line in csv.DictReader(file)]
-    except OSError as error:
-        raise ConfigError(
-            f"Expected the published numbers of study {study.name!r} in {study.published}, but got: {error.strerror}."
-        ) from None
-    except (KeyError, ValueError, TypeError) as error:
-        needed = ["submission", "backbone", "plan", "source", *(f"{prefix}_percent" for prefix in prefixes)]
-        raise ConfigError(
-            f"Expected columns {', '.join(needed)}, ... and numbers or nothing in them in {path}, but got: "
-            f"{type(error).__name__} {error}."
-        ) from None
-    if twice := _twice([(row.backbone, row.plan) for row in rows]):
-        raise ConfigError(f"Expected each backbone and plan once in {path}, but got {' with '.join(twice[0])} twice.")
-    return rows
-
-
-def _beside(name: str) -> Path:
-    """A file of a study: as it is named, or beside the study's own."""
-    places = [Path(), *(folder / "study" for folder in config_folders())]
-    return next((found for place in places if (found := place / name).exists()), Path(name))
+    return [] if study.published is None else read_rows(study.published, prefixes, study.name)
 
 
 def published_matrices(study: Study) -> dict[tuple[str, str], "NDArray[np.float64]"]:
@@ -299,44 +316,4 @@ def published_matrices(study: Study) -> dict[tuple[str, str], "NDArray[np.float6
 
 
 def _matrices(study: Study) -> dict[tuple[str, str], list[list[int]]]:
-    if study.matrices is None:
-        return {}
-    path = _beside(study.matrices)
-    try:
-        counts: dict[tuple[str, str], dict[str, list[int]]] = {}
-        with path.open(newline="", encoding="utf-8") as file:
-            for line in csv.DictReader(file):
-                of_row = counts.setdefault((line["backbone"], line["plan"]), {})
-                of_row[line["truth"]] = [int(line[name]) for name in study.order]
-        matrices = {row: [of[name] for name in study.order] for row, of in counts.items()}
-    except OSError as error:
-        raise ConfigError(
-            f"Expected the published matrices of study {study.name!r} in {study.matrices}, but got: {error.strerror}."
-        ) from None
-    except (KeyError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"Expected columns backbone, plan, truth, {', '.join(study.order)} with counts in them, and a line for each of "
-            f"these expressions, in {path}, but got: {type(error).__name__} {error}."
-        ) from None
-    if odd := [row for row, matrix in matrices.items() if min(map(min, matrix)) < 0]:
-        raise ConfigError(f"Expected counts in {path}, but those of {' with '.join(odd[0])} are below 0.")
-    return matrices
-
-
-def _published(line: Mapping[str, str], prefixes: Sequence[str]) -> Published:
-    def number(column: str) -> float | None:
-        return float(line[column]) if line[column] else None
-
-    def count(column: str) -> int | None:
-        return int(line[column]) if line[column] else None
-
-    return Published(
-        line["submission"],
-        line["backbone"],
-        line["plan"],
-        {prefix: (number(f"{prefix}_percent"), count(f"{prefix}_k"), count(f"{prefix}_n")) for prefix in prefixes},
-        {prefix: number(f"{prefix}_macro_recall") if f"{prefix}_macro_recall" in line else None for prefix in prefixes},
-        line["source"],
-        line.get("architecture") or "",
-        tuple(filter(None, map(str.strip, (line.get("fine_tuned_on") or "").split(">")))),
-    )
+    return {} if study.matrices is None else read_matrices(study.matrices, study.order, study.name)

@@ -1,4 +1,4 @@
-"""How often a study's claims falsely show: six plans, seven claims as the paper's, predictions drawn from a model.
+"""How often a study's claims falsely show: six plans and seven claims a network, as the paper's, predictions drawn from a model.
 
 ::
 
@@ -6,7 +6,8 @@
 
 A face is right where the sum of normal variables is above 0: one of the face (shared by all plans), one of the face and the
 plan, one of the seed, and the rest. Plans that do not differ have the same chance; what a seed adds moves all faces of a row at
-once. ``spread`` is its standard deviation in points of accuracy. Every study is judged by ``verdicts``, as reports are.
+once. ``spread`` is its standard deviation in points of accuracy. Several networks share the faces and nothing else, and the
+claims of all are judged together. Every study is judged by ``verdicts``, as reports are.
 """
 
 import argparse
@@ -32,7 +33,14 @@ SEEDS = ("normal", "heavy tails", "failures")
 
 
 def studies(
-    number: int, seeds: int, faces: int, spread: float, better: float = 0.0, vary: str = "normal", seed: int = 0
+    number: int,
+    seeds: int,
+    faces: int,
+    spread: float,
+    better: float = 0.0,
+    vary: str = "normal",
+    seed: int = 0,
+    networks: int = 1,
 ) -> Iterator[list[Comparison]]:
     """The comparisons of the claims of so many studies.
 
@@ -43,18 +51,21 @@ def studies(
         better: true difference of each claim, likewise: plans 3, 4, 5 have it over 0, 1, 2.
         vary: one of ``SEEDS``.
         seed: of the generator.
+        networks: each with all plans and claims.
     """
     random = np.random.default_rng(seed)
     at_half = stats.norm.pdf(0)  # points of accuracy for a unit, where half of the faces are right
-    lift = np.where(np.arange(6) >= 3, 0.5, -0.5) * better / at_half
+    plans = 6 * networks
+    lift = np.where(np.arange(plans) % 6 >= 3, 0.5, -0.5) * better / at_half
+    claims = [(a + first, b + first) for first in range(0, plans, 6) for a, b in CLAIMS]
     for _ in range(number):
-        of_seed = _of_seeds(random, vary, (6, seeds, 1)) * spread / at_half
+        of_seed = _of_seeds(random, vary, (plans, seeds, 1)) * spread / at_half
         level = lift[:, None, None] * np.sqrt(1 + (spread / at_half) ** 2) + of_seed
         own = np.sqrt(OF_FACE) * random.standard_normal((1, 1, faces))
-        with_plan = np.sqrt(OF_PLAN) * random.standard_normal((6, 1, faces))
-        rest = np.sqrt(1 - OF_FACE - OF_PLAN) * random.standard_normal((6, seeds, faces))
+        with_plan = np.sqrt(OF_PLAN) * random.standard_normal((plans, 1, faces))
+        rest = np.sqrt(1 - OF_FACE - OF_PLAN) * random.standard_normal((plans, seeds, faces))
         right = (level + own + with_plan + rest > 0).astype(np.int8)
-        yield [Comparison(right[a] - right[b]) for a, b in CLAIMS]
+        yield [Comparison(right[a] - right[b]) for a, b in claims]
 
 
 def _of_seeds(random: np.random.Generator, vary: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -137,15 +148,17 @@ def _is_over(share: float, number: int) -> bool:
 def _without_difference(number: int) -> int:
     print("No true difference. Percent of studies in which a claim or its reverse shows; of single claims that do;")
     print("the first by other rules (Holm); percent of intervals that hold 0.\n")
-    print("seeds faces spread               shown  single | McNemar   faces  Satterth. paired t | interval bootstrap")
+    print(
+        "networks seeds faces spread               shown  single | McNemar   faces  Satterth. paired t | interval bootstrap"
+    )
     over = 0
-    for vary, seeds, faces, spread in _lines():
-        drawn = list(studies(_fewer(number, faces), seeds, faces, spread, vary=vary))
+    for networks, vary, seeds, faces, spread in _lines():
+        drawn = list(studies(_fewer(number, faces), seeds, faces, spread, vary=vary, networks=networks))
         ours, others = shares(drawn), by_other_rules(drawn)
         held = coverage(drawn[: number // 5], 0.0) if faces == 429 else ()
         over += _is_over(ours["shown"], len(drawn))
         cells = (f"{100 * value:8.1f}" for value in (ours["shown"], ours["one shown"], *others.values(), *held))
-        print(f"{seeds:5} {faces:5} {100 * spread:6.1f} {vary:11} {' '.join(cells)}", flush=True)
+        print(f"{networks:8} {seeds:5} {faces:5} {100 * spread:6.1f} {vary:11} {' '.join(cells)}", flush=True)
     return over
 
 
@@ -168,16 +181,18 @@ def _fewer(number: int, faces: int) -> int:
     return number if faces < 1000 else max(1, number // 5)
 
 
-def _lines() -> Iterator[tuple[str, int, int, float]]:
+def _lines() -> Iterator[tuple[int, str, int, int, float]]:
     for seeds in (1, 2, 3, 5, 10):
         for spread in (0.0, 0.01, 0.025, 0.035):
-            yield "normal", seeds, 429, spread
+            yield 1, "normal", seeds, 429, spread
     for seeds in (2, 3):
         for faces, spread in ((30, 0.0), (30, 0.035), (100, 0.035), (3589, 0.0), (3589, 0.01), (3589, 0.035)):
-            yield "normal", seeds, faces, spread
+            yield 1, "normal", seeds, faces, spread
     for vary in SEEDS[1:]:
         for seeds in (2, 3, 5):
-            yield vary, seeds, 429, 0.035
+            yield 1, vary, seeds, 429, 0.035
+    for seeds in (2, 3, 5):
+        yield 2, "normal", seeds, 429, 0.035
 
 
 if __name__ == "__main__":

@@ -121,9 +121,9 @@ def run(folder: Path, kills: int, seed: int, plans: tuple[str, ...] = PLANS, epo
             process = subprocess.Popen(
                 command(store, faces, plans, epochs), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
             )
-            if done < kills and rng.random() < 0.8:
+            if done < kills and rng.random() < 0.9:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(rng.uniform(0.1, 1.0) * length)
+                    process.wait(rng.uniform(0.1, 0.7) * length)
                 if process.poll() is None:
                     kind, done = kill(rng, process.pid), done + 1
                     print(f"{done:4} {kind}", flush=True)

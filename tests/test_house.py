@@ -17,7 +17,7 @@ ORDER = (
     "errors", "config", "settings", "reference", "labels", "signals", "outcome", "ranks",
     "files", "bar", "detection", "faces", "releases", "synthetic",
     "backbones", "data", "training", "evaluation",
-    "study", "stages", "upkeep", "reports", "tracking", "sweeps",
+    "published", "study", "stages", "upkeep", "reports", "tracking", "sweeps",
     "inference", "running",
     "cli",
 )  # fmt: skip

@@ -28,6 +28,8 @@ fer-predict: look at faces with a network that was trained.
   fer-predict row=sub3 input=photograph.jpg format=json
 
 Choices (GROUP=NAME):
+  study               {study}
+                          its ensembles are rows too: row=NAME
   pipeline            {pipeline}
   pipeline/detector   {pipeline/detector}
 
@@ -83,8 +85,10 @@ def _predictor(settings: dict[str, Any]) -> "Predictor":
     from fer_transfer.config import build
     from fer_transfer.errors import ConfigError
     from fer_transfer.inference.store import open_store
+    from fer_transfer.study import study_from
 
-    store, rows, ten = open_store(settings["store"]), settings["row"] or [], settings["ten_crops"]
+    store, rows = open_store(settings["store"], study_from(settings["study"])), settings["row"] or []
+    ten = settings["ten_crops"]
     rows = rows if isinstance(rows, list) else [rows]
     if not rows:
         raise ConfigError(

@@ -35,6 +35,7 @@ class Verdict:
     Attributes:
         word: ``shown``, ``not shown`` or ``cannot be told``.
         p: two-sided p of no difference, corrected; with one seed of the faces alone.
+        among: comparisons that p is corrected for: those over several seeds, or all where there is one seed.
         p_faces: of the faces alone, corrected: small where these very networks differ, whatever another seed would give.
         reverse: whether the second is shown to be the better one.
         within: whether a difference of the margin or more is ruled out to either side.
@@ -42,6 +43,7 @@ class Verdict:
 
     word: str
     p: float
+    among: int
     p_faces: float
     reverse: bool
     within: bool
@@ -67,12 +69,12 @@ def verdicts(comparisons: Sequence[Comparison], level: float, margin: float) -> 
 
     def judged(index: int, of: Comparison) -> Verdict:
         if of.seeds == 1:
-            return Verdict(CANNOT_BE_TOLD, of_faces[index], of_faces[index], False, False)
+            return Verdict(CANNOT_BE_TOLD, of_faces[index], len(comparisons), of_faces[index], False, False)
         differs, alpha = of_both[index] < 1 - level, 1 - level
         reverse = differs and of.estimate.mean < 0
         excluded = reverse or better[index] < alpha
         word = SHOWN if differs and not reverse else NOT_SHOWN if excluded else CANNOT_BE_TOLD
-        return Verdict(word, of_both[index], of_faces[index], reverse, either[index] < alpha)
+        return Verdict(word, of_both[index], len(seeded), of_faces[index], reverse, either[index] < alpha)
 
     return tuple(judged(index, of) for index, of in enumerate(comparisons))
 

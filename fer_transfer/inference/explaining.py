@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.inference.store import open_store
-from fer_transfer.stages.record import Record
 
 
 def row_explainer(
     store: Path, method: str
-) -> Callable[[Sequence[Record], NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32]]:
+) -> Callable[[Sequence[str], NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32]]:
     """What a report takes as ``explain`` (``reports.report.Explain``).
 
     Args:
@@ -24,9 +23,7 @@ def row_explainer(
     """
     opened = open_store(store)
 
-    def explain(records: Sequence[Record], faces: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-        keys = [record.lineage.stages[-1].key for record in records]
-        model = opened.load(*keys, calibrated=False, evaluation=records[0].evaluation)
-        return model.saliency(faces, method, classes)
+    def explain(keys: Sequence[str], faces: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+        return opened.load(*keys, calibrated=False).saliency(faces, method, classes)
 
     return explain

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import ConfigError
+from fer_transfer.evaluation.ensemble import mean_of
 
 #: Faces as prepared ones are kept: uint8 [N, H, W], grey, 0..255.
 CutFaces = NDArray[np.uint8]
@@ -81,13 +82,3 @@ class Ensemble:
     def features(self, faces: CutFaces) -> NDArray[np.float32]:
         """Those of the members side by side, float32 [N, sum of D]: units of two networks have nothing to do with each other."""
         return np.concatenate([member.features(faces) for member in self.members], axis=1)
-
-
-def mean_of(probabilities: Sequence[NDArray[np.float64]], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The weighted mean of several models' probabilities [N, classes]; weights sum to 1.
-
-    >>> mean_of([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], np.array([0.75, 0.25])).tolist()
-    [[0.75, 0.25]]
-    """
-    mean: NDArray[np.float64] = np.tensordot(weights, np.stack(probabilities), axes=1)
-    return mean

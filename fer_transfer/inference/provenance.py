@@ -92,6 +92,7 @@ class Provenance:
         caveats: what must stand beside every number.
         cutting: how pictures become its faces.
         temperature: by which probabilities are calibrated, or None.
+        ensembles: of what each ensemble among the rows is made, and how its members count.
         notes: what else must be known, such as another OpenCV than the faces were made with.
     """
 
@@ -102,11 +103,13 @@ class Provenance:
     cutting: str = ""
     temperature: Temperature | None = None
     weights: tuple[float, ...] | None = None
+    ensembles: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     def lines(self) -> list[str]:
         """For a reader, the most important first."""
         lines = [f"model: {self.name}, {_count(self.members)}"]
+        lines += self.ensembles
         lines += [f"made by: {text}" for text in dict.fromkeys(member.lineage for member in self.members)]
         lines += [f"accuracy on {score.line()}" for score in self.scores] or [
             "accuracy: not known, no labelled split was scored"

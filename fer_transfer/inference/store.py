@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,66 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_transfer.config import nearest
 from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.inference.cutting import Cutting, cutting_of, named_pipeline
 from fer_transfer.inference.frames import data_frame
 from fer_transfer.inference.model import Ensemble, FaceModel
 from fer_transfer.inference.predictor import Predictor
-from fer_transfer.inference.provenance import Member, Provenance, SplitScore, caveats_of, member_of
+from fer_transfer.inference.provenance import Member, Provenance, caveats_of, member_of
+from fer_transfer.inference.row import Row, ensemble, trained
 from fer_transfer.inference.stored import StoredPredictions
 from fer_transfer.stages.record import Record
+from fer_transfer.study import Ensemble as Declared
+from fer_transfer.study import Study, study_called
 from fer_transfer.upkeep.contents import Kept, contents
 from fer_transfer.upkeep.contents import open_store as folder_of_store
+from fer_transfer.upkeep.ensembles import composed
+from fer_transfer.upkeep.rows import StoredRow, row_called, stored_rows
 
 if TYPE_CHECKING:
     from fer_transfer.detection.pipeline import FacePipeline
-
-
-@dataclass(frozen=True)
-class Row:
-    """A finished row of a store: a plan with a backbone, and all the seeds it was run with.
-
-    Attributes:
-        name: ``plan/backbone``; with ``#`` and digits where one name was run with several settings.
-        plan, backbone, evaluation: what was run.
-        submission: of the study's table, or None.
-        records: one a seed.
-        root: of the store.
-    """
-
-    name: str
-    plan: str
-    backbone: str
-    evaluation: str
-    submission: str | None
-    records: tuple[Record, ...]
-    root: Path
-
-    @property
-    def seeds(self) -> tuple[str, ...]:
-        """Its seeds."""
-        return tuple(record.seed for record in self.records)
-
-    @property
-    def caveats(self) -> tuple[str, ...]:
-        """What must stand beside every number of it."""
-        return caveats_of(self.records)
-
-    @cached_property
-    def scores(self) -> tuple[SplitScore, ...]:
-        """Accuracy of the mean over its seeds on every labelled split, over found faces, from stored predictions.
-
-        Raises:
-            StoreError: if predictions are missing or damaged.
-        """
-        return StoredPredictions(self.root, self.records, _alike(len(self.records))).scores()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Words that mean it, where no other row has them too."""
-        submissions = [self.submission, f"sub{self.submission}"] if self.submission else []
-        return (self.name, f"{self.plan}/{self.backbone}", self.plan, *submissions)
 
 
 class OpenStore:
@@ -78,13 +36,19 @@ class OpenStore:
 
     Args:
         path: the folder that fer-train filled.
+        study: whose ensembles are rows too: checked, its name in ``conf/study``, or a file of one's own; None: none.
 
     Raises:
         StoreError: if there is none, or it is of a newer version.
+        ConfigError: if there is no such study, or it is wrong.
     """
 
-    def __init__(self, path: str | os.PathLike[str] = "store") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] = "store", study: Study | str | os.PathLike[str] | None = None
+    ) -> None:
         self._contents = contents(folder_of_store(Path(path).expanduser()))
+        self._study = study if study is None or isinstance(study, Study) else study_called(study)
+        self._unmade: list[str] = []
 
     @property
     def path(self) -> Path:
@@ -93,25 +57,35 @@ class OpenStore:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What of it cannot be read, in words; the rest can be used."""
-        return tuple(self._contents.broken.values())
+        """What of it cannot be read, and which ensembles cannot be made, in words; the rest can be used."""
+        self.rows()
+        return (*self._contents.broken.values(), *self._unmade)
 
     def rows(self) -> tuple[Row, ...]:
-        """Every finished row, by name."""
+        """Every finished row, by name; then the study's ensembles that can be made of them."""
         return self._rows
 
     @cached_property
     def _rows(self) -> tuple[Row, ...]:
-        by_row: dict[str, list[Record]] = {}
-        for record in self._contents.records.values():
-            by_row.setdefault(record.row_id, []).append(record)
-        rows = [_row(records, self.path) for records in by_row.values()]
-        names = [row.name for row in rows]
-        named = [
-            replace(row, name=f"{row.name}#{row.records[0].row_id[:6]}") if names.count(row.name) > 1 else row
-            for row in rows
-        ]
-        return tuple(sorted(named, key=lambda row: row.name))
+        made = []
+        for name in self._ensembles:
+            try:
+                made.append(self._ensemble(name))
+            except StoreError as error:
+                self._unmade.append(str(error))
+        return (*(trained(row, self.path) for row in self._stored), *made)
+
+    @cached_property
+    def _stored(self) -> tuple[StoredRow, ...]:
+        return stored_rows(self._contents.records.values())
+
+    @property
+    def _ensembles(self) -> Mapping[str, Declared]:
+        return self._study.ensembles if self._study else {}
+
+    def _ensemble(self, name: str) -> Row:
+        assert self._study is not None
+        return ensemble(composed(name, self._ensembles[name], self._stored, self.path, self._study), self.path)
 
     def frame(self, library: str | None = None) -> Any:
         """A line for every row and split: accuracy of the mean over the seeds, interval, macro recall, caveats.
@@ -149,22 +123,14 @@ class OpenStore:
     def row(self, name: str) -> Row:
         """The row of a name: ``plan/backbone``, a plan alone, a submission (``sub3``), or more of these where one is not enough.
 
+        An ensemble of the study that the store was opened with goes by its own name.
+
         Raises:
-            StoreError: if there is none, with the nearest name; or several.
+            StoreError: if there is none, with the nearest name; or several; or the ensemble cannot be made.
         """
-        found = [row for row in self.rows() if row.name == name] or [row for row in self.rows() if name in row.names]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise StoreError(
-                f"Expected one row, but {len(found)} are called {name!r}: {', '.join(row.name for row in found[:5])}. Say which."
-            )
-        known = [row.name for row in self.rows()]
-        some = f"{', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else "none yet"
-        raise StoreError(
-            f"There is no finished row {name!r} in {self.path}.{nearest(name, [n for row in self.rows() for n in row.names])} "
-            f"Rows there: {some}. fer-train runs others."
-        )
+        if name in self._ensembles:
+            return self._ensemble(name)
+        return trained(row_called(name, self._stored, self.path, self._ensembles), self.path)
 
     def load(
         self,
@@ -197,24 +163,25 @@ class OpenStore:
         if not names:
             raise ConfigError("Expected the name of a row, such as 'fer28_emotiw/resnet18', or the key of a stage.")
         parts = [self._part(name, seeds, evaluation) for name in names]
-        shares = np.ones(len(parts)) if weights is None else np.asarray(weights, np.float64)
-        if shares.shape != (len(parts),):
+        given = [1.0] * len(parts) if weights is None else np.asarray(weights, np.float64).tolist()
+        if len(given) != len(parts):
             raise ConfigError(f"Expected a weight for each of {len(parts)} rows, but got {weights}.")
         each = [
-            w / len(part.networks) if weights is not None else 1.0
-            for part, w in zip(parts, shares, strict=True)
-            for _ in part.networks
+            share
+            * (len(part.networks) if weights is None else weight)  # of rows without weights every network counts alike
+            for part, weight in zip(parts, given, strict=True)
+            for share in part.shares
         ]
         networks = [network for part in parts for network in part.networks]
         records = [record for part in parts for record in part.records]
         model = Ensemble([_model(*network, device) for network in networks], each)
-        about = self._about(" + ".join(names), networks, records, model, calibrated)
+        about = self._about(" + ".join(names), parts, model, calibrated)
         cutting = Cutting("by the pipeline that was given") if pipeline is not None else cutting_of(records)
         made = named_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
         return Predictor(
             model.members[0] if len(model.members) == 1 else model,
             cutting,
-            replace(about, cutting=cutting.said, weights=None if weights is None else tuple(model.weights.tolist())),
+            replace(about, cutting=cutting.said),
             detector_model,
             made,
         )
@@ -230,13 +197,15 @@ class OpenStore:
             records = [self._contents.records[i] for i in self._contents.rows_of.get(kept.key, ())]
             own = [record for record in records if record.lineage.stages[-1].key == kept.key]
             member = member_of(kept.lineage, kept.own.name, evaluation or "centre", str(kept.own.seed))
-            return _Part([(kept, member)], own[:1] or records[:1])
-        records = _chosen(row, seeds)
+            return _Part([(kept, member)], own[:1] or records[:1], (1.0,))
+        row = _chosen(row, seeds)
         networks = []
-        for record in records:
+        for record in row.records:
             kept = self._kept(record)
-            networks.append((kept, member_of(record.lineage, row.plan, evaluation or row.evaluation, record.seed)))
-        return _Part(networks, records)
+            networks.append(
+                (kept, member_of(record.lineage, record.plan, evaluation or record.evaluation, record.seed))
+            )
+        return _Part(networks, list(row.records), row.weights, row)
 
     def _row_and_seeds(self, name: str, seeds: Any) -> tuple[Row, Any]:
         """A row, and the seeds asked for: ``plan/backbone/0`` names one."""
@@ -259,64 +228,71 @@ class OpenStore:
             )
         return self._contents.stages[key]
 
-    def _about(
-        self, name: str, networks: "list[tuple[Kept, Member]]", records: list[Record], model: Ensemble, calibrated: bool
-    ) -> Provenance:
+    def _about(self, name: str, parts: "Sequence[_Part]", model: Ensemble, calibrated: bool) -> Provenance:
         """What made the model; its scores where every network is a row's own and is evaluated as that was."""
+        networks = [network for part in parts for network in part.networks]
+        records = [record for part in parts for record in part.records]
         members = tuple(member for _, member in networks)
         as_stored = len(records) == len(networks) and all(
             record.lineage.stages[-1].key == kept.key and record.evaluation == member.evaluation
             for record, (kept, member) in zip(records, networks, strict=True)
         )
-        stored = StoredPredictions(self.path, records if as_stored else [], model.weights)
+        fits = [part.row.fit for part in parts if part.row and part.row.fit]
+        stored = StoredPredictions(self.path, records if as_stored else [], model.weights, fits)
         temperature = stored.temperature() if calibrated else None
-        notes = (
-            []
-            if temperature or not calibrated
-            else ["not calibrated: no selection split that all networks were scored on"]
-        )
+        notes = [text for part in parts if part.row for text in part.row.notes]
+        if calibrated and not temperature:
+            notes.append("not calibrated: no selection split that all networks were scored on")
+        alike = bool(np.allclose(model.weights, model.weights[0]))
         return Provenance(
-            name, members, stored.scores(), caveats_of(records), temperature=temperature, notes=tuple(notes)
+            name,
+            members,
+            stored.scores(),
+            caveats_of(records),
+            temperature=temperature,
+            weights=None if alike else tuple(model.weights.tolist()),
+            ensembles=tuple(
+                f"{part.row.name}: {part.row.ensemble}" for part in parts if part.row and part.row.ensemble
+            ),
+            notes=tuple(notes),
         )
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one name comes to: networks, and the records that tell of them."""
+    """What one name comes to: networks, the records that tell of them, the share of each network, and the row."""
 
     networks: list[tuple[Kept, Member]]
     records: list[Record]
+    shares: Sequence[float]
+    row: Row | None = None
 
 
-def open_store(path: str | os.PathLike[str] = "store") -> OpenStore:
+def open_store(
+    path: str | os.PathLike[str] = "store", study: Study | str | os.PathLike[str] | None = None
+) -> OpenStore:
     """Open the store that fer-train filled.
 
     Args:
         path: its folder.
+        study: whose ensembles are rows too: its name in ``conf/study``, or a file of one's own; None: none.
 
     Raises:
         StoreError: if there is none, or it is of a newer version.
+        ConfigError: if there is no such study, or it is wrong.
     """
-    return OpenStore(path)
+    return OpenStore(path, study)
 
 
-def _row(records: list[Record], root: Path) -> Row:
-    first = records[0]
-    ordered = tuple(sorted(records, key=lambda record: record.seeds))
-    submission = next((record.submission for record in records if record.submission), None)
-    name = f"{first.plan}/{first.backbone}"
-    return Row(name, first.plan, first.backbone, first.evaluation, submission, ordered, root)
-
-
-def _chosen(row: Row, seeds: Any) -> list[Record]:
+def _chosen(row: Row, seeds: Any) -> Row:
     if seeds == "all":
-        return list(row.records)
+        return row
     wanted = [str(seed) for seed in ([seeds] if isinstance(seeds, str | int) else seeds)]
     if missing := [seed for seed in wanted if seed not in row.seeds]:
         raise StoreError(
             f"Expected seeds of {row.name} that were run, {', '.join(row.seeds)}, or all, but got {', '.join(missing)}."
         )
-    return [record for record in row.records if record.seed in wanted]
+    return row.of_seeds(wanted)
 
 
 def _model(kept: Kept, member: Member, device: str) -> FaceModel:
@@ -339,10 +315,6 @@ def _nothing_collected() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
-
-
-def _alike(count: int) -> Any:
-    return np.full(count, 1 / count)
 
 
 def _may_be_key(name: str) -> bool:

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.evaluation.ensemble import averaged
 from fer_transfer.evaluation.metrics import confusion_matrix, macro_recall
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.evaluation.temperature import fit_temperature, negative_log_likelihood, tempered
-from fer_transfer.inference.model import mean_of
 from fer_transfer.inference.provenance import SplitScore, Temperature
 from fer_transfer.stages.record import Record
+from fer_transfer.upkeep.ensembles import Fit
 
 _LEVEL = 0.95
 
@@ -24,18 +25,26 @@ class StoredPredictions:
         root: the store.
         records: of the rows.
         weights: of each in the mean, summing to 1.
+        fits: what weights of ensembles were fitted on, where they have no score.
     """
 
-    def __init__(self, root: Path, records: Sequence[Record], weights: NDArray[np.float64]) -> None:
-        self.root, self.records, self.weights = root, records, weights
+    def __init__(
+        self, root: Path, records: Sequence[Record], weights: NDArray[np.float64], fits: Sequence[Fit] = ()
+    ) -> None:
+        self.root, self.records, self.weights, self.fits = root, records, weights, fits
 
     def scores(self) -> tuple[SplitScore, ...]:
-        """On every labelled split that all were scored on.
+        """On every labelled split that all were scored on, and that no weights were fitted on.
 
         Raises:
             StoreError: if predictions are missing or damaged.
         """
-        return tuple(self._score(faces, split, mean) for (faces, split), mean in self._labelled())
+        scored = (
+            ((faces, split), mean)
+            for (faces, split), mean in self._labelled()
+            if not any(fit.shares(self.records[0].faces[faces].prepared, split) for fit in self.fits)
+        )
+        return tuple(self._score(faces, split, mean) for (faces, split), mean in scored)
 
     def temperature(self) -> Temperature | None:
         """Fitted on the split that the last stage of every row was selected on, or None where there is no such split.
@@ -43,7 +52,7 @@ class StoredPredictions:
         Raises:
             StoreError: if predictions are missing or damaged.
         """
-        chosen = [_selected(record) for record in self.records]
+        chosen = [record.selection for record in self.records]
         for where, mean in self._labelled():
             if all(where in of for of in chosen):
                 value = fit_temperature(mean.probabilities, mean.labels)
@@ -73,10 +82,10 @@ class StoredPredictions:
             for of in record.predictions
             if (of.faces, of.split) == (faces, split)
         ]
-        if any(not np.array_equal(of.ids, read[0].ids) for of in read):
+        try:
+            return averaged(read, self.weights.tolist())
+        except ValueError:
             return None
-        mean = mean_of([of.probabilities for of in read], self.weights)
-        return Predictions(read[0].ids, read[0].labels, read[0].found, mean)
 
     def _named(self, faces: str, split: str) -> str:
         return f"{self.records[0].faces[faces].release}/{split}"
@@ -88,8 +97,3 @@ class StoredPredictions:
         selected = any(record.lineage.selected_on(prepared, split) for record in self.records)
         low, high = wilson_interval(correct, count, _LEVEL)
         return SplitScore(self._named(faces, split), correct, count, low, high, macro_recall(matrix), selected)
-
-
-def _selected(record: Record) -> set[tuple[str, str]]:
-    """Digest and split of what the last stage was selected on."""
-    return {(used.digest, split) for used in record.lineage.stages[-1].faces for split in used.selected_on}

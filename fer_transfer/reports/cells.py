@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.published import Numbers, Published
 from fer_transfer.reports.results import Group, Row
 from fer_transfer.reports.scores import Score, score
-from fer_transfer.study import Numbers, Published, Reported, Study
+from fer_transfer.study import Reported, Study
 
 #: Signs beside a number, and what each means.
 _SELECTED, _PART = "†", "‡"

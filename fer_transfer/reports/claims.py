@@ -2,43 +2,42 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.comparison import compare
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.verdict import verdicts
+from fer_transfer.published import Published
 from fer_transfer.reports.finding import Finding
-from fer_transfer.reports.results import Group, Row, base_plan
-from fer_transfer.study import Published, Reported, Study
-
-#: Findings by group, study and level, as long as there is the group.
-_found: WeakKeyDictionary[Group, dict[tuple[str, float], tuple[Finding, ...]]] = WeakKeyDictionary()
+from fer_transfer.reports.results import ACROSS, Group, Row, base_plan
+from fer_transfer.study import Reported, Study
 
 #: The reason that a user need not be told again: the table of plans says it.
 NOT_RUN = "not run"
 
 
-def claimed(study: Study) -> Iterator[tuple[str, str, str]]:
-    """What is claimed, and the two plans of which the first should be the better one."""
-    return ((claim.says, better, worse) for claim in study.claims for better, worse in claim.pairs)
+def claimed(group: Group, study: Study) -> Iterator[tuple[str, str, str]]:
+    """What is claimed of a group's rows, and the two of which the first should be the better one.
 
-
-def findings(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
-    """What a group's rows say of each claim of a study, in its order; p is corrected over those that can be compared.
-
-    Every outlet asks: it is computed once.
+    A claim about an ensemble is one of the group that holds it; that of ensembles across groups has no others.
     """
-    known = _found.setdefault(group, {})
-    asked = (repr(study), level)
-    if asked not in known:
-        known[asked] = _findings(group, study, level)
-    return known[asked]
+    held = {row.plan for row in group.rows if row.ensemble}
+    for claim in study.claims:
+        for better, worse in claim.pairs:
+            about = {better, worse} & set(study.ensembles)
+            if about <= held and (about or group.backbone != ACROSS):
+                yield claim.says, better, worse
 
 
-def _findings(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
-    found = (replace(_of_plans(group, better, worse, study.first), says=says) for says, better, worse in claimed(study))
-    return _judged(tuple(found), level, study.margin)
+def findings(groups: Sequence[Group], study: Study, level: float) -> dict[Group, tuple[Finding, ...]]:
+    """What each group's rows say of each claim of a study, in its order.
+
+    p is corrected over all of them that can be compared: whoever reads a study sees the claims of all its networks.
+    """
+    asked = [(group, *claim) for group in groups for claim in claimed(group, study)]
+    found = [replace(_of_plans(group, better, worse, study.first), says=says) for group, says, better, worse in asked]
+    judged = _judged(found, level, study.margin)
+    return {group: tuple(one for (of, *_), one in zip(asked, judged, strict=True) if of is group) for group in groups}
 
 
 def compared(
@@ -61,10 +60,11 @@ def compared(
 
 
 def against_baseline(group: Group, study: Study, level: float) -> tuple[Finding, ...]:
-    """Every plan that was run against the study's baseline, corrected over them; empty where it has none."""
+    """Every plan that was trained against the study's baseline, corrected over them; empty where it has none."""
     if study.baseline is None:
         return ()
-    plans = [plan for plan in group.plans(study) if plan != study.baseline and group.of(plan)]
+    trained = {row.plan for row in group.trained}
+    plans = [plan for plan in group.plans(study) if plan != study.baseline and plan in trained]
     return _judged(tuple(_of_plans(group, plan, study.baseline, study.first) for plan in plans), level, study.margin)
 
 
@@ -76,33 +76,33 @@ def best_against_baseline(group: Group, study: Study, level: float) -> Finding |
 
 def _judged(found: Sequence[Finding], level: float, margin: float) -> tuple[Finding, ...]:
     comparisons = [finding.comparison for finding in found if finding.comparison]
-    judged, among = iter(verdicts(comparisons, level, margin / 100)), len(comparisons)
+    judged = iter(verdicts(comparisons, level, margin / 100))
     return tuple(
-        replace(finding, judged=next(judged), level=level, margin=margin, among=among)
-        if finding.comparison
-        else finding
+        replace(finding, judged=next(judged), level=level, margin=margin) if finding.comparison else finding
         for finding in found
     )
 
 
 def _of_plans(group: Group, better: str, worse: str, column: Reported) -> Finding:
-    rows = [group.of(plan) for plan in (better, worse)]
+    rows = [group.called(plan) for plan in (better, worse)]
     by_seed = [_by_seed(of, column, _why_not_run(group, plan)) for of, plan in zip(rows, (better, worse), strict=True)]
     found = _compared((better, worse), (by_seed[0], by_seed[1]))
     return replace(found, part=any(row.is_part(column.split) for of in rows for row in of))
 
 
 def _why_not_run(group: Group, plan: str) -> str:
-    several = any(base_plan(row.plan) == plan for row in group.rows)
-    return "run with several settings of its own" if several else NOT_RUN
+    if any(base_plan(row.plan) == plan for row in group.rows):
+        return "run with several settings of its own"
+    several = any(base_plan(row.plan) == plan.partition("/")[0] for row in group.beside)
+    return "is the name of several rows (say PLAN/BACKBONE)" if several else NOT_RUN
 
 
 def _by_seed(rows: Sequence[Row], column: Reported, without: str = NOT_RUN) -> dict[str, Predictions] | str:
     """Predictions of a column's faces by ascending seed, or why rows have none to compare."""
     if not rows:
         return without
-    if any(row.trained_on(column.split) for row in rows):
-        return f"trained on {column.split}"
+    if word := next(filter(None, (row.without(column.split) for row in rows)), ""):
+        return f"{word} {column.split}" if word.endswith(" on") else word
     having = {row.seed: row.predictions[column.split] for row in rows if row.predictions.get(column.split)}
     return {seed: of.only_found() if column.over == "found" else of for seed, of in having.items()} or (
         f"without predictions of {column.split}"

@@ -5,20 +5,23 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fer_transfer.evaluation.verdict import POWER
+from fer_transfer.published import Published
 from fer_transfer.reports.cells import level_text, marks_of, published_networks
-from fer_transfer.reports.claims import NOT_RUN, best_against_baseline, findings, published_difference
+from fer_transfer.reports.claims import NOT_RUN, best_against_baseline, published_difference
 from fer_transfer.reports.finding import ONE_SEED, Finding
+from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group
-from fer_transfer.study import Published, Study
+from fer_transfer.study import Study
 
 #: Beside a p where it cannot be told, but the networks at hand differ.
 _NETWORKS = "§"
 
-#: What the columns are and the rules of the verdicts; the numbers are filled in.
-RULES = (
+#: The numbers are filled in.
+_RULES = (
     "Difference in points, mean over the common seeds, with its {level} interval. It and p know that faces and seeds vary "
     "(normal over faces, Student's t over seeds); with one seed they rest on images only, p is McNemar's exact test, and "
-    "another seed may turn it. p is two-sided, and corrected for the {among} comparisons of this table (Holm).",
+    "another seed may turn it. p is two-sided, and corrected over the study's claims in all tables of this report "
+    "(Holm, {among}).",
     "Shown: p < {alpha:.2g}, and the first is better. Not shown: that it is better by {margin:g} points or more is ruled out "
     "(one-sided, corrected likewise), or the reverse is shown. Cannot be told: neither, at this number of faces and seeds, and "
     "always with one seed. What would tell has a chance of {power:.0%} to, at the corrected level, if the difference is the one "
@@ -44,14 +47,14 @@ class ClaimsText(NamedTuple):
     rules: list[str]
 
 
-def claims_text(group: Group, published: Sequence[Published], study: Study, level: float) -> ClaimsText:
+def claims_text(group: Group, report: Report) -> ClaimsText:
     """The claims of a group's rows."""
-    found = findings(group, study, level)
+    study, published, found = report.study, report.published, report.findings[group]
     numbers = {claim.says: number for number, claim in enumerate(study.claims, 1)}
     paper = group.backbone in published_networks(study)
     rows = []
     for one in found:
-        marks = [marks_of(group.of(plan), study.first.split) for plan in (one.better, one.worse)]
+        marks = [marks_of(group.called(plan), study.first.split) for plan in (one.better, one.worse)]
         pair = f"{one.better}{marks[0]} > {one.worse}{marks[1]}"
         beside = [published_difference(published, study, group.backbone, one.better, one.worse) or "-"] if paper else []
         rows.append((str(numbers[one.says]), pair, *beside, _difference(one), _p(one), _word(one)))
@@ -59,8 +62,8 @@ def claims_text(group: Group, published: Sequence[Published], study: Study, leve
         ("", "Better > worse", *(["Paper"] if paper else []), "Ours", "p", "Verdict"),
         rows,
         _says(group, found, published, study),
-        _legend(found, study, level),
-        _rules(group, found, study, level),
+        _legend(found, report),
+        _rules(group, report),
     )
 
 
@@ -98,17 +101,22 @@ def _only_networks(of: Finding) -> bool:
 def _says(group: Group, found: Sequence[Finding], published: Sequence[Published], study: Study) -> list[str]:
     seeds = dict.fromkeys(" ".join(of.seeds) for of in found if of.seeds)
     return [
-        *(_claim_note(number, group, published, study) for number in range(1, len(study.claims) + 1)),
+        *(
+            _claim_note(number, group, published, study)
+            for number, claim in enumerate(study.claims, 1)
+            if any(of.says == claim.says for of in found)
+        ),
         f"{study.first.heading}, {study.first.over} faces; common seeds {' or '.join(seeds) or 'none'}.",
         *(f"{of.better} > {of.worse}: {of.details}." for of in found if of.run and (of.reason or of.part)),
     ]
 
 
-def _legend(found: Sequence[Finding], study: Study, level: float) -> list[str]:
-    bound = f"p < {1 - level:.2g}"
+def _legend(found: Sequence[Finding], report: Report) -> list[str]:
+    bound = f"p < {1 - report.level:.2g}"
     legend = [
-        f"Claims: points with their {level_text(level)} interval; p is corrected (Holm). Shown: {bound}, and better; not shown: "
-        f"better by {study.margin:g} points or more is ruled out, or the reverse shows; else it cannot be told."
+        f"Claims: points with their {level_text(report.level)} interval; p is corrected over the study's claims (Holm, "
+        f"{_among(report)}). Shown: {bound}, and better; not shown: better by {report.study.margin:g} points or more is ruled "
+        "out, or the reverse shows; else it cannot be told."
     ]
     if any(len(of.seeds) == 1 for of in found):
         legend.append(
@@ -122,13 +130,35 @@ def _legend(found: Sequence[Finding], study: Study, level: float) -> list[str]:
     return legend
 
 
-def _rules(group: Group, found: Sequence[Finding], study: Study, level: float) -> list[str]:
-    among = max((of.among for of in found if of.seeds), default=0)
-    numbers = {"level": level_text(level), "among": among, "alpha": 1 - level, "margin": study.margin, "power": POWER}
-    rules = [rule.format(**numbers) for rule in RULES]
-    rules += [f"{of.better} > {of.worse}: {of.details}." for of in found if of.judged and not of.part and of.details]
-    best = best_against_baseline(group, study, level)
-    return rules if best is None else [*rules, _best_note(best, study)]
+def rules(report: Report) -> list[str]:
+    """What the columns of a table of claims are, and the rules of its verdicts."""
+    numbers = {"level": level_text(report.level), "alpha": 1 - report.level, "margin": report.study.margin}
+    return [rule.format(**numbers, among=_among(report), power=POWER) for rule in _RULES]
+
+
+def _among(report: Report) -> str:
+    """How many comparisons the report corrects for; those over several seeds are not burdened with those of one."""
+    found = [of for group in report.findings.values() for of in group if of.judged]
+    several, every = sum(len(of.seeds) > 1 for of in found), len(found)
+    if 0 < several < every:
+        return f"{comparisons_text(several)} over several seeds; those of one seed, over all {every}"
+    return comparisons_text(every)
+
+
+def comparisons_text(number: int) -> str:
+    """A number of comparisons.
+
+    >>> comparisons_text(1), comparisons_text(14)
+    ('1 comparison', '14 comparisons')
+    """
+    return f"{number} comparison{'s' * (number != 1)}"
+
+
+def _rules(group: Group, report: Report) -> list[str]:
+    found = [of for of in report.findings[group] if of.judged and not of.part and of.details]
+    best = best_against_baseline(group, report.study, report.level)
+    said = [*rules(report), *(f"{of.better} > {of.worse}: {of.details}." for of in found)]
+    return said if best is None else [*said, _best_note(best, report.study)]
 
 
 def _claim_note(number: int, group: Group, published: Sequence[Published], study: Study) -> str:
@@ -147,19 +177,19 @@ def _best_note(best: Finding, study: Study) -> str:
     rests = f", {ONE_SEED}" if len(best.seeds) == 1 else ""
     return (
         f"Best plan here, {best.better}, against {best.worse}: {_difference(best)} points, p {p_text(best.adjusted)} (Holm over "
-        f"{best.among}{rests}; seed {best.seeds[0]}: {best.only_better} images against {best.only_worse}). Chosen on the same "
-        f"{study.first.heading}: optimistic."
+        f"{comparisons_text(best.among)}{rests}; seed {best.seeds[0]}: {best.only_better} images against {best.only_worse}). "
+        f"Chosen on the same {study.first.heading}: optimistic."
     )
 
 
-def claim_lines(groups: Sequence[Group], study: Study, level: float) -> list[dict[str, Any]]:
+def claim_lines(report: Report) -> list[dict[str, Any]]:
     """One line per claim and group, points and intervals in percentage points; what is not known is empty."""
     return [
         {"backbone": group.backbone, "settings_id": group.settings_id}
         | _claim_line(found)
         | {"caveats": "; ".join(group.caveats)}
-        for group in groups
-        for found in findings(group, study, level)
+        for group, every in report.findings.items()
+        for found in every
     ]
 
 

@@ -40,7 +40,7 @@ def write_submission_zip(predictions: Predictions, folder: Path, team: str, comm
         predictions: those of the Test split; labels are not used.
         folder: made if it is missing.
         team: names the file.
-        comment: kept in the zip's comment field, outside the files (the caveats).
+        comment: kept in the zip's comment field, outside the files (of what it is an ensemble, the caveats).
 
     Raises:
         ConfigError: if the team's name cannot name a file.
@@ -101,7 +101,10 @@ def write_zips(report: Report, out: Path, team: str) -> list[str]:
         )
     try:
         for row in whole:
-            write_submission_zip(row.predictions[challenge], out / "zips" / row.name, team, caveat_line(row.caveats))
+            said = " ".join(
+                filter(None, (f"{row.plan}: {row.ensemble}." if row.ensemble else "", caveat_line(row.caveats)))
+            )
+            write_submission_zip(row.predictions[challenge], out / "zips" / row.name, team, said)
     except OSError as error:
         raise StoreError(f"Cannot write {out / 'zips'}: {error}. Free space or choose out=<folder>.") from None
     parts = len(rows) - len(whole)

@@ -16,13 +16,14 @@ from fer_transfer.files.names import shown_text
 from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.files.whole import written_whole
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.published import Published
 from fer_transfer.reports.cells import is_selected
 from fer_transfer.reports.claims_table import claim_lines
 from fer_transfer.reports.missing import Missing
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Row, base_plan
 from fer_transfer.reports.scores import Score, score
-from fer_transfer.study import Published, Reported, Study
+from fer_transfer.study import Reported, Study
 
 #: One number, or several side by side, such as those of the seeds.
 _NUMBERS = re.compile(r"-?[\d.]+( -?[\d.]+)*")
@@ -90,6 +91,7 @@ def score_lines(report: Report) -> list[dict[str, Any]]:
                     | _score_columns(score(rows, column.split, column.over), level)
                     | {"selected_on_split": "yes" if is_selected(rows, column.split) else "no"}
                     | _published_columns(_of(published, group.backbone, plan), column)
+                    | {"ensemble": rows[0].ensemble if rows else ""}
                     | {"caveats": "; ".join(group.caveats)}
                 )
     run = {group.backbone for group in groups}
@@ -100,7 +102,7 @@ def score_lines(report: Report) -> list[dict[str, Any]]:
                 | _score_columns("not run", level)
                 | {"selected_on_split": "no"}
                 | _published_columns(row, column)
-                | {"caveats": ""}
+                | {"ensemble": "", "caveats": ""}
             )
     return lines
 
@@ -176,7 +178,7 @@ def write_csv(report: Report, out: Path) -> list[str]:
         per_class += [where | line for line in kept]
     of_all = {
         "table.csv": score_lines(report),
-        "claims.csv": claim_lines(report.groups, report.study, report.level),
+        "claims.csv": claim_lines(report),
         "per_class.csv": per_class,
     }
     missing = to_csv([asdict(one) for one in report.missing], [field.name for field in fields(Missing)])

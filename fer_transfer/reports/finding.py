@@ -28,7 +28,6 @@ class Finding:
         part: whether one of them was scored on a part of the split only.
         level: of intervals; 1 - level bounds p.
         margin: points that count.
-        among: comparisons that p is corrected for.
     """
 
     better: str
@@ -42,7 +41,6 @@ class Finding:
     part: bool = False
     level: float = 0.95
     margin: float = 3.0
-    among: int = 1
 
     @property
     def points(self) -> tuple[float, ...]:
@@ -83,6 +81,11 @@ class Finding:
     def adjusted(self) -> float | None:
         """The same, corrected for the comparisons it was looked at with (Holm)."""
         return self.judged.p if self.judged else None
+
+    @property
+    def among(self) -> int:
+        """Comparisons that p is corrected for; 0 without a comparison."""
+        return self.judged.among if self.judged else 0
 
     @property
     def only_better(self) -> int:

@@ -1,4 +1,7 @@
-"""What a report has no number for, and why: damaged files, stages that failed or are not finished, rows that never ran."""
+"""What a report has no number for, and why: damaged files, stages that failed or are not finished, rows that never ran.
+
+Ensembles too, where they lack something.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from fer_transfer.study import Study
 from fer_transfer.upkeep.contents import Kept, is_key, read_stage
 from fer_transfer.upkeep.works import failures, key_of
 
-Kind = Literal["damaged", "failed", "unfinished", "not run"]
+Kind = Literal["damaged", "failed", "unfinished", "ensemble", "not run"]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _STATES = {
@@ -31,7 +34,7 @@ class Missing:
 
     Attributes:
         kind: of it.
-        what: it is: a record, predictions, a stage, a row.
+        what: it is: a record, predictions, a stage, an ensemble, a row.
         why: one line, with the path where there is one, and what to do.
     """
 
@@ -69,7 +72,7 @@ def stages_of(store: Store, records: Iterable[Record], missing: list[Missing]) -
 
     Weights are not read: no number needs them (``fer-store verify`` reads everything).
     """
-    own = {stage.key: stage for record in records for stage in record.lineage.stages[-len(record.seeds) :]}
+    own = {stage.key: stage for record in records for stage in record.own_stages}
     stages = {}
     for key, stage in own.items():
         try:

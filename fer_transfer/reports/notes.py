@@ -10,16 +10,18 @@ from fer_transfer.study import LeftOpen, Study
 
 def settings_notes(group: Group, study: Study) -> list[str]:
     """What was chosen, what it started from, on what it ran, how long it took; a stage that rows share is counted once."""
+    if not group.trained:
+        return []
     settings = _common_settings(group) | _faces_settings(group)
     words = study.left_open.words
     chosen = {key: value for key, value in settings.items() if any(word in key.lower() for word in words)}
     rest = {key: value for key, value in settings.items() if key not in chosen}
-    records = [row.record for row in group.rows]
+    records = [row.record for row in group.trained]
     seconds = {stage.get("key"): stage.get("seconds") or 0.0 for record in records for stage in record.stages}
     devices = dict.fromkeys(str(record.environment.get("device", "unknown")) for record in records)
     total = math.fsum(seconds.values())
     time = f"{total / 3600:.1f} h" if total >= 3600 else f"{total / 60:.1f} min" if total >= 60 else f"{total:.1f} s"
-    seeds = ", ".join(dict.fromkeys(row.seed for row in sorted(group.rows, key=lambda row: row.record.seeds)))
+    seeds = ", ".join(dict.fromkeys(row.seed for row in sorted(group.trained, key=lambda row: row.record.seeds)))
     by_votes = settings.get("labelling.labels", "release") != "release"
     return [
         *(
@@ -43,7 +45,7 @@ def _choices_note(chosen: dict[str, str], seeds: str, left_open: LeftOpen) -> st
 def _inheritance_notes(group: Group) -> list[str]:
     """The stages of other plans in the initial weights, once for each such file; plans are named where they differ in it."""
     plans_by_file: dict[tuple[str, str], dict[str, None]] = {}
-    for row in group.rows:
+    for row in group.trained:
         inherited = row.record.lineage.stages[: -len(row.record.seeds)]
         file = (inherited[-1].key, _made_by(inherited)) if inherited else ("", "")
         plans_by_file.setdefault(file, {})[row.plan] = None
@@ -68,7 +70,7 @@ def _made_by(stages: Sequence[StageLineage]) -> str:
 def _common_settings(group: Group) -> dict[str, str]:
     """Each setting once; one in which plans differ names the plans after each value."""
     by_value: dict[str, dict[str, list[str]]] = {}
-    for row in group.rows:
+    for row in group.trained:
         for key, value in row.record.settings.items():
             plans = by_value.setdefault(key, {}).setdefault(str(value), [])
             if row.plan not in plans:
@@ -83,7 +85,7 @@ def _common_settings(group: Group) -> dict[str, str]:
 
 def _faces_settings(group: Group) -> dict[str, str]:
     """How the faces of the group were cut, by release."""
-    known = {digest: of for row in group.rows for digest, of in row.record.faces.items()}
+    known = {digest: of for row in group.trained for digest, of in row.record.faces.items()}
     return {f"faces.{release}": known[digest].preparation for release, digest in group.faces.items() if digest in known}
 
 

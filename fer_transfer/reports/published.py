@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from fer_transfer.published import Published
 from fer_transfer.reports.cells import (
     caveat_line,
     columns_shown,
@@ -22,7 +23,7 @@ from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, base_plan
 from fer_transfer.reports.scores import score
 from fer_transfer.reports.table import Column, Table
-from fer_transfer.study import Published, Reported
+from fer_transfer.study import Reported
 
 #: How soon a column is left out of a narrow table: the paper's own counts first.
 _PAPERS_COUNTED, _PAPERS_INTERVAL, _COUNTED, _SEEDS, _INTERVAL = 10, 9, 4, 3, 2

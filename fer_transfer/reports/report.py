@@ -2,21 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.published import Published
+from fer_transfer.reports.claims import findings
+from fer_transfer.reports.ensembles import with_ensembles
+from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
 from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
-from fer_transfer.stages.record import Record
-from fer_transfer.study import Published, Study, published_rows
+from fer_transfer.study import Study, published_rows
 from fer_transfer.upkeep.contents import Kept, open_store
 
-#: Of rows that differ in their seeds, of faces (uint8 [N, H, W]) and of classes (int64 [N]): what spoke for these in those,
+#: Of networks by the keys of their stages, of faces (uint8 [N, H, W]) and of classes (int64 [N]): what spoke for these in those,
 #: float32 [N, H, W], 0..1. A report computes no maps itself: that takes the weights and torch.
-Explain = Callable[[Sequence[Record], NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32]]
+Explain = Callable[[Sequence[str], NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Report:
         store: where it was read from.
         study: whose columns, claims and grid it has.
         published: the study's published rows, in their order.
-        groups: finished rows, those of one backbone, sweep and faces together; empty where none ran.
+        groups: finished rows, those of one backbone, sweep and faces together, with their ensembles; empty where none ran.
         stages: finished stages of these rows by key, as far as they can be read.
         level: of intervals, 0..1; one less it bounds p for the claims.
         missing: what there is no number for, and why.
@@ -51,6 +55,11 @@ class Report:
     def rows(self) -> tuple[Row, ...]:
         """All finished rows, by group."""
         return tuple(row for group in self.groups for row in group.rows)
+
+    @cached_property
+    def findings(self) -> dict[Group, tuple[Finding, ...]]:
+        """What each group says of the study's claims, all of them judged together; every outlet asks."""
+        return findings(self.groups, self.study, self.level)
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -87,6 +96,7 @@ def load_report(
     stages = stages_of(held, (row.record for row in rows), missing)
     missing += stages_not_finished(held)
     missing += rows_not_run(study, ((row.backbone, base_plan(row.plan)) for row in rows))
+    groups = with_ensembles(groups, study, store, missing)
     published, pictures = tuple(published_rows(study)), Pictures(faces or {})
     return Report(
         store, study, published, tuple(groups), stages, level, tuple(missing), with_published, pictures, explain

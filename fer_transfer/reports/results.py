@@ -13,6 +13,7 @@ from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.files.digest import digest as digest_of
 from fer_transfer.reports.missing import Missing
 from fer_transfer.stages.lineage import Prepared
 from fer_transfer.stages.record import Record, read_record
@@ -22,6 +23,9 @@ from fer_transfer.upkeep.contents import listed
 
 #: Bytes of the name of a row's file; file systems take 255.
 _LONGEST = 200
+
+#: Stands for the backbone of a group of ensembles whose members stand in several groups.
+ACROSS = "ensembles"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ class Row:
     def name(self) -> str:
         """A file name of its own: plan, backbone, settings, faces where there are several, and seed."""
         name = re.sub(r"[^\w.+#-]", "-", f"{self.plan}_{self.backbone}_{self.settings_id[:8]}_seed{self.seed}")
-        return name if len(name.encode()) < _LONGEST else f"{name[: _LONGEST // 8]}_{self.record.identity}"
+        return name if len(name.encode()) < _LONGEST else f"{name[: _LONGEST // 8]}_{digest_of([name])}"
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -69,6 +73,20 @@ class Row:
         shown = {*self.faces.values(), *record.lineage.faces}
         of_faces = [f"{of.release}: {text}" for key, of in record.faces.items() if key in shown for text in of.caveats]
         return tuple(dict.fromkeys([*of_faces, *record.lineage.caveats, *record.notes]))
+
+    @property
+    def ensemble(self) -> str:
+        """Of what it is an ensemble, and how its members count; empty for a row that was trained."""
+        return ""
+
+    @property
+    def last_stages(self) -> tuple[str, ...]:
+        """Keys of the stages whose weights it was scored with."""
+        return (str(self.record.stages[-1]["key"]),)
+
+    def without(self, split: str) -> str:
+        """The word that says why it must have no score on ``release/split``, or an empty text."""
+        return "trained on" if self.trained_on(split) else ""
 
     def trained_on(self, split: str) -> bool:
         """Whether a stage was trained on ``release/split``: then it is no evaluation."""
@@ -100,6 +118,7 @@ class Group:
         faces: digest by release.
         rows: by plan and seed.
         alone: whether no other group has the same settings with other faces.
+        beside: rows of other groups that claims may compare with these; of ensembles across groups every other row.
     """
 
     backbone: str
@@ -107,12 +126,15 @@ class Group:
     faces: Mapping[str, str]
     rows: tuple[Row, ...]
     alone: bool = True
+    beside: tuple[Row, ...] = ()
 
     @property
     def title(self) -> str:
         """Backbone and settings, and the faces where there are several."""
         of_faces = ", ".join(f"{release} {digest[:8]}" for release, digest in self.faces.items())
-        return f"{self.backbone}, settings {self.settings_id[:8]}" + ("" if self.alone else f", faces {of_faces}")
+        across = self.backbone == ACROSS
+        title = "Ensembles across tables" if across else f"{self.backbone}, settings {self.settings_id[:8]}"
+        return title + ("" if self.alone else f", faces {of_faces}")
 
     @property
     def file_name(self) -> str:
@@ -125,11 +147,24 @@ class Group:
         return tuple(dict.fromkeys(caveat for row in self.rows for caveat in row.caveats))
 
     def plans(self, study: Study) -> tuple[str, ...]:
-        """Those that were run outside the study's grid, then the grid's, run or not (as often as with settings of their own)."""
-        run = sorted({row.plan for row in self.rows})
+        """Plans run outside the study's grid, the grid's, run or not (as often as with settings of their own), then ensembles."""
+        ensembles = list(dict.fromkeys(row.plan for row in self.rows if row.ensemble))
+        if self.backbone == ACROSS:
+            return tuple(ensembles)
+        run = sorted({row.plan for row in self.rows if not row.ensemble})
         variants = {plan: [name for name in run if base_plan(name) == plan] for plan in study.plans}
         others = [name for name in run if base_plan(name) not in study.plans]
-        return (*others, *(name for plan in study.plans for name in variants[plan] or [plan]))
+        return (*others, *(name for plan in study.plans for name in variants[plan] or [plan]), *ensembles)
+
+    @property
+    def trained(self) -> tuple[Row, ...]:
+        """Its rows without the ensembles."""
+        return tuple(row for row in self.rows if not row.ensemble)
+
+    def called(self, name: str) -> tuple[Row, ...]:
+        """The rows that a claim means, by seed: of the group, or beside it (``plan/backbone``); none where names do not tell."""
+        meant = [row for row in (*self.rows, *self.beside) if name in (row.plan, f"{row.plan}/{row.backbone}")]
+        return self.of(name) or (tuple(meant) if len({row.record.row_id for row in meant}) == 1 else ())
 
     def of(self, plan: str) -> tuple[Row, ...]:
         """The rows of a plan, by seed."""
@@ -184,7 +219,7 @@ class _Loaded:
     def made_from(self) -> dict[str, set[str]]:
         """Digests by release of the faces that the plan's own stages used."""
         own: dict[str, set[str]] = {}
-        for stage in self.record.lineage.stages[-len(self.record.seeds) :]:
+        for stage in self.record.own_stages:
             for used in stage.faces:
                 own.setdefault(used.release, set()).add(used.digest)
         return own

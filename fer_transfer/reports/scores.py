@@ -59,12 +59,13 @@ def score(rows: Sequence[Row], split: str, over: str) -> Score | str:
         over: ``found``: the faces that the detector found; ``all``.
 
     Returns:
-        A score; else "not run" (no rows), "trained on", "withheld" (labels), "damaged" (predictions), or "-" (none).
+        A score; else "not run" (no rows), what ``Row.without`` says ("trained on"), "withheld" (labels), "damaged"
+        (predictions), or "-" (none).
     """
     if not rows:
         return "not run"
-    if any(row.trained_on(split) for row in rows):
-        return "trained on"
+    if word := next(filter(None, (row.without(split) for row in rows)), ""):
+        return word
     predicted = [(row, row.predictions[split]) for row in rows if split in row.predictions]
     over_faces = [(row, of.only_found() if over == "found" else of) for row, of in predicted]
     having = [row for row, of in over_faces if len(of)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.evaluation.ensemble import averaged
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.labels import EXPRESSIONS
 
@@ -71,19 +72,3 @@ def surest(by_seed: Sequence[Predictions], count: int) -> list[Surest]:
     occurring = [truth for truth in range(len(EXPRESSIONS)) if (mean.labels == truth).any()]
     of = {truth: mean.labels == truth for truth in occurring}
     return [Surest(truth, first(of[truth] & ~right), first(of[truth] & right)) for truth in occurring]
-
-
-def averaged(by_seed: Sequence[Predictions]) -> Predictions:
-    """The mean of the probabilities of rows that differ in their seeds, of the same faces.
-
-    Raises:
-        ValueError: if there are none, or they are not of the same faces with the same labels.
-    """
-    if not by_seed:
-        raise ValueError("Expected predictions of one seed or more, but got none.")
-    first = by_seed[0]
-    for other in by_seed[1:]:
-        if not (np.array_equal(other.ids, first.ids) and np.array_equal(other.labels, first.labels)):
-            raise ValueError(f"Expected predictions of the same {len(first)} faces for every seed, but got others.")
-    mean = np.mean([of.probabilities for of in by_seed], axis=0)
-    return Predictions(first.ids, first.labels, first.found, mean)

@@ -32,7 +32,6 @@ from fer_transfer.reports.cells import (
     score_text,
     seeds_text,
 )
-from fer_transfer.reports.claims import findings
 from fer_transfer.reports.claims_table import claims_text
 from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.published import published_table
@@ -73,7 +72,7 @@ def plans_table(group: Group, report: Report) -> Table:
     kept = [(column, found) for column, found in others if has_numbers(found)]
     numbers = [_percents(group, plans, column, found, shown, _OTHERS + n) for n, (column, found) in enumerate(kept)]
     columns = [
-        Column("Plan", tuple(plans), numbers=False),
+        Column("Plan", tuple(_named(group, plan) for plan in plans), numbers=False),
         *_papers(group, plans, report),
         *_of_first(group, plans, first, whole[0], shown, report.level),
         *numbers,
@@ -85,10 +84,20 @@ def plans_table(group: Group, report: Report) -> Table:
         group.title,
         group.caveats,
         tuple(columns),
-        brief=tuple(_not_shown(group, others, study)),
+        brief=(*_made_of(group), *_not_shown(group, plans, others, study)),
         legend=(legend_of(report.study, report.level), *marks_notes([rows])),
         notes=tuple(settings_notes(group, study)),
     )
+
+
+def _named(group: Group, plan: str) -> str:
+    """A plan, or an ensemble as one."""
+    return f"{plan} (ensemble)" if any(row.ensemble for row in group.of(plan)) else plan
+
+
+def _made_of(group: Group) -> Iterator[str]:
+    """What the ensembles are made of."""
+    yield from dict.fromkeys(f"{row.plan}: {row.ensemble}." for row in group.rows if row.ensemble)
 
 
 def _scored(group: Group, plans: Sequence[str], column: Reported) -> list[Score | str]:
@@ -143,12 +152,16 @@ def _percents(
     return Column(heading_of(column, shown, "ours"), cells, spare)
 
 
-def _not_shown(group: Group, others: Sequence[tuple[Reported, Sequence[Score | str]]], study: Study) -> Iterator[str]:
+def _not_shown(
+    group: Group, plans: Sequence[str], others: Sequence[tuple[Reported, Sequence[Score | str]]], study: Study
+) -> Iterator[str]:
     """Columns without a number, and plans of the grid that did not run."""
     words: dict[str, list[str]] = {}
     for column, found in others:
         if not has_numbers(found):
-            word = " or ".join(dict.fromkeys("no predictions" if one == "-" else str(one) for one in found))
+            of_rows = zip(plans, found, strict=True)
+            words_of = [str(one) for plan, one in of_rows if any(row.predictions for row in group.of(plan))]
+            word = " or ".join(dict.fromkeys("no predictions" if one == "-" else one for one in words_of)) or "no row"
             words.setdefault(word, []).append(column.heading)
     if words:
         yield "; ".join(f"{', '.join(headings)}: {word}" for word, headings in words.items()) + "."
@@ -162,7 +175,7 @@ def others_table(group: Group, report: Report) -> Table | None:
     if not splits:
         return None
     plans = [plan for plan in group.plans(report.study) if group.of(plan)]
-    columns = [Column("Plan", tuple(plans), numbers=False)]
+    columns = [Column("Plan", tuple(_named(group, plan) for plan in plans), numbers=False)]
     for split in splits:
         rows = [group.of(plan) for plan in plans]
         cells = tuple(score_text(score(of, split, "all"), report.level, marks_of(of, split)) for of in rows)
@@ -186,7 +199,12 @@ def recalls_table(group: Group, report: Report) -> Table | None:
             counts = matrices[0].sum(axis=1)
             recall = np.mean([recall_per_class(matrix) for matrix in matrices], axis=0)
             marks = marks_of(group.of(plan), study.first.split)
-            rows.append((f"{plan}{marks}", *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in order)))
+            rows.append(
+                (
+                    f"{_named(group, plan)}{marks}",
+                    *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in order),
+                )
+            )
     if counts is None:
         return None
     over = f"{study.first.heading}, {study.first.over} faces"
@@ -211,7 +229,7 @@ def _matrix(row: Row, column: Reported) -> np.ndarray | None:
 
 def _chosen(row: Row, column: Reported) -> Predictions | None:
     predictions = row.predictions.get(column.split)
-    if predictions is None or row.trained_on(column.split):
+    if predictions is None or row.without(column.split):
         return None
     chosen = predictions.only_found() if column.over == "found" else predictions
     return chosen if len(chosen) and chosen.labelled else None
@@ -219,13 +237,13 @@ def _chosen(row: Row, column: Reported) -> Predictions | None:
 
 def _claims(group: Group, report: Report) -> list[Table]:
     """The table of a group's claims; none where no claim has both its plans run."""
-    run = any(finding.run for finding in findings(group, report.study, report.level))
+    run = any(finding.run for finding in report.findings[group])
     return [claims_table(group, report)] if run else []
 
 
 def claims_table(group: Group, report: Report) -> Table:
     """Whether the study's claims show in a group, each with its difference and p."""
-    text = claims_text(group, report.published, report.study, report.level)
+    text = claims_text(group, report)
     columns = table_of(text.rows, text.headings, (0, 1, len(text.headings) - 1))
     return Table(
         f"claims-{group.backbone}-{group.settings_id[:8]}",
@@ -251,11 +269,13 @@ def confusion_table(row: Row, column: Reported, report: Report) -> Table | None:
         share = (f"{100 * recall[truth]:.1f}", between((100 * low, 100 * high))) if n else ("-", "")
         rows.append((EXPRESSIONS[truth], *(str(matrix[truth, c]) for c in order), str(n), *share))
     of_row = f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}"
+    made_of = (f"{row.plan}: {row.ensemble}.",) if row.ensemble else ()
     return Table(
         f"confusion-{row.name}-{column.split}-{column.over}",
         f"{of_row}: {column.split}{part}, {column.over} faces",
         row.caveats,
         table_of(rows, ("Truth", *study.order, "n", "Recall", f"{level_text(report.level)} interval")),
+        brief=made_of,
         legend=tuple(marks_notes([[part]])),
     )
 

@@ -15,7 +15,7 @@ from fer_transfer.reports.table import Table, fitted
 from fer_transfer.reports.tables import all_tables, at_a_glance, confusion_tables
 
 #: Cells that are no number, and may be overlooked.
-_QUIET = ("-", "not run", "withheld", "trained on", "")
+_QUIET = ("-", "not run", "withheld", "trained on", "fitted on", "")
 
 
 def print_report(report: Report, console: Console, *, details: bool) -> None:

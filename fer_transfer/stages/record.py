@@ -13,7 +13,7 @@ from fer_transfer.errors import StoreError
 from fer_transfer.faces.counts import FacesCounts, counts_from_json
 from fer_transfer.files.digest import digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
-from fer_transfer.stages.lineage import Lineage, Prepared, lineage_from_json, prepared_from_json
+from fer_transfer.stages.lineage import Lineage, Prepared, StageLineage, lineage_from_json, prepared_from_json
 
 RECORD_VERSION = 2
 
@@ -72,7 +72,7 @@ class Record:
         faces: by digest, all that it was made from or scored on.
         predictions: one for each split and digest.
         notes: caveats given on the command line.
-        environment: device and versions, and the command that made the row first, where it is known.
+        environment: device and versions, and the first command known to make the row.
     """
 
     submission: str | None
@@ -100,6 +100,20 @@ class Record:
         """The seed, or those of the stages where they differ: ``0+7``."""
         return str(self.seeds[0]) if len(set(self.seeds)) == 1 else "+".join(map(str, self.seeds))
 
+    @property
+    def own_stages(self) -> tuple[StageLineage, ...]:
+        """The plan's own of the lineage: without what the initial weights came through."""
+        return self.lineage.stages[-len(self.seeds) :]
+
+    @property
+    def selection(self) -> set[tuple[str, str]]:
+        """Digest and split of what the last stage was selected on."""
+        return {(used.digest, split) for used in self.lineage.stages[-1].faces for split in used.selected_on}
+
+    def trained_on(self, faces: str, split: str) -> bool:
+        """Whether a stage was, or may have been, trained on a split of faces that it describes (``Lineage.trained_on``)."""
+        return self.lineage.trained_on(self.faces[faces].prepared, split)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, as it is kept."""
         return {"version": RECORD_VERSION, **asdict(self), "lineage": self.lineage.to_json()}
@@ -115,17 +129,14 @@ class Record:
             faces=_all_faces(older.faces, self.faces),
             predictions=(*self.predictions, *others),
             notes=tuple(dict.fromkeys([*older.notes, *self.notes])),
-            environment={**_without_command(self.environment), **_command_of(older.environment)},
+            environment={**self.environment, **_command_of(older.environment)},
         )
 
     def without_additions(self) -> "Record":
-        """This record without what older versions did not keep: counts and pipeline of the faces."""
+        """This record without what older versions did not keep: counts and pipeline of the faces, and the command."""
         faces = {key: replace(of, counts=None, pipeline=None) for key, of in self.faces.items()}
-        return replace(self, faces=faces)
-
-
-def _without_command(environment: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in environment.items() if name != "command"}
+        environment = {name: value for name, value in self.environment.items() if name != "command"}
+        return replace(self, faces=faces, environment=environment)
 
 
 def _command_of(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from typing import Any
 
 from fer_transfer.config import typed
 from fer_transfer.files.document import read_document
+from fer_transfer.published import Published
+from fer_transfer.reports.ensembles import with_ensembles
 from fer_transfer.reports.results import load_groups
 from fer_transfer.stages.record import Record
-from fer_transfer.study import Published, Study
+from fer_transfer.study import Study
 from fer_transfer.tracking.process import Outlet
 from fer_transfer.tracking.rows import is_of, row_runs
 from fer_transfer.tracking.runs import Run, group_name, stage_run
@@ -33,6 +35,7 @@ def write(
     published: Sequence[Published],
     identities: Collection[str] | None,
     faces: Mapping[str, str],
+    level: float,
 ) -> None:
     """Write runs.
 
@@ -41,8 +44,9 @@ def write(
         store: what it has finished.
         study: whose rows these are.
         published: its published rows.
-        identities: of records, whose rows are written; None: all, and before them all stages, parents first.
+        identities: of records, whose rows are written; None: all with ensembles, and before them all stages, parents first.
         faces: folders of faces that may be shown, by digest.
+        level: of the rows' intervals, 0..1.
 
     Raises:
         StoreError: if something of it is damaged.
@@ -52,11 +56,12 @@ def write(
         for stage in _parents_first(contents.stages):
             outlet.start(_stage(stage, contents), store, faces)
             outlet.finish(stage.folder)
-    groups, _ = load_groups(store)  # what is missing is the report's to tell
+    groups, missing = load_groups(store)  # what is missing is the report's to tell
+    groups = with_ensembles(groups, study, store, missing) if identities is None else groups
     for group in groups:
         chosen = {row.plan for row in group.rows if identities is None or row.record.identity in identities}
         of_rows = replace(group, rows=tuple(row for row in group.rows if row.plan in chosen))
-        for run in row_runs([of_rows], published, study):
+        for run in row_runs([of_rows], published, study, level):
             outlet.start(run if is_of(run, store) else replace(run, uses=()), store)
             outlet.end()
 

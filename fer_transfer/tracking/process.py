@@ -129,7 +129,8 @@ def _write(outlet: Outlet, message: Mapping[str, Any]) -> None:
     else:
         from fer_transfer.tracking.afterwards import read_study, write  # not before it is needed
 
-        write(outlet, Path(message["store"]), *read_study(message), message["rows"], message["faces"])
+        study, published = read_study(message)
+        write(outlet, Path(message["store"]), study, published, message["rows"], message["faces"], message["level"])
 
 
 def outlet_of(options: Mapping[str, Any]) -> Outlet:

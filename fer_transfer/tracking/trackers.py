@@ -26,6 +26,7 @@ from fer_transfer.tracking.sending import how_to_send
 
 _STOP = 10.0  # seconds that an interruption waits at the longest
 _PICTURES = 200  # of a split, as conf/logger/wandb.yaml has it
+_LEVEL = 0.95  # of intervals, as conf/report.yaml has it
 _LONGEST = 900.0  # that a follower goes on after the last word
 
 P = ParamSpec("P")
@@ -112,16 +113,17 @@ class FollowedTracker(Tracker):
             self._wait()
             self._write(store, [record.identity for record in records])
 
-    def whole_store(self, store: Path, faces: Mapping[str, Path] | None = None) -> None:
+    def whole_store(self, store: Path, faces: Mapping[str, Path] | None = None, level: float = _LEVEL) -> None:
         """Write all that a store has finished: its stages, parents first, and its rows.
 
         Args:
             store: where it is.
             faces: folders of faces that may be shown, by digest.
+            level: of the rows' intervals, 0..1.
         """
         self.options |= {"longest": None}  # a store of many stages takes its time
         self._faces = {digest: str(folder.absolute()) for digest, folder in (faces or {}).items()}
-        self._write(store, None)
+        self._write(store, None, level)
         try:
             self._followers[-1].wait(math.inf)
         except BaseException:
@@ -152,9 +154,9 @@ class FollowedTracker(Tracker):
         for follower in self._followers:
             follower.wait(until)
 
-    def _write(self, store: Path, rows: Sequence[str] | None) -> None:
+    def _write(self, store: Path, rows: Sequence[str] | None, level: float = _LEVEL) -> None:
         study = {"study": asdict(self.study), "published": [asdict(row) for row in published_rows(self.study)]}
-        self._follow({"store": str(store.absolute()), "rows": rows, "faces": self._faces, **study})
+        self._follow({"store": str(store.absolute()), "rows": rows, "faces": self._faces, "level": level, **study})
         self._followers[-1].end()
 
 
@@ -231,7 +233,7 @@ def write_to_wandb(report: Report, project: str, *, offline: bool, dashboard: bo
             "'fer_transfer[wandb]'."
         )
     tracker = wandb_tracker(report.study, False, project, None, offline, True, _PICTURES, 20.0, 0.0, str(report.store))
-    tracker.whole_store(report.store, report.pictures.may_be_shown)
+    tracker.whole_store(report.store, report.pictures.may_be_shown, report.level)
     return "\n".join(filter(None, [tracker.close(), *(_lay_out(report, project) if dashboard else [])]))
 
 

@@ -217,3 +217,20 @@ def test_help_fits_a_screen_and_waits_for_nothing_heavy(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, "--help"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n  fer-predict ") == 6 and len(done.stdout.splitlines()) <= 40
+
+
+def test_an_ensemble_of_a_study_goes_by_its_name(predict, trained, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "mine.yaml").write_text(
+        "name: mine\ntitle: Mine\nreported: [{split: emotiw/Val, heading: Val}]\n"
+        f"ensembles: {{both: {{rows: [{ROW}, {FER_ROW}]}}}}\n"
+    )
+    path = sorted((trained.release / "Val").rglob("*.png"))[0]
+    words = ("study=mine", f"input={path}", "calibrated=false", "--config-dir", str(tmp_path))
+    code, stdout, stderr = predict("row=both", "format=json", *words)
+    assert code == 0, stderr
+    content = json.loads(stdout)
+    assert content["model"]["ensembles"][0].startswith(f"both: ensemble of {ROW} + {FER_ROW}")
+    assert [member["seed"] for member in content["model"]["members"]] == ["0", "0"]
+    code, stdout, stderr = predict("row=bth", *words)
+    assert code == 1 and stderr.count("\n") == 1 and "Did you mean 'both'?" in stderr

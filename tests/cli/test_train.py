@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fer_transfer.cli.report import main as report_main
+from fer_transfer.files.document import write_document
 from fer_transfer.stages.record import read_record
 
 TINY = ["runtime.progress=lines", "runtime.threads=1", "recipe.epochs=1"]
@@ -48,8 +49,10 @@ def test_a_submission_is_one_command(tiny, tmp_path, elsewhere, in_process):
     for scored in record.predictions:
         rows = list(csv.DictReader((tmp_path / "store" / scored.file).open()))
         assert len(rows) in (20, 40)
+    bare = record.without_additions()  # as a version before commands were kept wrote it
+    write_document(tmp_path / "store" / "submissions" / f"{record.identity}.json", bare.to_json())
     code, stdout, _ = in_process("submission=sub3", *tiny, *TINY)
-    assert code == 0 and stdout.count("in the store") == 2
+    assert code == 0 and stdout.count("in the store") == 2 and records(tmp_path / "store") == [record]
     assert "Val, found faces" in stdout and stdout.endswith(f"Next: fer-report store={tmp_path / 'store'}\n")
     assert in_process("submission=sub3", *tiny, *TINY, "runtime.progress=none")[1] == ""
     assert left(elsewhere) == []  # no outputs/, no .hydra, no *.log, no lightning_logs/

@@ -46,7 +46,7 @@ def test_p_is_corrected_for_what_is_looked_at_together():
 def test_comparisons_with_one_seed_do_not_weigh_on_the_others():
     of, alone = rows(3, 400, 0.12, 0.065), rows(1, 400, 0.13, 0.06)
     found = verdicts([of, *[alone] * 9], LEVEL, MARGIN)
-    assert found[0].word == SHOWN and found[0].p == of.p
+    assert found[0].word == SHOWN and found[0].p == of.p and (found[0].among, found[1].among) == (1, 10)
     assert found[1].word == CANNOT_BE_TOLD and found[1].p == found[1].p_faces > alone.p
 
 
@@ -57,10 +57,14 @@ def test_two_one_sided_tests_agree_with_statsmodels_where_seeds_decide():
     assert max(estimate.at_least(MARGIN), estimate.at_most(-MARGIN)) == pytest.approx(theirs[0], rel=1e-4)
 
 
-@pytest.mark.parametrize(("seeds", "spread"), [(1, 0.035), (2, 0.035), (3, 0.0), (3, 0.035), (5, 0.025)])
-def test_with_no_true_difference_at_most_one_study_in_twenty_shows_anything(seeds, spread):
+NO_DIFFERENCE = [(1, 0.035, 1), (2, 0.035, 1), (3, 0.0, 1), (3, 0.035, 2), (5, 0.025, 1)]
+
+
+@pytest.mark.parametrize(("seeds", "spread", "networks"), NO_DIFFERENCE)
+def test_with_no_true_difference_at_most_one_study_in_twenty_shows_anything(seeds, spread, networks):
     """The long form is ``tests/false_claims.py``."""
-    assert shares(list(studies(200, seeds, 429, spread)))["shown"] <= 0.05
+    drawn = list(studies(200, seeds, 429, spread, networks=networks))
+    assert {len(of) for of in drawn} == {7 * networks} and shares(drawn)["shown"] <= 0.05
 
 
 def test_other_rules_would_not_hold():

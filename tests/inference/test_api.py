@@ -316,3 +316,58 @@ def test_plans_are_composed_and_run_from_python(trained):
 def test_there_is_no_store(tmp_path):
     with pytest.raises(StoreError, match="no such folder"):
         fer_transfer.open_store(tmp_path / "store")
+
+
+STUDY = """\
+name: mine
+title: Mine
+reported: [{split: emotiw/Val, over: found, heading: Val}]
+grid: {plan: [emotiw, fer28]}
+ensembles:
+  both: {rows: [emotiw, fer28/test_resnet]}
+  none: {rows: [emotiw, sub9]}
+  fit: {rows: [emotiw, fer28], weights: fitted}
+"""
+
+
+@pytest.fixture(scope="module")
+def with_ensembles(trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("own") / "mine.yaml"
+    path.write_text(STUDY)
+    return fer_transfer.open_store(trained.store, study=path)
+
+
+def test_an_ensemble_of_the_study_is_a_row(with_ensembles, trained):
+    row, model = with_ensembles.row("both"), with_ensembles.load("both", calibrated=False)
+    assert row.seeds == ("0",) and row in with_ensembles.rows() and row.weights == (0.5, 0.5)
+    expected = (stored(trained, "0").probabilities + stored(trained, "0", row=FER_ROW).probabilities) / 2
+    pixels = np.asarray(open_faces(trained.faces / "emotiw").pixels[open_faces(trained.faces / "emotiw").rows(["Val"])])
+    np.testing.assert_allclose(model.probabilities(pixels), expected, atol=1e-5)
+    one = stored(trained, "0")
+    right = int((expected.argmax(axis=1) == one.labels)[one.found].sum())
+    (score,) = [score for score in row.scores if score.split == "emotiw/Val"]
+    assert score.correct == right and score in model.about.scores
+    told = "both: ensemble of emotiw/test_resnet + fer28/test_resnet (without seed 1, which not all have): mean of"
+    assert told in "\n".join(model.about.lines()) and model.about.to_json()["ensembles"][0].startswith(told)
+    frame = with_ensembles.frame("pandas")
+    assert frame[(frame.row == "both") & (frame.split == "emotiw/Val")].correct.tolist() == [right]
+
+
+def test_an_ensemble_counts_in_another_as_its_weights_say(with_ensembles):
+    model = with_ensembles.load("both", FER_ROW, weights=[1, 1], calibrated=False)
+    assert [round(weight, 3) for weight in model.about.weights] == [0.25, 0.25, 0.5]
+
+
+def test_an_ensemble_that_cannot_be_made_is_an_error_of_who_asks_for_it(with_ensembles, trained):
+    with pytest.raises(StoreError, match="Ensemble 'none': There is no finished row 'sub9'"):
+        with_ensembles.load("none")
+    with pytest.raises(
+        StoreError, match="one selection split that all of its rows have predictions of, but got emotiw"
+    ):
+        with_ensembles.row("fit")
+    assert len([text for text in with_ensembles.problems if text.startswith("Ensemble")]) == 2
+    with pytest.raises(StoreError, match="Did you mean 'both'"):
+        with_ensembles.row("bot")
+    with pytest.raises(ConfigError, match=r"no study 'ng2051'\. Did you mean 'ng2015'"):
+        fer_transfer.open_store(trained.store, study="ng2051")
+    assert len(fer_transfer.open_store(trained.store, study="ng2015").rows()) == 2

@@ -124,6 +124,26 @@ def test_p_is_corrected_over_the_claims_of_the_study(tmp_path):
     assert {"shown", "cannot be told"} <= {line["verdict"] for line in claims}
 
 
+def test_p_is_corrected_over_all_networks_of_the_study(tmp_path, capsys):
+    for seed in range(3):
+        for plan, accuracy in {"emotiw": 0.4, "fer28": 0.5}.items():
+            add_row(tmp_path, plan, accuracy, seed)
+            add_row(tmp_path, plan, accuracy + 0.02, seed, backbone="bvlc_alexnet")
+    run_both(tmp_path, backbone="vgg_cnn_m_2048")
+    claims = [line for line in reported(tmp_path, "details=true") if line["p"]]
+    assert {(line["backbone"], line["comparisons"]) for line in claims} == {
+        ("bvlc_alexnet", "2"), ("mobilenetv2_100", "2"), ("vgg_cnn_m_2048", "3"),
+    }  # fmt: skip
+    several = [line for line in claims if len(line["seeds"].split()) == 3]
+    theirs = multipletests([float(line["p"]) for line in several], method="holm")[1]
+    assert [float(line["p_holm"]) for line in several] == pytest.approx(theirs.tolist(), rel=1e-4)
+    said = "2 comparisons over several seeds; those of one seed, over all 3"
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"over the study's claims (Holm, {said})" in out and f"in all tables of this report (Holm, {said})" in out
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert f"in all tables of this report (Holm, {said})" in page.replace("&#39;", "'")
+
+
 def test_with_one_seed_nothing_shows_and_it_is_said_what_p_rests_on(tmp_path, capsys):
     paper_like(tmp_path, 1)
     claims = reported(tmp_path)
@@ -157,9 +177,9 @@ def test_the_margin_is_a_setting_of_the_study(tmp_path):
     config = compose("report").study
     config.claims = [{"says": "It helps", "pairs": [["fer28", "emotiw"]]}]
     group = rows_of(tmp_path)
-    [narrow] = findings(group, study_from(plain(config)), 0.95)
+    [narrow] = findings([group], study_from(plain(config)), 0.95)[group]
     config.margin = 30.0
-    [wide] = findings(group, study_from(plain(config)), 0.95)
+    [wide] = findings([group], study_from(plain(config)), 0.95)[group]
     assert (narrow.verdict, wide.verdict) == ("cannot be told", "not shown")
     assert "would tell (3.0 points)" in narrow.needed and narrow.equivalence == ""
     assert wide.equivalence == "the two are within 30 points" and wide.needed == ""

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from fake_store import make_predictions
 
+from fer_transfer.evaluation.ensemble import averaged
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.labels import UNLABELLED
-from fer_transfer.reports.surest import averaged, surest
+from fer_transfer.reports.surest import surest
 
 
 def random_predictions(count: int, seeds: int) -> list[Predictions]:

@@ -9,6 +9,7 @@ from clusters import start, undisturbed, until, workers
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra: pip install -e '.[submitit]'")
 
 
+@pytest.mark.cluster
 def test_a_killed_job_is_named_the_other_goes_on_and_so_does_the_same_command(tiny, tmp_path):
     rows, store = [*tiny, "recipe.epochs=40", "plan=emotiw,fer28"], tmp_path / "store"
     process = start(tmp_path, "-m", "hydra/launcher=submitit_local", *rows)

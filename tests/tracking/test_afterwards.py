@@ -11,6 +11,7 @@ from tiny import overrides
 from wandb_files import read_all
 
 from fer_transfer.cli.train import train
+from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.files.document import read_document, write_document
 from fer_transfer.settings import compose
@@ -45,13 +46,24 @@ def test_a_store_written_afterwards_gives_the_same_runs(store, tmp_path, command
     assert list(after) == list(live), "in the order in which they must be sent"
 
 
-def test_pictures_stand_where_the_release_may_be_shown(store, faces_folder, tmp_path, command):
+def test_pictures_stand_where_the_release_may_be_shown_and_rows_have_the_reports_level(
+    store, faces_folder, tmp_path, command
+):
     shown = shutil.copytree(faces_folder / "fer2013", tmp_path / "fer2013")
     write_document(shown / "manifest.json", {**read_document(shown / "manifest.json"), "may_be_shown": True})
     copy = shutil.copytree(store, tmp_path / "store", ignore=shutil.ignore_patterns("wandb"))
     folders = [f"faces.fer2013={shown}", f"faces.emotiw={faces_folder / 'emotiw'}"]
-    assert command("report", f"store={copy}", "wandb=p", f"out={tmp_path / 'out'}", *folders)[0] == 0
-    stage = next(iter(read_all(copy).values()))
+    assert command("report", f"store={copy}", "wandb=p", f"out={tmp_path / 'out'}", "level=0.8", *folders)[0] == 0
+    stage, row = read_all(copy).values()
+    low, high = (
+        100 * end
+        for end in wilson_interval(row.summary["Val (found)/correct_seed_0"], row.summary["Val (found)/faces"], 0.8)
+    )
+    assert (row.summary["Val (found)/low"], row.summary["Val (found)/high"]) == (
+        pytest.approx(low),
+        pytest.approx(high),
+    )
+    assert row.config["level"] == 0.8
     [artifact] = [a for a in stage.artifacts if "predictionsfer2013PublicTest" in a.name]
     files = {entry.path: entry.local_path for entry in artifact.manifest.contents}  # which wandb sync will send
     table = json.loads(Path(files["predictions/fer2013/PublicTest.table.json"]).read_text())

@@ -28,7 +28,9 @@ def spec(of):
 def test_the_run_table_has_the_papers_columns(report):
     text = spec(dashboard.workspace(report, "team", "project"))
     written = {
-        f"summary:{name}" for run in row_runs(report.groups, report.published, report.study) for name in run.summary
+        f"summary:{name}"
+        for run in row_runs(report.groups, report.published, report.study, 0.95)
+        for name in run.summary
     }
     pinned = json.loads(text)["spec"]["section"]["runSets"][0]["runFeed"]["columnPinned"]
     assert {"summary:Val (found)/published", "summary:Val (found)/ours", "summary:Val (found)/low"} <= set(pinned)

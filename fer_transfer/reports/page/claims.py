@@ -6,10 +6,10 @@ from typing import Any
 
 import altair as alt
 
-from fer_transfer.evaluation.verdict import CANNOT_BE_TOLD, NOT_SHOWN, POWER, SHOWN
+from fer_transfer.evaluation.verdict import CANNOT_BE_TOLD, NOT_SHOWN, SHOWN
 from fer_transfer.reports.cells import level_text
-from fer_transfer.reports.claims import findings, published_difference
-from fer_transfer.reports.claims_table import RULES, p_text
+from fer_transfer.reports.claims import published_difference
+from fer_transfer.reports.claims_table import p_text, rules
 from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Heading, Section, Tone, Words
 from fer_transfer.reports.page.charts import both, chart_of, of_whom, percents, said, spec, two_colours, two_lines
@@ -25,14 +25,14 @@ def section(report: Report) -> Section | None:
     """By group: a picture of the differences, and the verdicts."""
     if not report.study.claims or not report.groups:
         return None
-    every = [(group, findings(group, report.study, report.level)) for group in report.groups]
-    judged = [(group, found) for group, found in every if any(of.run for of in found)]
+    judged = [(group, found) for group, found in report.findings.items() if any(of.run for of in found)]
     blocks: list[Block] = []
     for group, found in judged:
         blocks += [Heading(group.title), *_figure(report, group, found), _table(report, group, found)]
     blocks += [] if judged else [Words("No claim has both its plans run.", "quiet")]
     lead = f"Of each pair the first plan should be the better one. Points of accuracy on {over(report)}."
-    return Section("claims", "Claims", (*blocks, *_rules(report, [of for _, found in judged for of in found])), lead)
+    notes = [Words(rule, "note") for rule in rules(report)]
+    return Section("claims", "Claims", (*blocks, *notes), lead)
 
 
 def _figure(report: Report, group: Group, found: Sequence[Finding]) -> list[Figure]:
@@ -113,9 +113,3 @@ def _p(of: Finding) -> Cell:
 def _verdict(of: Finding) -> Cell:
     under = tuple(filter(None, (of.rests_on, of.details)))
     return Cell(of.verdict, under, tone=_TONES.get(of.verdict, "quiet"))
-
-
-def _rules(report: Report, found: Sequence[Finding]) -> list[Block]:
-    among = max((of.among for of in found if of.points), default=0)
-    numbers = {"level": level_text(report.level), "alpha": 1 - report.level, "margin": report.study.margin}
-    return [Words(rule.format(**numbers, among=among, power=POWER), "note") for rule in RULES]

@@ -23,7 +23,7 @@ Epoch = dict[str, Any]
 
 def section(report: Report) -> Section | None:
     """Two charts for each row: accuracy and loss."""
-    lines = lines_of(report)
+    lines = [line for line in lines_of(report) if not line.made_of]
     if not lines:
         return None
     blocks = tuple(_curves(report, line) for line in lines)
@@ -45,7 +45,7 @@ def _curves(report: Report, line: Line) -> Block:
 def _epochs(report: Report, row: Row) -> Iterator[Epoch]:
     """Every epoch of the row's stages that are in the store, counted on from stage to stage."""
     before = 0
-    for stage in row.record.lineage.stages[-len(row.record.seeds) :]:
+    for stage in row.record.own_stages:
         kept = report.stages.get(stage.key)
         read = _read(kept.folder.metrics) if kept else []
         for number, values in enumerate(read, 1):

@@ -21,7 +21,9 @@ Chain = tuple[frozenset[tuple[str, str]], ...]
 
 def section(report: Report) -> Section | None:
     """Two pictures, each where there are such pairs."""
-    lines = [line for line in lines_of(report) if isinstance(line.score(report.study.first), Score)]
+    lines = [
+        line for line in lines_of(report) if not line.made_of and isinstance(line.score(report.study.first), Score)
+    ]
     kinds = {
         "One more stage of fine-tuning": _one_stage_more,
         "More data in a stage": _more_data,
@@ -45,8 +47,7 @@ def _pairs(lines: Sequence[Line], differ: Callable[[Chain, Chain], bool]) -> Ite
 
 
 def _chain(line: Line) -> Chain:
-    record = line.rows[0].record
-    stages = record.lineage.stages[-len(record.seeds) :]
+    stages = line.rows[0].record.own_stages
     return tuple(
         frozenset((used.digest, split) for used in stage.faces for split in used.trained_on) for stage in stages
     )

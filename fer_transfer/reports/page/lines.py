@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.published import Published
 from fer_transfer.reports.cells import published_row
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score, score
-from fer_transfer.study import Published, Reported
+from fer_transfer.study import Reported
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One plan of a group.
+    """One plan of a group, or an ensemble.
 
     Attributes:
         group: its group.
@@ -37,12 +38,21 @@ class Line:
     @property
     def name(self) -> str:
         """Network and plan."""
-        return f"{self.network}, {self.plan}"
+        return f"{self.network}, {self.plan}{self._ensemble}"
 
     @property
     def label(self) -> str:
         """The same in two lines, the plan first."""
-        return f"{self.plan}\n{self.network}"
+        return f"{self.plan}{self._ensemble}\n{self.network}"
+
+    @property
+    def made_of(self) -> str:
+        """Of what it is an ensemble, and how its members count; empty for a plan."""
+        return self.rows[0].ensemble
+
+    @property
+    def _ensemble(self) -> str:
+        return " (ensemble)" if self.made_of else ""
 
     @property
     def seeds(self) -> str:
@@ -60,7 +70,7 @@ class Line:
 
     def predictions(self, column: Reported) -> list[Predictions]:
         """Labelled predictions of a column's faces, by seed; empty where a stage was trained on them, or none are labelled."""
-        if any(row.trained_on(column.split) for row in self.rows):
+        if any(row.without(column.split) for row in self.rows):
             return []
         found = [row.predictions[column.split] for row in self.rows if column.split in row.predictions]
         chosen = [of.only_found() if column.over == "found" else of for of in found]

@@ -14,11 +14,11 @@ _NOT_KEPT = "The store does not say how these rows were trained: it is of a vers
 def section(report: Report) -> Section:
     """By group: what all rows share, what differs by plan, where it ran, how to do it again."""
     blocks: list[Block] = []
-    for group in report.groups:
+    for group in (group for group in report.groups if group.trained):
         blocks += [
             Heading(group.title),
             Pairs(tuple(_stated(group, report))),
-            Fold("All settings", (Pairs(tuple(_by_plan(group.rows, lambda row: row.record.settings))),)),
+            Fold("All settings", (Pairs(tuple(_by_plan(group.trained, lambda row: row.record.settings))),)),
             Fold("Machine and versions", (Pairs(tuple(_environment(report, group))),)),
             *_training(report, group),
         ]
@@ -30,15 +30,15 @@ def section(report: Report) -> Section:
 def _stated(group: Group, report: Report) -> list[tuple[str, str]]:
     """What the study leaves open, and what was chosen; the faces."""
     words = report.study.left_open.words
-    settings = _by_plan(group.rows, lambda row: row.record.settings)
+    settings = _by_plan(group.trained, lambda row: row.record.settings)
     chosen = [(name, value) for name, value in settings if any(word in name.lower() for word in words)]
-    known = {digest: of for row in group.rows for digest, of in row.record.faces.items()}
+    known = {digest: of for row in group.trained for digest, of in row.record.faces.items()}
     faces = [
         (f"faces of {release}", f"{known[digest].preparation} (digest {digest[:8]})")
         for release, digest in group.faces.items()
         if digest in known
     ]
-    seeds = ", ".join(dict.fromkeys(row.seed for row in sorted(group.rows, key=lambda row: row.record.seeds)))
+    seeds = ", ".join(dict.fromkeys(row.seed for row in sorted(group.trained, key=lambda row: row.record.seeds)))
     return [*faces, ("seeds", seeds), *chosen]
 
 
@@ -59,10 +59,10 @@ def _one_or_all(values: Mapping[str, Iterable[str]]) -> str:
 
 def _environment(report: Report, group: Group) -> list[tuple[str, str]]:
     """Of all stages of the group's rows: a stage may have run elsewhere than the one after it."""
-    keys = {stage.key for row in group.rows for stage in row.record.lineage.stages[-len(row.record.seeds) :]}
+    keys = {stage.key for row in group.trained for stage in row.record.own_stages}
     kept = [of.environment for key in sorted(keys) if (of := report.stages.get(key))]
     found: dict[str, dict[str, None]] = {}
-    for environment in kept or [row.record.environment for row in group.rows]:
+    for environment in kept or [row.record.environment for row in group.trained]:
         for name, value in environment.items():
             if name != "command":
                 found.setdefault(str(name), {})[str(value)] = None
@@ -71,8 +71,8 @@ def _environment(report: Report, group: Group) -> list[tuple[str, str]]:
 
 def _training(report: Report, group: Group) -> list[Block]:
     """The command of every row; stages that other rows had trained already were taken from the store."""
-    commands = dict.fromkeys(str(row.record.environment.get("command") or "") for row in group.rows)
+    commands = dict.fromkeys(str(row.record.environment.get("command") or "") for row in group.trained)
     known = [command for command in commands if command]
     if not known:
-        return [Words(_NOT_KEPT, "quiet")] if group.rows else []
+        return [Words(_NOT_KEPT, "quiet")] if group.trained else []
     return [Code("\n".join(known), "Training, a row each (finished stages are taken from the store):")]

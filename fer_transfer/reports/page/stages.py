@@ -43,10 +43,10 @@ class Node:
 
 def section(report: Report) -> Section | None:
     """One graph for each group."""
-    groups = [group for group in report.groups if group.rows]
+    groups = [group for group in report.groups if group.trained]
     if not groups:
         return None
-    lines = lines_of(report)
+    lines = [line for line in lines_of(report) if not line.made_of]
     blocks: list[Block] = []
     for group in groups:
         nodes = nodes_of(line for line in lines if line.group is group)
@@ -66,7 +66,7 @@ def nodes_of(lines: Iterable[Line]) -> dict[str, Node]:
 
 
 def _add(nodes: dict[str, Node], plan: str, row: Row) -> None:
-    parent, stages = None, row.record.lineage.stages[-len(row.record.seeds) :]
+    parent, stages = None, row.record.own_stages
     for depth, stage in enumerate(stages):
         identity = _identity(stage, parent)
         node = nodes.setdefault(identity, Node(stage.name, depth, parent, trained_on(stage)))
@@ -109,7 +109,7 @@ def _place(nodes: dict[str, Node]) -> None:
 
 
 def _figure(group: Group, nodes: dict[str, Node]) -> Figure:
-    weights = ", ".join(dict.fromkeys(row.record.lineage.weights for row in group.rows))
+    weights = ", ".join(dict.fromkeys(row.record.lineage.weights for row in group.trained))
     caption = (
         f"Stages of {group.title}, from the initial weights ({weights}) to the right. Filled: shared by several rows."
     )

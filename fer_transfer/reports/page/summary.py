@@ -1,7 +1,6 @@
 """What the page says first: what was run, the best row, and how many claims show."""
 
 from fer_transfer.reports.cells import level_text
-from fer_transfer.reports.claims import findings
 from fer_transfer.reports.page.blocks import Pairs, Section
 from fer_transfer.reports.page.lines import Line, lines_of, network, over
 from fer_transfer.reports.report import Report
@@ -23,9 +22,12 @@ def section(report: Report) -> Section:
 
 def _rows(report: Report, lines: list[Line]) -> str:
     grid = len(report.study.plans) * max(1, len(report.study.grid.get("backbone", ())))
-    seeds = sum(len(line.rows) for line in lines)
-    networks = ", ".join(dict.fromkeys(line.group.backbone for line in lines)) or "none"
-    return f"{len(lines)} run with {seeds} seeds in all; the study has {grid}. Networks: {networks}"
+    trained = [line for line in lines if not line.made_of]
+    seeds = sum(len(line.rows) for line in trained)
+    networks = ", ".join(dict.fromkeys(line.group.backbone for line in trained)) or "none"
+    count = len(lines) - len(trained)
+    ensembles = f", and {count} ensemble{'s' * (count > 1)}" if count else ""
+    return f"{len(trained)} run with {seeds} seeds in all{ensembles}; the study has {grid}. Networks: {networks}"
 
 
 def _faces(report: Report, lines: list[Line]) -> str:
@@ -55,7 +57,7 @@ def _claims(report: Report) -> list[tuple[str, str]]:
     """How many comparisons came out how, by group."""
     said = []
     for group in report.groups:
-        verdicts = [of.verdict for of in findings(group, report.study, report.level) if of.judged]
+        verdicts = [of.verdict for of in report.findings[group] if of.judged]
         counts = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
         said += [f"{network(report, group.backbone)}: {counts}"] if verdicts else []
     return [("Claims, by pair of plans", "; ".join(said))] if said else []

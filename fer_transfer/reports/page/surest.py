@@ -89,7 +89,7 @@ def _maps(report: Report, line: Line, of: tuple[str, str], wrong: Sequence[SureF
         return {}
     said = {face.id: face.predicted for face in wrong}
     pixels, classes = np.stack(list(whole.values())), np.array([said[id] for id in whole])
-    values = report.explain([row.record for row in line.rows], pixels, classes)
+    values = report.explain([key for row in line.rows for key in row.last_stages], pixels, classes)
     return {id: webp(reduced(heated(*of))) for id, *of in zip(whole, pixels, values, strict=True)}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.published import Numbers, Published
 from fer_transfer.reports.cells import (
     columns_shown,
     counted_text,
@@ -28,7 +29,7 @@ from fer_transfer.reports.page.lines import Line, lines_of, network, not_run, ov
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import base_plan
 from fer_transfer.reports.scores import Score
-from fer_transfer.study import Numbers, Published, Reported
+from fer_transfer.study import Reported
 
 _WHOSE = ("ours", "published")
 
@@ -111,7 +112,8 @@ def _table(report: Report, lines: Sequence[Line]) -> DataTable:
 
 def _ours(report: Report, line: Line, columns: Sequence[Reported]) -> tuple[Cell, ...]:
     """A row that ran: what is shortened or stood in for stands under its name."""
-    name = Cell(line.name, (line.seeds, *_group_of(line), *line.caveats))
+    made_of = [line.made_of] if line.made_of else []
+    name = Cell(line.name, (line.seeds, *made_of, *_group_of(line), *line.caveats))
     cells = [cell for column in columns for cell in _beside(report, line, column)]
     found, marks = line.score(report.study.first), marks_of(line.rows, report.study.first.split)
     macro = Cell(macro_text(found, marks), key="" if isinstance(found, str) else found.macro_percent[0])

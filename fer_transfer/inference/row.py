@@ -1,0 +1,80 @@
+"""A row of a store for whoever uses it: a plan with a backbone, or an ensemble of such rows, with what it scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fer_transfer.inference.provenance import SplitScore, caveats_of
+from fer_transfer.inference.stored import StoredPredictions
+from fer_transfer.upkeep.ensembles import Composed, Fit
+from fer_transfer.upkeep.rows import StoredRow
+
+
+@dataclass(frozen=True)
+class Row(StoredRow):
+    """A finished row of a store: a plan with a backbone, and all the seeds it was run with; or an ensemble of such rows.
+
+    Attributes:
+        name: ``plan/backbone``; with ``#`` and digits where one name was run with several settings; or the ensemble's.
+        plan, backbone, evaluation: what was run.
+        submission: of the study's table, or None.
+        records: one a seed; of an ensemble one a member and seed.
+        root: of the store.
+        weights: of the records in the mean of their probabilities, summing to 1.
+        ensemble: of what it is an ensemble, and how its members count; empty for a row that was trained.
+        fit: what weights of an ensemble were fitted on, where it has no score; or None.
+        notes: what an ensemble leaves out, and why.
+    """
+
+    root: Path = Path("store")
+    weights: tuple[float, ...] = ()
+    ensemble: str = ""
+    fit: Fit | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """Its seeds."""
+        return tuple(dict.fromkeys(record.seed for record in self.records))
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What must stand beside every number of it."""
+        return caveats_of(self.records)
+
+    @cached_property
+    def scores(self) -> tuple[SplitScore, ...]:
+        """Accuracy of the mean over its seeds on every labelled split, over found faces, from stored predictions.
+
+        Raises:
+            StoreError: if predictions are missing or damaged.
+        """
+        fits = [self.fit] if self.fit else []
+        return StoredPredictions(self.root, self.records, np.asarray(self.weights), fits).scores()
+
+    def of_seeds(self, wanted: Sequence[str]) -> "Row":
+        """The row with some of its seeds only."""
+        kept = [(r, w) for r, w in zip(self.records, self.weights, strict=True) if r.seed in wanted]
+        whole = sum(weight for _, weight in kept)
+        return replace(
+            self, records=tuple(record for record, _ in kept), weights=tuple(weight / whole for _, weight in kept)
+        )
+
+
+def trained(row: StoredRow, root: Path) -> Row:
+    """A row that was trained."""
+    alike = (1 / len(row.records),) * len(row.records)
+    return Row(**vars(row), root=root, weights=alike)
+
+
+def ensemble(of: Composed, root: Path) -> Row:
+    """An ensemble: the mean, over the seeds, of the mean of its members."""
+    records = [record for records in of.by_seed.values() for record in records]
+    weights = [weight / len(of.by_seed) for weights in of.weights.values() for weight in weights]
+    backbones, ways = (
+        " + ".join(dict.fromkeys(getattr(row, key) for row in of.rows)) for key in ("backbone", "evaluation")
+    )
+    return Row(of.name, of.name, backbones, ways, None, tuple(records), root, tuple(weights), of.says, of.fit, of.notes)

@@ -1,0 +1,201 @@
+"""The ensembles of a study as rows of a report: the mean of what their members said of the same faces, at each seed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from fer_transfer.errors import StoreError
+from fer_transfer.evaluation.ensemble import averaged
+from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.files.digest import digest
+from fer_transfer.reports.missing import Missing
+from fer_transfer.reports.results import ACROSS, Group, Row
+from fer_transfer.stages.lineage import Lineage
+from fer_transfer.stages.record import Record
+from fer_transfer.study import Ensemble, Study
+from fer_transfer.upkeep.ensembles import Composed, EnsembleError, Fit, composed
+from fer_transfer.upkeep.rows import stored_rows
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleRow(Row):
+    """A row made of rows, at one seed: what is true of one of them is true of it.
+
+    Attributes:
+        members: the rows, of this seed.
+        says: what it is made of, and how.
+        fit: what its weights were fitted on; None: they are alike.
+        word: why it could not be made, in a few words; then it has no predictions.
+    """
+
+    members: tuple[Row, ...] = ()
+    says: str = ""
+    fit: Fit | None = None
+    word: str = ""
+
+    @property
+    def ensemble(self) -> str:
+        """Of what it is an ensemble, and how its members count."""
+        return self.says
+
+    @property
+    def last_stages(self) -> tuple[str, ...]:
+        """Those of all members."""
+        return tuple(key for member in self.members for key in member.last_stages)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """Those of all members, each once."""
+        return tuple(dict.fromkeys(caveat for member in self.members for caveat in member.caveats))
+
+    def without(self, split: str) -> str:
+        """See ``Row.without``; where its weights were fitted it is not scored either."""
+        return self.word or ("fitted on" if self.fitted_on(split) else super().without(split))
+
+    def fitted_on(self, split: str) -> bool:
+        """Whether the weights were fitted on ``release/split``, or may have been."""
+        return self.fit is not None and self.fit.shares(*self._prepared(split))
+
+    def trained_on(self, split: str) -> bool:
+        """Whether a member, or the weights of the mean, were trained on it."""
+        return self.fitted_on(split) or any(member.trained_on(split) for member in self.members)
+
+    def selected_on(self, split: str) -> bool:
+        """Whether a member chose its epoch there."""
+        return any(member.selected_on(split) for member in self.members)
+
+    def is_part(self, split: str) -> bool:
+        """Whether a member may be scored on a part of it only."""
+        return any(member.is_part(split) for member in self.members)
+
+
+def with_ensembles(groups: Sequence[Group], study: Study, store: Path, missing: list[Missing]) -> list[Group]:
+    """Groups with the ensembles of a study as further rows.
+
+    An ensemble stands in every group that has all of its members; where none has, in a group of such ensembles, which follows.
+
+    Args:
+        groups: of trained rows.
+        study: that declares them.
+        store: of the rows.
+        missing: what cannot be made, or is left out, is added to it.
+    """
+    rows = stored_rows({row.record.identity: row.record for group in groups for row in group.rows}.values())
+    of_group: list[list[Row]] = [[] for _ in groups]
+    across: list[EnsembleRow] = []
+    for name, ensemble in study.ensembles.items():
+        try:
+            made = composed(name, ensemble, rows, store, study)
+            missing += [Missing("ensemble", name, note) for note in made.notes]
+        except EnsembleError as error:
+            made = _unmade(name, ensemble, error)
+            missing.append(Missing("ensemble", name, str(error)))
+        except StoreError as error:  # predictions that weights are fitted on
+            missing.append(Missing("ensemble", name, str(error)))
+            continue
+        homes = [n for n, group in enumerate(groups) if _holds(group, made)]
+        for n in homes:
+            of_group[n] += _rows(made, groups[n].rows, groups[n], missing)
+        if not homes and made.by_seed:
+            across += _across(made, groups, missing)
+    own = [replace(group, rows=(*group.rows, *more)) for group, more in zip(groups, of_group, strict=True)]
+    return [*own, *_groups_across(across, groups)]
+
+
+def _unmade(name: str, ensemble: Ensemble, error: EnsembleError) -> Composed:
+    """What there is of an ensemble that cannot be made: of each row that ran one seed, and the word that says why."""
+    first = tuple(row.records[0] for row in error.rows)
+    says = f"ensemble of {' + '.join(ensemble.rows)}: not made, {error.word}"
+    return Composed(name, error.rows, {first[0].seed: first} if first else {}, {}, says, word=error.word)
+
+
+def _holds(group: Group, made: Composed) -> bool:
+    """Whether a group has all rows of an ensemble, and there are any."""
+    wanted = {row.records[0].row_id for row in made.rows}
+    return bool(wanted) and wanted <= {row.record.row_id for row in group.rows}
+
+
+def _rows(made: Composed, rows: Sequence[Row], group: Group, missing: list[Missing]) -> Iterator[EnsembleRow]:
+    """The ensemble in a group, a row a seed, from rows that hold its members."""
+    by_identity = {row.record.identity: row for row in rows}
+    for seed, records in made.by_seed.items():
+        members = tuple(by_identity[record.identity] for record in records if record.identity in by_identity)
+        if len(members) < len(records):  # of one there are two records: told as damaged
+            continue
+        weights = made.weights.get(seed)
+        said = {} if weights is None else dict(_said(made.name, members, weights, group.faces, missing))
+        row = EnsembleRow(
+            members[0].path, _record(made.name, group.backbone, members), group.settings_id, made.name, group.faces,
+            said, frozenset(split for member in members for split in member.damaged), members, made.says, made.fit, made.word,
+        )  # fmt: skip
+        yield replace(row, predictions={split: of for split, of in said.items() if not row.trained_on(split)})
+
+
+def _said(
+    name: str, members: Sequence[Row], weights: Sequence[float], faces: Mapping[str, str], missing: list[Missing]
+) -> Iterator[tuple[str, Predictions]]:
+    """The mean on every split of the group's faces that all members have predictions of."""
+    for split in members[0].predictions:
+        release = split.partition("/")[0]
+        if ("@" in release or release in faces) and all(split in member.predictions for member in members):
+            try:
+                yield split, averaged([member.predictions[split] for member in members], weights)
+            except ValueError:
+                why = f"its rows were scored on other faces of {split}: on parts of it (recipe.at_most)"
+                missing.append(Missing("ensemble", name, why))
+
+
+def _record(name: str, backbone: str, members: Sequence[Row]) -> Record:
+    """What a report asks of a record; lineage and settings stay with the members."""
+    records = [member.record for member in members]
+    ways = dict.fromkeys(record.evaluation for record in records)
+    return replace(
+        records[0],
+        submission=None,
+        plan=name,
+        backbone=backbone,
+        evaluation=" and ".join(ways),
+        row_id=digest([name, *(record.row_id for record in records)]),
+        lineage=Lineage("those of its members", None),
+        settings={},
+        stages=(),
+        faces={key: of for record in reversed(records) for key, of in record.faces.items()},
+        predictions=(),
+        notes=(),
+        environment={},
+    )
+
+
+def _across(made: Composed, groups: Sequence[Group], missing: list[Missing]) -> Iterator[EnsembleRow]:
+    """The ensemble from members in several groups, on the faces in which these agree."""
+    holding = [
+        [group for group in groups if any(row.record.row_id == of.records[0].row_id for row in group.rows)]
+        for of in made.rows
+    ]
+    choices = [[base, *(max(of, key=partial(_agreeing, base)) for of in holding[1:])] for base in holding[0]]
+    chosen = max(choices, key=lambda of: sum(_agreeing(of[0], other) for other in of))
+    faces = {
+        release: key
+        for group in chosen
+        for release, key in group.faces.items()
+        if all(other.faces.get(release, key) == key for other in chosen)
+    }
+    home = Group(ACROSS, digest(sorted(faces.items())), faces, ())
+    yield from _rows(made, [row for group in chosen for row in group.rows], home, missing)
+
+
+def _agreeing(one: Group, other: Group) -> int:
+    """How many releases two groups have the same faces of."""
+    return len(one.faces.items() & other.faces.items())
+
+
+def _groups_across(rows: Sequence[EnsembleRow], groups: Sequence[Group]) -> list[Group]:
+    """A group for each choice of faces, with every other row beside it."""
+    by_faces: dict[str, list[Row]] = {}
+    for row in rows:
+        by_faces.setdefault(row.settings_id, []).append(row)
+    beside = tuple(row for group in groups for row in group.rows)
+    return [
+        Group(ACROSS, identity, of[0].faces, tuple(of), len(by_faces) == 1, beside) for identity, of in by_faces.items()
+    ]

@@ -1,0 +1,213 @@
+"""The ensembles of a study, resolved in a store: which records at which seeds, and the weights of their mean.
+
+An ensemble counts seed by seed: at every seed that all of its rows were run with, it is the mean of their networks of that seed.
+So it has a spread over seeds as any row has, and weights that are fitted are fitted at each seed anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_transfer.errors import StoreError
+from fer_transfer.evaluation.ensemble import fit_weights
+from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.stages.lineage import Prepared
+from fer_transfer.stages.record import Record
+from fer_transfer.study import Ensemble, Study
+from fer_transfer.upkeep.rows import StoredRow, row_called
+
+#: Digest of the faces, and the split.
+Where = tuple[str, str]
+
+
+class EnsembleError(StoreError):
+    """An ensemble that cannot be made of what the store holds.
+
+    Attributes:
+        word: a few words for a narrow cell.
+        rows: those of its rows that there are.
+    """
+
+    def __init__(self, word: str, why: str, rows: Sequence[StoredRow] = ()) -> None:
+        super().__init__(why)
+        self.word, self.rows = word, tuple(rows)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The split that weights were fitted on: which preparation, its name, and how many found faces."""
+
+    prepared: Prepared
+    split: str
+    count: int
+
+    def shares(self, prepared: Prepared, split: str) -> bool:
+        """Whether a split may hold faces that the weights were fitted on: then it is no evaluation."""
+        return self.prepared.shares((self.split,), prepared, split)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """An ensemble of a store's rows.
+
+    Attributes:
+        name: its own.
+        rows: that it is made of.
+        by_seed: at each seed that all rows have, a record of each row.
+        weights: at each seed those of the rows, summing to 1; none where it could not be made.
+        says: of what it is an ensemble, and how its rows count.
+        fit: what weights were fitted on; None: they are alike.
+        notes: what is left out of it, and why.
+        word: why it could not be made, in a few words.
+    """
+
+    name: str
+    rows: tuple[StoredRow, ...]
+    by_seed: Mapping[str, tuple[Record, ...]]
+    weights: Mapping[str, tuple[float, ...]]
+    says: str
+    fit: Fit | None = None
+    notes: tuple[str, ...] = ()
+    word: str = ""
+
+
+def composed(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path, study: Study) -> Composed:
+    """Resolve one ensemble: its rows, their common seeds, and their weights.
+
+    Args:
+        name: its own.
+        of: as the study declares it.
+        rows: of the store.
+        store: its folder.
+        study: that declares it.
+
+    Raises:
+        EnsembleError: if a row was not run, no seed is common to all, they have no faces in common, or weights cannot be fitted.
+        StoreError: if predictions that weights are fitted on are missing or damaged.
+    """
+    members = _members(name, of, rows, store)
+    by_seed = _by_seed(name, members)
+    common, notes = _common(name, members, by_seed)
+    alike = {seed: (1 / len(members),) * len(members) for seed in by_seed}
+    weights, fit = (alike, None) if of.weights == "mean" else _fitted(name, members, by_seed, common, store, study)
+    return Composed(name, members, by_seed, weights, _says(members, weights, fit), fit, notes)
+
+
+def _fitted(
+    name: str,
+    members: Sequence[StoredRow],
+    by_seed: Mapping[str, tuple[Record, ...]],
+    common: Sequence[Where],
+    store: Path,
+    study: Study,
+) -> tuple[dict[str, tuple[float, ...]], Fit]:
+    where = _selection(name, members, by_seed, common, study)
+    read = {seed: [_read(store, record, where) for record in records] for seed, records in by_seed.items()}
+    try:
+        weights = {seed: fit_weights(predictions) for seed, predictions in read.items()}
+    except ValueError as error:
+        raise EnsembleError("not fitted", f"{_named(name)} cannot be fitted: {error}", members) from None
+    count = len(next(iter(read.values()))[0])
+    return weights, Fit(members[0].records[0].faces[where[0]].prepared, where[1], count)
+
+
+def _says(members: Sequence[StoredRow], weights: Mapping[str, Sequence[float]], fit: Fit | None) -> str:
+    of = f"ensemble of {' + '.join(row.name for row in members)}"
+    left_out = ", ".join(dict.fromkeys(seed for row in members for seed in row.seeds if seed not in weights))
+    of += f" (without seed {left_out}, which not all have)" if left_out else ""
+    if fit is None:
+        return f"{of}: mean of their probabilities, seed by seed"
+    by_seed = "; ".join(f"seed {seed}: {', '.join(f'{w:.2f}' for w in each)}" for seed, each in weights.items())
+    where = f"the {fit.count} found faces of {fit.prepared.release}/{fit.split}, where it has no score"
+    return f"{of}: weights fitted on {where} ({by_seed})"
+
+
+def _named(name: str) -> str:
+    return f"Ensemble {name!r}"
+
+
+def _members(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path) -> tuple[StoredRow, ...]:
+    found, missing = [], []
+    for word in of.rows:
+        try:
+            found.append(row_called(word, rows, store))
+        except StoreError as error:
+            missing.append(str(error))
+    if taken := [row.name for row in rows if name == row.plan]:
+        raise EnsembleError("name taken", f"{_named(name)} has the name of a plan ({taken[0]}). Give it another.")
+    if missing:
+        raise EnsembleError("member not run", f"{_named(name)}: {' '.join(missing)}", found)
+    if len({row.records[0].row_id for row in found}) < len(found):
+        meant = ", ".join(f"{word} is {row.name}" for word, row in zip(of.rows, found, strict=True))
+        raise EnsembleError("a row twice", f"{_named(name)} names one row twice: {meant}. Name each once.", found)
+    return tuple(found)
+
+
+def _by_seed(name: str, members: Sequence[StoredRow]) -> dict[str, tuple[Record, ...]]:
+    records = [{record.seed: record for record in row.records} for row in members]
+    by_seed = {seed: tuple(of[seed] for of in records) for seed in records[0] if all(seed in of for of in records)}
+    if not by_seed:
+        seeds = "; ".join(f"{row.name}: {', '.join(row.seeds)}" for row in members)
+        why = f"{_named(name)} needs a seed that all of its rows were run with, but got {seeds}. Run one with all."
+        raise EnsembleError("no common seed", why, members)
+    return by_seed
+
+
+def _common(
+    name: str, members: Sequence[StoredRow], by_seed: Mapping[str, tuple[Record, ...]]
+) -> tuple[list[Where], tuple[str, ...]]:
+    """What all records were scored on, in the order of the first; and of which releases they have other faces."""
+    scored = [[(of.faces, of.split) for of in record.predictions] for records in by_seed.values() for record in records]
+    common = [where for where in scored[0] if all(where in of for of in scored)]
+    by_release: list[dict[str, list[str]]] = [{} for _ in members]
+    for records in by_seed.values():
+        for known, record in zip(by_release, records, strict=True):
+            for of in record.predictions:
+                known.setdefault(record.faces[of.faces].release, []).append(of.faces)
+    apart = []
+    for release in by_release[0]:
+        digests = [set(known.get(release, ())) for known in by_release]
+        if all(digests) and not set.intersection(*digests):
+            each = "; ".join(
+                f"{row.name}: {', '.join(sorted(d[:8] for d in of))}" for row, of in zip(members, digests, strict=True)
+            )
+            apart.append(f"rows were scored on other faces of {release} ({each})")
+    if not common:
+        why = (
+            f"{_named(name)} needs predictions of the same faces: {'; '.join(apart) or 'its rows have none in common'}."
+        )
+        raise EnsembleError("other faces", f"{why} Train its rows on the same prepared faces.", members)
+    return common, tuple(apart)
+
+
+def _selection(
+    name: str,
+    members: Sequence[StoredRow],
+    by_seed: Mapping[str, tuple[Record, ...]],
+    common: Sequence[Where],
+    study: Study,
+) -> Where:
+    """The split that every row was selected on, that none was trained on, and that the study does not protect."""
+    records = [record for of in by_seed.values() for record in of]
+    shared = [where for where in common if all(where in record.selection for record in records)]
+    free = [where for where in shared if not any(record.trained_on(*where) for record in records)]
+    names = {where: f"{records[0].faces[where[0]].release}/{where[1]}" for where in free}
+    if not free:
+        each = "; ".join(f"{row.name}: {', '.join(_selected(row.records[0])) or 'none'}" for row in members)
+        why = f"{_named(name)} needs one selection split that all of its rows have predictions of, but got {each}."
+        raise EnsembleError("not fitted", f"{why} Give weights: mean.", members)
+    allowed = [where for where in free if not study.protects(*names[where].split("/"))]
+    if not allowed:
+        why = f"{_named(name)} would fit its weights on {names[free[0]]}, which study {study.name!r} protects."
+        raise EnsembleError("not fitted", f"{why} Select on another split, or give weights: mean.", members)
+    return allowed[0]
+
+
+def _selected(record: Record) -> list[str]:
+    return sorted(f"{used.release}/{split}" for used in record.lineage.stages[-1].faces for split in used.selected_on)
+
+
+def _read(store: Path, record: Record, where: Where) -> Predictions:
+    """Of the found faces, as temperatures are fitted."""
+    (of,) = [of for of in record.predictions if (of.faces, of.split) == where]
+    return Predictions.read(store / of.file, of.sha256).only_found()
