@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         StoreError,
         WeightsError,
     )
+    from fer_transfer.inference.cutting import face_pipeline
     from fer_transfer.inference.model import Ensemble, FaceModel
     from fer_transfer.inference.predictor import Predictor
     from fer_transfer.inference.provenance import Provenance, SplitScore, Temperature
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from fer_transfer.inference.row import Row
     from fer_transfer.inference.store import OpenStore, open_store
     from fer_transfer.labels import EXPRESSIONS
-    from fer_transfer.running import compose_plan, train
+    from fer_transfer.running import compose_plan, prepare, train
 
 __version__ = "0.2.0"
 
@@ -64,13 +65,16 @@ __all__ = [
     "WeightsError",
     "__version__",
     "compose_plan",
+    "face_pipeline",
     "open_store",
+    "prepare",
     "train",
 ]
 
 #: Where each public name is defined; imported when it is used first.
 _PLACES = {
     "errors": ("ConfigError", "FacesError", "FerTransferError", "ReleaseError", "StoreError", "WeightsError"),
+    "inference.cutting": ("face_pipeline",),
     "inference.model": ("Ensemble", "FaceModel"),
     "inference.predictor": ("Predictor",),
     "inference.provenance": ("Provenance", "SplitScore", "Temperature"),
@@ -78,7 +82,7 @@ _PLACES = {
     "inference.row": ("Row",),
     "inference.store": ("OpenStore", "open_store"),
     "labels": ("EXPRESSIONS",),
-    "running": ("compose_plan", "train"),
+    "running": ("compose_plan", "prepare", "train"),
 }
 _PLACE = {name: f"{__name__}.{module}" for module, names in _PLACES.items() for name in names}
 

@@ -65,7 +65,7 @@ def grad_cam(network: nn.Module, transform: BatchTransform, faces: Faces, target
     Raises:
         ConfigError: if the network has no such layer.
     """
-    layer = spatial_layer(network, _input(network, transform, faces[:4]))
+    layer = spatial_layer(network, _input(network, transform, faces[:4].copy()))
 
     def explain(some: Faces, target: Targets) -> Tensor:
         crops = _input(network, transform, some).requires_grad_()
@@ -124,10 +124,9 @@ def scaled(maps: Maps) -> Maps:
 
 def _by_batch(explain: Callable[[Faces, Targets], Tensor], faces: Faces, targets: Targets) -> Maps:
     def parts() -> Iterator[Maps]:
-        yield np.zeros((0, *faces.shape[1:]), np.float32)
         for start in range(0, len(faces), _BATCH):
             part = slice(start, start + _BATCH)
-            yield explain(np.ascontiguousarray(faces[part]), targets[part]).float().cpu().numpy()
+            yield explain(faces[part].copy(), targets[part]).float().cpu().numpy()  # torch wants what can be written
 
     return np.concatenate(list(parts()))
 

@@ -46,6 +46,8 @@ def saliency_maps(
         raise ConfigError(
             f"Expected a class from 0 to {len(model.labels) - 1} for each of {len(faces)} faces, but got {targets!r}."
         )
+    if not len(faces):
+        return np.zeros(faces.shape, np.float32)
     # Imported here: who asks for no map does not wait for captum.
     from fer_transfer.inference.attribution import occlusion, scaled
 

@@ -12,7 +12,8 @@ from trained import FER_ROW, ROW
 import fer_transfer
 from fer_transfer.backbones.networks import build_network
 from fer_transfer.cli.report import report
-from fer_transfer.errors import ConfigError
+from fer_transfer.config import plain
+from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.inference import attribution
@@ -20,11 +21,15 @@ from fer_transfer.inference.explaining import row_explainer
 from fer_transfer.inference.methods import METHODS
 from fer_transfer.inference.saliency import saliency_maps
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.reports.page import surest
+from fer_transfer.reports.report import load_report
 from fer_transfer.settings import compose
+from fer_transfer.study import study_from
 from fer_transfer.synthetic.moving import moving_face
 
+STUDY = study_from(plain(compose("report").study))
 SIDE, MOVING = 48, 0.15  # of a face's pixels those that its expression changed most are its moving parts
-COUNTS = {"Train": 336, "Val": 84, "Test": 7}
+COUNTS = {"Train": 168, "Val": 56, "Test": 7}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,7 @@ def expert(drawn, tmp_path_factory):
     """A tiny network that learned them, in seconds."""
     store = tmp_path_factory.mktemp("expert") / "store"
     words = ["recipe.backbone.name=test_resnet", "recipe.augment.resize=52", "recipe.augment.crop=48"]
-    words += ["optimizer=adamw", "recipe.optimizer.lr=0.003", "recipe.epochs=12", "recipe.batch_size=32"]
+    words += ["optimizer=adamw", "recipe.optimizer.lr=0.003", "recipe.epochs=12", "recipe.batch_size=16"]
     words += ["recipe.head_multiplier=1", "runtime.threads=1", "runtime.progress=none", f"runtime.store={store}"]
     row = fer_transfer.train(["plan=emotiw", "backbone=timm", *words, f"runtime.faces.emotiw={drawn[0]}"])
     return fer_transfer.open_store(store).load(row.name, calibrated=False)
@@ -199,22 +204,35 @@ def test_an_extra_that_is_absent_is_said(expert, moving, monkeypatch):
         expert.saliency(moving[0][:2])
 
 
-def page_of(trained, faces, out, *words):
-    """What fer-report writes as its page."""
-    report(compose("report", [f"store={trained.store}", f"out={out}", f"faces.emotiw={faces}", *words]))
-    return (out / "report.html").read_text()
-
-
-def test_the_page_shows_what_spoke_for_mistakes_where_faces_may_be_shown(trained, tmp_path, capsys):
-    shown = tmp_path / "emotiw"
-    shown.mkdir()
+@pytest.fixture
+def shown(trained, tmp_path):
+    """The store's faces, of which pictures may stand in reports."""
+    folder = tmp_path / "emotiw"
+    folder.mkdir()
     for file in (trained.faces / "emotiw").iterdir():
-        (shown / file.name).write_bytes(file.read_bytes())
-    with_permission(open_faces(shown), True)
-    title = "What spoke for the mistake"
-    assert title in page_of(trained, shown, tmp_path / "a", "saliency=grad_cam")
-    assert title not in page_of(trained, shown, tmp_path / "b")
-    assert title not in page_of(trained, trained.faces / "emotiw", tmp_path / "c", "saliency=grad_cam")
+        (folder / file.name).write_bytes(file.read_bytes())
+    return with_permission(open_faces(folder), True).folder
+
+
+def test_the_page_shows_what_spoke_for_mistakes_where_faces_may_be_shown(trained, shown, tmp_path):
+    hidden, title = trained.faces / "emotiw", "What spoke for the mistake"
+    report(
+        compose("report", [f"store={trained.store}", f"out={tmp_path}", f"faces.emotiw={shown}", "saliency=grad_cam"])
+    )
+    assert title in (tmp_path / "report.html").read_text()
+    explain = row_explainer(trained.store, "grad_cam")
+    for faces, asked in ((shown, None), (hidden, explain)):
+        there = load_report(trained.store, STUDY, 0.95, faces={"emotiw": faces}, explain=asked)
+        assert title not in repr(surest.section(there))
+
+
+def test_weights_that_are_gone_are_said_and_the_rest_is_shown(trained, shown):
+    def gone(keys, faces, classes):
+        raise StoreError("Expected a finished stage, but it is gone.")
+
+    there = load_report(trained.store, STUDY, 0.95, faces={"emotiw": shown}, explain=gone)
+    said = repr(surest.section(there))
+    assert "What spoke for the mistakes is not shown: Expected a finished stage" in said and "Most surely wrong" in said
 
 
 def test_a_row_is_explained_by_all_its_seeds(trained):

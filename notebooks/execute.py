@@ -1,0 +1,63 @@
+"""Runs the notebooks: the text of each (NAME.py) becomes NAME.ipynb, with what its cells show.
+
+::
+
+    python notebooks/execute.py              # all of them, in their order: the later ones use the store of the first
+    python notebooks/execute.py 4_from_a_frame_to_a_face
+
+They run in a temporary folder, so nothing that they show names a place of this machine.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+NAMES = tuple(path.stem for path in sorted(HERE.glob("[0-9]*.py")))
+
+#: Of the kernels: one thread, as where several tests run; no warnings of libraries, which name files.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    """The notebook of a text, without outputs; its cells are numbered, so that a run alone changes none of their names."""
+    notebook = jupytext.read(HERE / f"{name}.py")
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def executed(name: str, folder: Path) -> nbformat.NotebookNode:
+    """The notebook after a run in a folder.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: if a cell fails.
+    """
+    notebook = read(name)
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(folder)}}
+    )
+    client.execute(env={**os.environ, **_ENVIRONMENT})
+    notebook.metadata.language_info = {"name": "python"}  # not the version of who ran it
+    return notebook
+
+
+def main() -> None:
+    """Run those named, or all, and write them."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in sys.argv[1:] or NAMES:
+            start = time.perf_counter()
+            notebook = executed(name, Path(folder))
+            nbformat.write(notebook, HERE / f"{name}.ipynb")
+            print(f"{name}: {time.perf_counter() - start:.0f} s, {(HERE / f'{name}.ipynb').stat().st_size // 1024} KiB")
+
+
+if __name__ == "__main__":
+    main()
