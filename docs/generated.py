@@ -17,6 +17,7 @@ _ABOUT = {
     "train": "trains the stages of a plan",
     "report": "makes the tables of a store",
     "predict": "looks at pictures with what was trained",
+    "export": "writes what was trained as ONNX, safetensors and a model card",
     "weights": "looks at a file of weights, and writes it with the record of its input",
 }
 

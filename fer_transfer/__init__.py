@@ -14,6 +14,8 @@ What stands here is for use, and stays: open a store of trained rows, look at pi
     faces = model.predict("photographs")            # a picture, a folder, a video, arrays
     faces.frame()                                   # of pandas or polars
     model.features("photographs")                   # float32 [N, D], for a classifier of your own
+    fer_transfer.export_model(store.load("fer28_emotiw/resnet18", device="cpu"), "exported")  # ONNX, safetensors, a model card
+    fer_transfer.open_export("exported").predict("photographs")
 
 Nothing heavy is imported before a name is used: ``import fer_transfer`` takes milliseconds.
 """
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
         StoreError,
         WeightsError,
     )
+    from fer_transfer.export.exporting import Export, export_model
+    from fer_transfer.export.opened import open_export
     from fer_transfer.inference.cutting import face_pipeline
     from fer_transfer.inference.model import Ensemble, FaceModel
     from fer_transfer.inference.predictor import Predictor
@@ -48,6 +52,7 @@ __all__ = [
     "EXPRESSIONS",
     "ConfigError",
     "Ensemble",
+    "Export",
     "FaceModel",
     "FacesError",
     "FerTransferError",
@@ -65,7 +70,9 @@ __all__ = [
     "WeightsError",
     "__version__",
     "compose_plan",
+    "export_model",
     "face_pipeline",
+    "open_export",
     "open_store",
     "prepare",
     "train",
@@ -74,6 +81,8 @@ __all__ = [
 #: Where each public name is defined; imported when it is used first.
 _PLACES = {
     "errors": ("ConfigError", "FacesError", "FerTransferError", "ReleaseError", "StoreError", "WeightsError"),
+    "export.exporting": ("Export", "export_model"),
+    "export.opened": ("open_export",),
     "inference.cutting": ("face_pipeline",),
     "inference.model": ("Ensemble", "FaceModel"),
     "inference.predictor": ("Predictor",),

@@ -67,7 +67,14 @@ def test_all_are_walked():
     walked = list(committed())
     of_hydra = len(list((conf_dir() / "hydra").rglob("*.yaml")))
     assert len(walked) == len(list(conf_dir().rglob("*.yaml"))) - of_hydra > 40
-    assert {root for root, override in walked if not override} == {"train", "prepare", "report", "weights", "predict"}
+    assert {root for root, override in walked if not override} == {
+        "train",
+        "prepare",
+        "report",
+        "weights",
+        "predict",
+        "export",
+    }
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ ORDER = (
     "files", "bar", "detection", "faces", "releases", "synthetic",
     "backbones", "data", "training", "evaluation",
     "published", "study", "stages", "upkeep", "reports", "tracking", "sweeps",
-    "inference", "running",
+    "inference", "export", "running",
     "cli",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from fer_transfer.config import conf_dir
 from fer_transfer.reference import as_text, choices, names, reference
 from fer_transfer.settings import declared
 
-ROOTS = ["train", "prepare", "report", "predict", "weights"]
+ROOTS = ["train", "prepare", "report", "predict", "export", "weights"]
 
 
 def leaves(tree, path=""):

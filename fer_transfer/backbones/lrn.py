@@ -85,6 +85,11 @@ class _Normalise(torch.autograd.Function):
             torch.addcmul(scaled, buffers.window(), values, value=-2 * beta * share, out=result)
         return dx, None, None, None, None
 
+    @staticmethod
+    def symbolic(graph: Any, x: Any, size: int, share: float, beta: float, k: float) -> Any:
+        """In an exported network: ONNX's own operator, which is Caffe's and so this one."""
+        return graph.op("LRN", x, size_i=size, alpha_f=share * size, beta_f=beta, bias_f=k)
+
 
 def _format(x: Tensor) -> torch.memory_format:
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

@@ -1,4 +1,4 @@
-"""``fer-predict``: look at pictures, videos or a camera with rows of a store."""
+"""``fer-predict``: look at pictures, videos or a camera with rows of a store, or with what was exported of them."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,8 @@ fer-predict: look at faces with a network that was trained.
   fer-predict row=[sub3,sub6] input=labelled
                           an ensemble; folders called after expressions are
                           scored
-  fer-predict row=sub3 input=photograph.jpg format=json
+  fer-predict model=exported input=photograph.jpg format=json
+                          with what fer-export wrote
 
 Choices (GROUP=NAME):
   study               {study}
@@ -82,28 +83,34 @@ def _source(settings: dict[str, Any]) -> "Source":
 
 
 def _predictor(settings: dict[str, Any]) -> "Predictor":
+    from fer_transfer.cli.rows import model_of_rows
     from fer_transfer.config import build
-    from fer_transfer.errors import ConfigError
-    from fer_transfer.inference.store import open_store
-    from fer_transfer.study import study_from
 
-    store, rows = open_store(settings["store"], study_from(settings["study"])), settings["row"] or []
-    ten = settings["ten_crops"]
-    rows = rows if isinstance(rows, list) else [rows]
-    if not rows:
+    how = {
+        "pipeline": None if settings["pipeline"] is None else build("pipeline", settings["pipeline"]),
+        "detector_model": settings["detector_model"],
+    }
+    if settings["model"] is None:
+        return model_of_rows(settings, device=settings["device"], **how)
+    _check_exported(settings)
+    from fer_transfer.export.opened import open_export
+
+    return open_export(str(settings["model"]), settings["calibrated"], **how)
+
+
+def _check_exported(settings: dict[str, Any]) -> None:
+    """An exported network is what it is: rows, seeds and crops were chosen when it was written."""
+    from fer_transfer.errors import ConfigError
+
+    if given := [key for key in ("row", "seeds", "weights", "ten_crops") if settings[key] is not None]:
         raise ConfigError(
-            f"Expected row=NAME, but got none. {store.path} has {', '.join(row.name for row in store.rows()[:8]) or 'none yet'}."
+            f"Expected model=EXPORT alone, but got {', '.join(given)} with it: an exported network is one already. Give "
+            f"{' and '.join(given)} to fer-export, or leave model out."
         )
-    return store.load(
-        *map(str, rows),
-        seeds="all" if settings["seeds"] is None else settings["seeds"],
-        calibrated=settings["calibrated"],
-        evaluation=None if ten is None else "ten_crops" if ten else "centre",
-        weights=settings["weights"],
-        pipeline=None if settings["pipeline"] is None else build("pipeline", settings["pipeline"]),
-        detector_model=settings["detector_model"],
-        device=settings["device"],
-    )
+    if settings["device"] not in ("auto", "cpu"):
+        raise ConfigError(
+            f"Expected device=auto or cpu with model=EXPORT, which is computed on the CPU, but got {settings['device']!r}."
+        )
 
 
 def _tell(predicted: "PredictedFaces", settings: dict[str, Any]) -> None:

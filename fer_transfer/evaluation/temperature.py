@@ -11,7 +11,8 @@ Probabilities = NDArray[np.float64]
 #: Between what a temperature is looked for; at the ends the split says no more than "surer" or "less sure".
 RANGE = (0.05, 20.0)
 
-_LEAST = 1e-45  # float32 gives nothing smaller, and 0 for less
+#: Below it a probability counts as this much: float32 gives nothing smaller, and 0 for less.
+LEAST = 1e-45
 
 
 def fit_temperature(probabilities: Probabilities, labels: NDArray[np.integer]) -> float:
@@ -37,7 +38,7 @@ def fit_temperature(probabilities: Probabilities, labels: NDArray[np.integer]) -
         raise ValueError(f"Expected a label for each of some faces, but got {labels.shape} and {probabilities.shape}.")
     if ((labels < 0) | (labels >= probabilities.shape[1])).any():
         raise ValueError(f"Expected labels in 0..{probabilities.shape[1] - 1}. Leave out faces without one.")
-    logits = np.log(np.maximum(probabilities, _LEAST))
+    logits = np.log(np.maximum(probabilities, LEAST))
     own = logits[np.arange(len(labels)), labels].mean()
     low, high = 1 / RANGE[1], 1 / RANGE[0]
     for _ in range(60):
@@ -55,13 +56,13 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     """
     if temperature == 1:
         return probabilities
-    return _softmax(np.log(np.maximum(probabilities, _LEAST)) / temperature)
+    return _softmax(np.log(np.maximum(probabilities, LEAST)) / temperature)
 
 
 def negative_log_likelihood(probabilities: Probabilities, labels: NDArray[np.integer]) -> float:
     """Mean over the faces, in nats."""
     own = probabilities[np.arange(len(labels)), np.asarray(labels, np.int64)]
-    return float(-np.log(np.maximum(own, _LEAST)).mean())
+    return float(-np.log(np.maximum(own, LEAST)).mean())
 
 
 def _softmax(logits: Probabilities) -> Probabilities:

@@ -1,4 +1,4 @@
-"""The folder that fer-predict writes: all of it under its name, or nothing."""
+"""The folder that a command writes: all of it under its name, or nothing; and what fer-predict writes there."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,8 +30,16 @@ _TOGETHER = 32  # faces that are explained at once
 
 
 @contextmanager
-def written(out: Path | None, replace: bool) -> Iterator[Path | None]:
+def written(
+    out: Path | None, replace: bool, mark: str = FACES_JSON, command: str = "fer-predict"
+) -> Iterator[Path | None]:
     """A folder to write to, which gets its name when all is written; None where none was asked for.
+
+    Args:
+        out: the folder.
+        replace: whether one that the same command wrote may be replaced.
+        mark: a file that every folder of this command has.
+        command: that writes it.
 
     Raises:
         StoreError: if it is there already and may not be replaced, or cannot be written.
@@ -39,8 +47,8 @@ def written(out: Path | None, replace: bool) -> Iterator[Path | None]:
     if out is None:
         yield None
         return
-    if out.exists() and not (replace and (out / FACES_JSON).is_file()):
-        what = "is none that fer-predict wrote. Give another" if replace else "is there. Give another, or replace=true"
+    if out.exists() and not (replace and (out / mark).is_file()):
+        what = f"is none that {command} wrote. Give another" if replace else "is there. Give another, or replace=true"
         raise StoreError(f"Expected a new folder for out, but {shown(str(out))} {what}.")
     try:
         remove_ownerless(out)

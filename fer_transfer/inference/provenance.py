@@ -1,6 +1,6 @@
 """What made a model and how good it is: members, lineage, accuracy with its interval, caveats. It goes with predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -122,6 +122,22 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
+
+
+def provenance_from_json(content: Mapping[str, Any]) -> Provenance:
+    """Read what ``Provenance.to_json`` gave.
+
+    Raises:
+        KeyError, TypeError: if it is none, or another version's.
+    """
+    temperature = content["temperature"]
+    own: dict[str, Any] = {
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()},
+        "members": tuple(Member(**member) for member in content["members"]),
+        "scores": tuple(SplitScore(**score) for score in content["scores"]),
+        "temperature": None if temperature is None else Temperature(**temperature),
+    }
+    return Provenance(**own)
 
 
 def _count(members: Sequence[Member]) -> str:

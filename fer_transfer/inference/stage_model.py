@@ -1,7 +1,8 @@
 """The weights that a stage left, as a model of faces: all that is needed stands in their file."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,13 @@ class StageModel:
         name: a few words for a reader; None: the backbone's name.
 
     Attributes:
+        path: of the weights.
         lineage: what the weights were made from.
+        kwargs: arguments of the network's constructor.
         network: timm's, in evaluation mode.
+        preprocessing: what its weights expect.
         transform: from uint8 faces to its input.
+        bf16: whether it computes under bfloat16 autocast, as it was trained.
 
     Raises:
         WeightsError: if the file is missing, damaged, or not of a stage.
@@ -54,14 +59,19 @@ class StageModel:
         if evaluation not in ("centre", "ten_crops"):
             raise ConfigError(f"Expected evaluation to be centre or ten_crops, but got {evaluation!r}.")
         self.device, self.evaluation = _device(device), evaluation
-        file = open_weights(path)
+        self.path, file = Path(path), open_weights(path)
         self.lineage = _lineage(file)
         recipe = self.lineage.stages[-1].recipe
         backbone = str(recipe["backbone"]["name"])
         self.name = name or backbone
-        self.network = _network(backbone, file, recipe).to(self.device)
-        self.transform = _transform(self.network, file, recipe).to(self.device)
-        self._bf16 = recipe.get("precision") == "bf16-mixed"
+        self.kwargs = {**recorded_kwargs(file), **(recipe["backbone"].get("kwargs") or {})}
+        self.network = _network(backbone, self.kwargs, file).to(self.device)
+        self.preprocessing = preprocessing_of(
+            record_of(self.network), {}, file.record, built_for(self.network), source=str(file.path)
+        )
+        self.transform: BatchTransform = build("augment", recipe["augment"], preprocessing=self.preprocessing)
+        self.transform.to(self.device)
+        self.bf16 = recipe.get("precision") == "bf16-mixed"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -90,7 +100,7 @@ class StageModel:
     def _batches(self, compute: Callable[..., Tensor], faces: CutFaces) -> Iterator[Tensor]:
         for start in range(0, len(faces), _BATCH):
             pixels = torch.from_numpy(np.ascontiguousarray(faces[start : start + _BATCH])).to(self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                 output = compute(self.network, self.transform, (pixels,), self.evaluation)
             yield output.cpu()
 
@@ -116,16 +126,9 @@ def _lineage(file: WeightsFile) -> Lineage:
     return lineage
 
 
-def _network(name: str, file: WeightsFile, recipe: Any) -> nn.Module:
-    kwargs = {**recorded_kwargs(file), **(recipe["backbone"].get("kwargs") or {})}
+def _network(name: str, kwargs: Mapping[str, Any], file: WeightsFile) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         network = build_network(name, kwargs, len(EXPRESSIONS))
     load_into(network, file.tensors, source=str(file.path))
     ready: nn.Module = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return ready
-
-
-def _transform(network: nn.Module, file: WeightsFile, recipe: Any) -> BatchTransform:
-    preprocessing = preprocessing_of(record_of(network), {}, file.record, built_for(network), source=str(file.path))
-    transform: BatchTransform = build("augment", recipe["augment"], preprocessing=preprocessing)
-    return transform

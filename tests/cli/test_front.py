@@ -14,7 +14,7 @@ from fer_transfer.cli.front import filled
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = (ROOT / "pyproject.toml").read_text()
 COMMANDS = re.findall(r"^fer-(\w+) = ", PROJECT, re.MULTILINE)
-OF_HYDRA = ["train", "prepare", "report", "predict", "weights"]
+OF_HYDRA = ["train", "prepare", "report", "predict", "export", "weights"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -58,6 +58,7 @@ def test_settings(name, command):
         "report": "level=0.95",
         "weights": "file=null",
         "predict": "smooth=none",
+        "export": "int8=false",
     }
     assert f"\n  {one[name]}\n      " in f"\n{stdout}"
     few = command(name, "--settings", one[name].partition("=")[0])[1]

@@ -17,7 +17,7 @@ from fer_transfer.settings import compose
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ROOTS = ("train", "prepare", "report", "predict", "weights")
+ROOTS = ("train", "prepare", "report", "predict", "export", "weights")
 
 
 def test_the_site_is_built_strictly_holds_every_setting_and_fetches_nothing(tmp_path):
