@@ -22,9 +22,9 @@ Maps = NDArray[np.float32]
 Targets = NDArray[np.int64]
 
 _BATCH = 32  # faces at a time
-_STEPS = 16  # of the path of integrated gradients; with 64 the maps of the demo's network stay the same to a hundredth
+_STEPS = 16  # of the path of integrated gradients
 _NOTHING = 0.08  # of the side: the deviation of the blur that stands for a face without features
-_GRAIN = 1 / 32  # of the side: the deviation of the blur of what is found by single pixels
+_GRAIN = 1 / 64  # of the side: the deviation of the blur of what is found by single pixels
 _PATCH = 0.2  # of the side: what occlusion hides at a time, in steps of half of it
 
 
