@@ -20,7 +20,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import timm
 import torch
 from PIL import Image, ImageDraw
 from torch import nn
@@ -116,6 +115,9 @@ for name, text in OWN.items():
 
 
 # %%
+from timm.models import register_model
+
+
 class MyNet(nn.Module):
     """Three convolutions."""
 
@@ -147,7 +149,7 @@ class MyNet(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-@timm.models.register_model
+@register_model
 def my_net(pretrained: bool = False, **kwargs) -> MyNet:
     network = MyNet(kwargs.get("num_classes", 1000))
     network.pretrained_cfg = network.default_cfg = {

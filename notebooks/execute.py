@@ -9,6 +9,7 @@ They run in a temporary folder, so nothing that they show names a place of this 
 """
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -23,6 +24,8 @@ NAMES = tuple(path.stem for path in sorted(HERE.glob("[0-9]*.py")))
 
 #: Of the kernels: one thread, as where several tests run; no warnings of libraries, which name files.
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # colours of a terminal
 
 
 def read(name: str) -> nbformat.NotebookNode:
@@ -42,10 +45,19 @@ def executed(name: str, folder: Path) -> nbformat.NotebookNode:
     """
     notebook = read(name)
     client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(folder)}}
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(folder)}},
     )
     client.execute(env={**os.environ, **_ENVIRONMENT})
     notebook.metadata.language_info = {"name": "python"}  # not the version of who ran it
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if output.output_type == "stream":
+                output.text = _ESCAPES.sub("", output.text).replace(f"{folder.resolve()}/", "")
     return notebook
 
 
