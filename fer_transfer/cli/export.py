@@ -2,14 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from fer_transfer.cli.front import front
+from fer_transfer.cli.front import front, help_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from fer_transfer.export.exporting import Export
 
-HELP = """\
+HELP = help_text(
+    """\
 fer-export: write what was trained as ONNX, safetensors and a model card.
 
   fer-export row=fer28_emotiw/resnet18 out=exported
@@ -17,7 +18,7 @@ fer-export: write what was trained as ONNX, safetensors and a model card.
   fer-export row=sub3 seeds=0 out=exported
                           one seed
   fer-export row=[sub3,sub6] out=exported
-                          an ensemble
+                          an ensemble, or row=NAME of one of the study's
   fer-export row=sub3 out=exported int8=true
                           also in int8, with what that costs
   fer-export row=sub3 out=exported faces.emotiw=FOLDER
@@ -26,10 +27,10 @@ fer-export: write what was trained as ONNX, safetensors and a model card.
 Each is checked against PyTorch; one that differs is not written. Use it:
 
   fer-predict model=exported input=photograph.jpg
-
-  --settings [WORD]    every setting: default, meaning, choices
-  --cfg job            the configuration that would run; nothing is written
-"""
+""",
+    ["study"],
+    "written",
+)
 
 
 def task(config: "DictConfig") -> "Export":

@@ -23,6 +23,28 @@ _HYDRAS = (
 _CFG = ("job", "hydra", "all")
 
 
+def help_text(uses: str, choices: Sequence[str], done: str) -> str:
+    """A help of a command that Hydra configures: its uses, the groups to choose from, and where every setting is told.
+
+    Args:
+        uses: what the command is for, and its commonest uses.
+        choices: groups of ``conf/``.
+        done: what ``--cfg job`` does nothing of: "nothing is trained".
+    """
+    width = max(map(len, choices))
+    return "\n".join(
+        [
+            uses,
+            "Choices (GROUP=NAME):",
+            *(f"  {group:<{width}}   {{{group}}}" for group in choices),
+            "",
+            "  --settings [WORD]    every setting: default, meaning, choices",
+            f"  --cfg job            the configuration that would run; nothing is {done}",
+            "",
+        ]
+    )
+
+
 def front(command: str, text: str, root: str | None = None) -> None:
     """Answer what needs no configuration, and end the process; otherwise return.
 

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fer_transfer.cli.front import front
+from fer_transfer.cli.front import front, help_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from fer_transfer.inference.predictor import Predictor
     from fer_transfer.inference.results import PredictedFaces
 
-HELP = """\
+HELP = help_text(
+    """\
 fer-predict: look at faces with a network that was trained.
 
   fer-predict row=fer28_emotiw/resnet18 input=photograph.jpg
@@ -23,20 +24,14 @@ fer-predict: look at faces with a network that was trained.
   fer-predict row=sub3 camera=0 out=me
                           until Ctrl-C
   fer-predict row=[sub3,sub6] input=labelled
-                          an ensemble; folders called after expressions are
-                          scored
+                          an ensemble, or row=NAME of one of the study's;
+                          folders called after expressions are scored
   fer-predict model=exported input=photograph.jpg format=json
                           with what fer-export wrote
-
-Choices (GROUP=NAME):
-  study               {study}
-                          its ensembles are rows too: row=NAME
-  pipeline            {pipeline}
-  pipeline/detector   {pipeline/detector}
-
-  --settings [WORD]    every setting: default, meaning, choices
-  --cfg job            the configuration that would run; nothing is done
-"""
+""",
+    ["study", "pipeline", "pipeline/detector"],
+    "done",
+)
 
 
 def task(config: "DictConfig") -> None:

@@ -9,12 +9,13 @@
 import shlex
 from typing import TYPE_CHECKING
 
-from fer_transfer.cli.front import front
+from fer_transfer.cli.front import front, help_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-HELP = """\
+HELP = help_text(
+    """\
 fer-prepare: turn a release into a folder of prepared faces.
 
   fer-prepare release=fer2013 release.path=fer2013.tar.gz
@@ -25,15 +26,10 @@ fer-prepare: turn a release into a folder of prepared faces.
                                     the detector's box, not aligned
   fer-prepare release=synthetic_fer2013
                                     rendered: no data needed
-
-Choices (GROUP=NAME):
-  release             {release}
-  pipeline            {pipeline}
-  pipeline/detector   {pipeline/detector}
-
-  --settings [WORD]    every setting: default, meaning, choices
-  --cfg job            the configuration that would run; nothing is done
-"""
+""",
+    ["release", "pipeline", "pipeline/detector"],
+    "done",
+)
 
 
 def task(config: "DictConfig") -> None:

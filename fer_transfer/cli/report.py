@@ -5,14 +5,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_transfer.cli.front import front
+from fer_transfer.cli.front import front, help_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from fer_transfer.reports.report import Explain, Report
 
-HELP = """\
+HELP = help_text(
+    """\
 fer-report: print the tables of a store; write them, and a page, report.html.
 
   fer-report                           what is in ./store, into ./report
@@ -23,13 +24,10 @@ fer-report: print the tables of a store; write them, and a page, report.html.
                                        all tables; figures as SVG and PDF
   fer-report submission_zip=TEAM       also the challenge's zip of every row
   fer-report wandb=PROJECT             also every stage and row as wandb's runs
-
-Choices (GROUP=NAME):
-  study   {study}
-
-  --settings [WORD]    every setting: default, meaning, choices
-  --cfg job            the configuration that would run; nothing is written
-"""
+""",
+    ["study"],
+    "written",
+)
 
 
 def report(config: "DictConfig") -> "Report":

@@ -2,14 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from fer_transfer.cli.front import front
+from fer_transfer.cli.front import front, help_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from fer_transfer.stages.runner import FinishedPlan
 
-HELP = """\
+HELP = help_text(
+    """\
 fer-train: train the stages of a plan that the store does not hold yet.
 
   fer-train plan=fer28_emotiw                    one plan
@@ -19,17 +20,10 @@ fer-train: train the stages of a plan that the store does not hold yet.
                                     a study's plans; shared stages train once
   fer-train plan=fer28 recipe.epochs=5 recipe.backbone.weights=hub
                                     another length, another start
-
-Choices (GROUP=NAME):
-  plan         {plan}
-  backbone     {backbone}
-  submission   {submission}
-  study        {study}
-  experiment   {experiment}
-
-  --settings [WORD]    every setting: default, meaning, choices
-  --cfg job            the configuration that would run; nothing is trained
-"""
+""",
+    ["plan", "backbone", "submission", "study", "experiment"],
+    "trained",
+)
 
 
 def train(config: "DictConfig") -> "FinishedPlan | None":

@@ -106,7 +106,7 @@ def with_ensembles(groups: Sequence[Group], study: Study, store: Path, missing: 
 def _unmade(name: str, ensemble: Ensemble, error: EnsembleError) -> Composed:
     """What there is of an ensemble that cannot be made: of each row that ran one seed, and the word that says why."""
     first = tuple(row.records[0] for row in error.rows)
-    says = f"ensemble of {' + '.join(ensemble.rows)}: not made, {error.word}"
+    says = f"ensemble of {' + '.join(ensemble.rows)}: not made ({error.word})"
     return Composed(name, error.rows, {first[0].seed: first} if first else {}, {}, says, word=error.word)
 
 

@@ -159,7 +159,7 @@ def _panels(kind: str, group: Group, lines: Sequence[Line], report: Report, draw
     figure = _sheet(f"{titles[kind]}. {group.title}", group.caveats, 0.7 + 2.3 * down)
     every = figure.subplots(down, across, squeeze=False).flatten()
     for axes, line in zip(every, lines, strict=False):
-        axes.set_title(shown_text(f"{line.plan}, {line.seeds}"), fontsize=8)
+        axes.set_title(shown_text(f"{line.row}, {line.seeds}"), fontsize=8)
         draw(axes, line)
     for axes in every[len(lines) :]:
         axes.set_axis_off()

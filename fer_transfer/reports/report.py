@@ -99,5 +99,14 @@ def load_report(
     groups = with_ensembles(groups, study, store, missing)
     published, pictures = tuple(published_rows(study)), Pictures(faces or {})
     return Report(
-        store, study, published, tuple(groups), stages, level, tuple(missing), with_published, pictures, explain
+        store,
+        study,
+        published,
+        tuple(groups),
+        stages,
+        level,
+        tuple(dict.fromkeys(missing)),
+        with_published,
+        pictures,
+        explain,
     )

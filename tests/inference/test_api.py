@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import cv2
 import numpy as np
 import pandas
+import polars
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -227,6 +228,14 @@ def test_faces_are_made_from_python(trained, capfd):
     assert fer_transfer.prepare(words) == trained.faces / "emotiw"  # are there
     assert "already holds these faces" in "".join(capfd.readouterr())
     assert fer_transfer.face_pipeline().settings() == open_faces(trained.faces / "emotiw").pipeline
+
+
+def test_polars_reads_what_pandas_reads(store, trained):
+    pictures = store.load(ROW).predict(trained.release / "Val")  # some without a face, all of a labelled folder
+    for made in (store.frame, pictures.frame):
+        ours, theirs = made("polars"), made("pandas")
+        assert isinstance(ours, polars.DataFrame) and len(ours) > 5
+        pandas.testing.assert_frame_equal(pandas.DataFrame(ours.to_dict(as_series=False)), theirs)
 
 
 def test_what_is_not_installed_is_said(monkeypatch, store):

@@ -228,7 +228,7 @@ def test_one_that_cannot_be_made_says_why_in_its_row(tmp_path, capsys):
     for name, (_, _, word, why) in NOT_MADE.items():
         lines = [line for line in files[name] if line["ensemble"]]
         assert {line["status"] for line in lines} == {word} and lines[0]["percent"] == ""
-        assert f"not made, {word}" in lines[0]["ensemble"]
+        assert f"not made ({word})" in lines[0]["ensemble"]
         assert f"{name} (ensemble)" in out and re.search(rf"{name} \(ensemble\) +{word}", out)
         (told,) = [one for one in files["missing"] if (one["kind"], one["what"]) == ("ensemble", name)]
         assert re.search(why, told["why"]), told
@@ -255,6 +255,17 @@ def test_of_faces_that_some_rows_were_not_scored_on_it_has_no_number(tmp_path):
     files = ran(tmp_path, ensembles={"both": PAIR})
     states = {line["split"]: line["status"] for line in files["both"]}
     assert states["emotiw/Val"] == "run" and states["emotiw/Test"] == "no predictions"
+
+
+def test_of_parts_of_a_split_it_has_no_number_and_says_so(tmp_path, monkeypatch):
+    add(tmp_path, "fer28_emotiw")
+    monkeypatch.setitem(fake_store.SPLITS, "emotiw/Val", 100)
+    add(tmp_path, "fer32_emotiw")
+    files = ran(tmp_path, ensembles={"both": PAIR})
+    assert of_split(files["both"], "emotiw/Val")["status"] == "no predictions"
+    assert of_split(files["both"], "fer2013/PrivateTest")["status"] == "run"
+    (told,) = [one for one in files["missing"] if one["kind"] == "ensemble"]
+    assert told["why"].startswith("its rows were scored on other faces of emotiw/Val")
 
 
 def test_it_inherits_training_data_and_optimism_of_every_member(tmp_path):

@@ -38,12 +38,12 @@ class Line:
     @property
     def name(self) -> str:
         """Network and plan."""
-        return f"{self.network}, {self.plan}{self._ensemble}"
+        return f"{self.network}, {self.row}"
 
     @property
     def label(self) -> str:
         """The same in two lines, the plan first."""
-        return f"{self.plan}{self._ensemble}\n{self.network}"
+        return f"{self.row}\n{self.network}"
 
     @property
     def made_of(self) -> str:
@@ -51,8 +51,9 @@ class Line:
         return self.rows[0].ensemble
 
     @property
-    def _ensemble(self) -> str:
-        return " (ensemble)" if self.made_of else ""
+    def row(self) -> str:
+        """The plan, or an ensemble as one."""
+        return f"{self.plan} (ensemble)" if self.made_of else self.plan
 
     @property
     def seeds(self) -> str:
