@@ -55,10 +55,21 @@ def executed(name: str, folder: Path) -> nbformat.NotebookNode:
     client.execute(env={**os.environ, **_ENVIRONMENT})
     notebook.metadata.language_info = {"name": "python"}  # not the version of who ran it
     for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            if output.output_type == "stream":
-                output.text = _ESCAPES.sub("", output.text).replace(f"{folder.resolve()}/", "")
+        if cell.cell_type == "code":
+            cell.outputs = [_cleaned(output, folder) for output in cell.outputs if not _is_progress(output)]
     return notebook
+
+
+def _is_progress(output: nbformat.NotebookNode) -> bool:
+    """Whether it is what a command tells a terminal while it works."""
+    return output.get("data", {}).get("text/html", "").startswith("<pre style=") or output.get("name") == "stderr"
+
+
+def _cleaned(output: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
+    """Text without a terminal's colours and without the folder that it ran in."""
+    if output.output_type == "stream":
+        output.text = _ESCAPES.sub("", output.text).replace(f"{folder.resolve()}/", "")
+    return output
 
 
 def main() -> None:
