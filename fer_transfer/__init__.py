@@ -34,12 +34,13 @@ if TYPE_CHECKING:
         StoreError,
         WeightsError,
     )
+    from fer_transfer.evaluation.temperature import Temperature
     from fer_transfer.export.exporting import Export, export_model
     from fer_transfer.export.opened import open_export
     from fer_transfer.inference.cutting import face_pipeline
     from fer_transfer.inference.model import Ensemble, FaceModel
     from fer_transfer.inference.predictor import Predictor
-    from fer_transfer.inference.provenance import Provenance, SplitScore, Temperature
+    from fer_transfer.inference.provenance import Provenance, SplitScore
     from fer_transfer.inference.results import PredictedFace, PredictedFaces, PredictedPicture
     from fer_transfer.inference.row import Row
     from fer_transfer.inference.store import OpenStore, open_store
@@ -81,12 +82,13 @@ __all__ = [
 #: Where each public name is defined; imported when it is used first.
 _PLACES = {
     "errors": ("ConfigError", "FacesError", "FerTransferError", "ReleaseError", "StoreError", "WeightsError"),
+    "evaluation.temperature": ("Temperature",),
     "export.exporting": ("Export", "export_model"),
     "export.opened": ("open_export",),
     "inference.cutting": ("face_pipeline",),
     "inference.model": ("Ensemble", "FaceModel"),
     "inference.predictor": ("Predictor",),
-    "inference.provenance": ("Provenance", "SplitScore", "Temperature"),
+    "inference.provenance": ("Provenance", "SplitScore"),
     "inference.results": ("PredictedFace", "PredictedFaces", "PredictedPicture"),
     "inference.row": ("Row",),
     "inference.store": ("OpenStore", "open_store"),

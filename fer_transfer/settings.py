@@ -7,16 +7,19 @@ the user's own, holds a mistake that would otherwise be ignored.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fer_transfer.config import allowing, check_allowed, conf_dir, nearest, targets
 from fer_transfer.errors import ConfigError
 
+if TYPE_CHECKING:
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Compose a root configuration as the commands do, for notebooks and tests.
+    """Compose a root configuration as the commands do: for Python, notebooks and tests, and within a command.
 
     Raises:
         ConfigError: if it has a setting that there is not.
@@ -24,11 +27,9 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     >>> compose("train", ["plan=fer28_emotiw", "recipe.epochs=3"]).recipe.epochs
     3
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = hydra_compose(config_name, list(overrides), return_hydra_config=False)
+    config = _load(config_name, overrides)
+    with open_dict(config):
+        del config["hydra"]
     check_settings(config, config_name)
     return config
 
@@ -59,17 +60,28 @@ def check_settings(config: DictConfig, root: str) -> None:
 @cache
 def declared(root: str) -> dict[str, dict[str, Any]]:
     """The mappings that ``conf/`` declares for a command, by dotted path ("": the root), with their default content."""
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.utils import create_config_search_path
     from hydra.types import RunMode
 
-    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
-    config = OmegaConf.to_container(loader.load_configuration(root, [], RunMode.RUN), resolve=False)
+    config = OmegaConf.to_container(_load(root, []), resolve=False)
     assert isinstance(config, dict)
     del config["hydra"]
-    defaults = loader.compute_defaults_list(root, [], RunMode.RUN).defaults
+    defaults = _loader().compute_defaults_list(root, [], RunMode.RUN).defaults
     packages = sorted({default.package or "" for default in defaults})
     return {package: _at(config, package) for package in packages if package.partition(".")[0] != "hydra"}
+
+
+def _loader() -> "ConfigLoaderImpl":
+    """Hydra's own, not what a running command composes with: ``hydra.compose`` is of one command at a time."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+
+    return ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+
+
+def _load(root: str, overrides: Sequence[str]) -> DictConfig:
+    from hydra.types import RunMode
+
+    return _loader().load_configuration(root, list(overrides), RunMode.RUN, from_shell=False)
 
 
 def _check_group(group: str, known: Mapping[str, Any], given: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fer_transfer.evaluation.temperature import Temperature
 from fer_transfer.stages.lineage import Lineage, StageLineage
 from fer_transfer.stages.record import Record
 
@@ -40,31 +41,6 @@ class SplitScore:
             f"{self.split}: {100 * self.accuracy:.1f} % ({self.correct}/{self.count} found faces, Wilson "
             f"{100 * self.level:.0f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]), macro recall "
             f"{100 * self.macro_recall:.1f} %" + (", optimistic: the epoch was chosen there" if self.selected else "")
-        )
-
-
-@dataclass(frozen=True)
-class Temperature:
-    """A fitted temperature (``evaluation.temperature``).
-
-    Attributes:
-        value: that logits are divided by.
-        split: ``release/split`` that it was fitted on: the one that the last stage was selected on.
-        count: faces that it was fitted on.
-        before, after: negative log likelihood there, in nats.
-    """
-
-    value: float
-    split: str
-    count: int
-    before: float
-    after: float
-
-    def line(self) -> str:
-        """For a reader."""
-        return (
-            f"calibrated, temperature {self.value:.3f}, fitted on the {self.count} found faces of {self.split}, the selection "
-            f"split (log loss {self.before:.3f} to {self.after:.3f}; a calibration measured on that split flatters)"
         )
 
 

@@ -11,8 +11,9 @@ from fer_transfer.evaluation.ensemble import averaged
 from fer_transfer.evaluation.metrics import confusion_matrix, macro_recall
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
-from fer_transfer.evaluation.temperature import fit_temperature, negative_log_likelihood, tempered
-from fer_transfer.inference.provenance import SplitScore, Temperature
+from fer_transfer.evaluation.temperature import Temperature, fitted
+from fer_transfer.inference.provenance import SplitScore
+from fer_transfer.stages.calibrated import kept_temperature
 from fer_transfer.stages.record import Record
 from fer_transfer.upkeep.ensembles import Fit
 
@@ -50,16 +51,16 @@ class StoredPredictions:
     def temperature(self) -> Temperature | None:
         """Fitted on the split that the last stage of every row was selected on, or None where there is no such split.
 
+        Of one network the one that is kept beside its weights; of a mean of several, or where none is kept, it is fitted here.
+
         Raises:
             StoreError: if predictions are missing or damaged.
         """
         chosen = [record.selection for record in self.records]
         for where, mean in self._labelled():
             if all(where in of for of in chosen):
-                value = fit_temperature(mean.probabilities, mean.labels)
-                before = negative_log_likelihood(mean.probabilities, mean.labels)
-                after = negative_log_likelihood(tempered(mean.probabilities, value), mean.labels)
-                return Temperature(value, self._named(*where), len(mean), before, after)
+                kept = kept_temperature(self.root, self.records[0], *where) if len(self.records) == 1 else None
+                return kept or fitted(mean, self._named(*where))
         return None
 
     def of_split(self, name: str) -> Predictions:

@@ -193,6 +193,11 @@ def claim_lines(report: Report) -> list[dict[str, Any]]:
     ]
 
 
+def claim_names() -> list[str]:
+    """The columns of claims.csv, whatever its lines."""
+    return ["backbone", "settings_id", *_claim_line(Finding("", "")), "caveats"]
+
+
 def _claim_line(of: Finding) -> dict[str, Any]:
     """The columns of a finding; ``points`` by seed, and what rests on the first seed alone from ``only_better`` on."""
     mean, sd = of.mean_and_sd

@@ -4,26 +4,36 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.files.digest import file_digest
+from fer_transfer.files.document import DocumentError, read_document, write_document
 from fer_transfer.files.names import shown_text
 from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.files.whole import written_whole
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.published import Published
 from fer_transfer.reports.cells import is_selected
-from fer_transfer.reports.claims_table import claim_lines
+from fer_transfer.reports.claims_table import claim_lines, claim_names
 from fer_transfer.reports.missing import Missing
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Row, base_plan
 from fer_transfer.reports.scores import Score, score
 from fer_transfer.study import Reported, Study
+
+#: In a folder with a file a row: what the report wrote there, by digest.
+_WRITTEN = ".written.json"
+
+_OF_ROW = ("backbone", "plan", "settings_id", "seed")
+_CLASS_NAMES = (*_OF_ROW, "split", "over", "truth", "k", "n", "recall", "low", "high", "caveats")
 
 #: One number, or several side by side, such as those of the seeds.
 _NUMBERS = re.compile(r"-?[\d.]+( -?[\d.]+)*")
@@ -40,12 +50,50 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StoreError: if it cannot be written.
     """
-    try:
+    with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as aside:
             aside.write_bytes(data)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error}. Free space or choose another folder: out=<folder>.") from None
+
+
+def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write a file a row. What an earlier report wrote there of rows that this one lacks goes, unless somebody changed it.
+
+    Args:
+        folder: made where there is something to write.
+        texts: by name of the file.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    before = _written(folder)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    with _told(folder):
+        for name, digest in before.items():
+            stale = folder / name
+            if name not in texts and stale.is_file() and file_digest([stale]) == digest:
+                stale.unlink()
+        if texts or before:
+            digests = {name: sha256(text.encode("utf-8")).hexdigest() for name, text in texts.items()}
+            write_document(folder / _WRITTEN, {"files": digests})
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """Digests by name of what an earlier report wrote; nothing where nobody knows."""
+    try:
+        files = dict(read_document(folder / _WRITTEN)["files"])
+    except (OSError, DocumentError, KeyError, TypeError, ValueError):
+        return {}
+    return {str(name): str(digest) for name, digest in files.items() if Path(str(name)).name == name}
 
 
 def to_csv(lines: Sequence[dict[str, Any]], names: Sequence[str] = ()) -> str:
@@ -53,14 +101,14 @@ def to_csv(lines: Sequence[dict[str, Any]], names: Sequence[str] = ()) -> str:
 
     Args:
         lines: by name of the column.
-        names: of the columns, where there may be no line.
+        names: of the columns, where there is no line.
 
     >>> to_csv([], ["kind", "what"]).splitlines()
     ['kind,what']
     """
     file = io.StringIO()
     if lines or names:
-        writer = csv.DictWriter(file, names or list(lines[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, list(lines[0]) if lines else names, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _plain(value) for key, value in line.items()} for line in lines)
     return file.getvalue()
@@ -105,6 +153,13 @@ def score_lines(report: Report) -> list[dict[str, Any]]:
                 | {"ensemble": "", "caveats": ""}
             )
     return lines
+
+
+def _score_names() -> list[str]:
+    """The columns of table.csv, whatever its lines."""
+    nothing = Reported("", "", "")
+    columns = _where("", "", "", nothing, {}) | _score_columns("", 0.95)
+    return [*columns, "selected_on_split", *_published_columns(None, nothing), "ensemble", "caveats"]
 
 
 def _of(published: Sequence[Published], backbone: str, plan: str) -> Published | None:
@@ -173,17 +228,18 @@ def write_csv(report: Report, out: Path) -> list[str]:
     by_row = {row: class_lines(row, report.study, report.level) for row in report.rows}
     per_class = []
     for row, lines in by_row.items():
-        where = {"backbone": row.backbone, "plan": row.plan, "settings_id": row.settings_id, "seed": row.seed}
+        where = {name: getattr(row, name) for name in _OF_ROW}
         kept = [{key: value for key, value in line.items() if key not in report.study.order} for line in lines]
         per_class += [where | line for line in kept]
+    missing = [asdict(one) for one in report.missing]
     of_all = {
-        "table.csv": score_lines(report),
-        "claims.csv": claim_lines(report),
-        "per_class.csv": per_class,
+        "table.csv": to_csv(score_lines(report), _score_names()),
+        "claims.csv": to_csv(claim_lines(report), claim_names()),
+        "per_class.csv": to_csv(per_class, _CLASS_NAMES),
+        "missing.csv": to_csv(missing, [field.name for field in fields(Missing)]),
     }
-    missing = to_csv([asdict(one) for one in report.missing], [field.name for field in fields(Missing)])
-    of_rows = {f"confusion/{row.name}.csv": lines for row, lines in by_row.items() if lines}
-    for name, lines in (of_all | of_rows).items():
-        write_text(out / name, to_csv(lines))
-    write_text(out / "missing.csv", missing)
-    return [*of_all, "missing.csv", *(["confusion/"] if of_rows else [])]
+    of_rows = {f"{row.name}.csv": to_csv(lines) for row, lines in by_row.items() if lines}
+    for name, text in of_all.items():
+        write_text(out / name, text)
+    write_folder(out / "confusion", of_rows)
+    return [*of_all, *(["confusion/"] if of_rows else [])]

@@ -1,16 +1,23 @@
-"""Predictions of a finished stage: of every split of evaluation at hand that its lineage was not trained on."""
+"""Predictions of a finished stage: of every split of evaluation at hand that its lineage was not trained on.
 
-from collections.abc import Mapping
+With those of its selection split comes the temperature that calibrates them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.evaluation.temperature import fitted
 from fer_transfer.faces.faces import Faces
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import DocumentError, read_document, write_document
 from fer_transfer.stages.build import finished_module
+from fer_transfer.stages.calibrated import read_temperature, write_temperature
 from fer_transfer.stages.inputs import prepared
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
@@ -75,7 +82,7 @@ def predict(
     module: ExpressionClassifier | None = None,
     folder: StageFolder | None = None,
 ) -> None:
-    """Write the predictions that are not there as they were written.
+    """Write the predictions that are not there as they were written, and the temperature, if there is none.
 
     Args:
         job: a stage.
@@ -88,11 +95,30 @@ def predict(
     # Another job that writes the same ones may come between a file and what is said of it: looked at again.
     for _ in range(3):
         if not (missing := unpredicted(job, faces, folder)):
-            return
+            break
         module = (module or finished_module(job, runtime)).to(device).eval()
         for scored in missing:
             sha256 = _of_split(module, scored.faces, scored.split, device).write(scored.path)
             write_document(scored.path.with_suffix(".json"), _told(scored, job, sha256))
+    _keep_temperature(job, scored_splits(job, faces, folder), (folder or job.folder).temperature)
+
+
+def _keep_temperature(job: Job, splits: Sequence[Scored], where: Callable[[str], Path]) -> None:
+    """Fit and write it, unless it is there. Where it cannot be written nothing is lost: whoever needs it fits the same."""
+    selected = {(used.digest, split) for used in job.own.faces for split in used.selected_on}
+    evaluation = job.stage.recipe.evaluation
+    for scored in splits:
+        sha256 = written_digest(scored, job)
+        if sha256 is None or (scored.faces.digest, scored.split) not in selected:
+            continue
+        told = _told(scored, job, sha256)
+        if read_temperature(where(evaluation), told) is not None:
+            return
+        with suppress(OSError, StoreError):
+            found = Predictions.read(scored.path, sha256).only_found()
+            if len(found) and found.labelled:
+                write_temperature(where(evaluation), told, fitted(found, f"{scored.faces.name}/{scored.split}"))
+                return
 
 
 @torch.inference_mode()

@@ -195,8 +195,11 @@ def environment(accelerator: str) -> dict[str, Any]:
     import timm
     import torch
 
+    threads = torch.get_num_threads()
     device = (
-        torch.cuda.get_device_name() if accelerator == "gpu" else f"{_cpu_name()}, {torch.get_num_threads()} threads"
+        torch.cuda.get_device_name()
+        if accelerator == "gpu"
+        else f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}"
     )
     return {
         "device": device if (processes := ranks().processes) == 1 else f"{processes} processes, each: {device}",

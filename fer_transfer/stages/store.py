@@ -7,6 +7,7 @@
         metrics.csv            one row an epoch, written while it trains
         log.txt                what it said while it trained
         weights.safetensors    the network's own names; loads with safetensors and timm alone
+        temperature.json       by which its probabilities are calibrated (``stages.calibrated``)
         predictions/           one CSV per release and split, each with a JSON that says of what it is, and its digest
         result.json            digests of the others
     store/store.json           the version of all this; a store of before there was one has none
@@ -182,6 +183,10 @@ class StageFolder:
             f"{what} The stage in {self.path} is damaged. repair=true added to the command trains it again; what is there is "
             "kept beside it."
         )
+
+    def temperature(self, evaluation: str = "centre") -> Path:
+        """Where the temperature of its probabilities is; another evaluation has another."""
+        return self.path / ("temperature.json" if evaluation == "centre" else f"temperature.{evaluation}.json")
 
     def predictions(self, release: str, split: str, faces_digest: str, evaluation: str = "centre") -> Path:
         """Where the predictions of a split are; faces of another digest, and another evaluation, have another file."""

@@ -5,7 +5,9 @@ The first line are its options. Then come ``start`` (a ``Run``) and ``epoch`` (r
 lines end and a stage is not finished, it was interrupted.
 """
 
+import errno
 import json
+import logging
 import math
 import os
 import shutil
@@ -20,6 +22,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from fer_transfer.errors import FerTransferError
 from fer_transfer.files.names import shown_text
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.tracking.follower import Follower
@@ -54,7 +57,7 @@ class Outlet(Protocol):
         """The process ends before the run: leave what there is to be sent later."""
 
 
-class UnreachableError(Exception):
+class OutletError(Exception):
     """A server does not answer, or refuses: nothing is written yet."""
 
 
@@ -66,13 +69,14 @@ def main() -> None:
     options = json.loads(lines.get() or "{}")
     sys.stderr = sys.stdout  # the only one that is read
     _last.append(partial(shutil.rmtree, options["scratch"], ignore_errors=True))
+    logging.raiseExceptions = False  # on a full disk a library's log would say it line by line
     sys.argv = options["argv"]  # what is shown is the training's command
     try:
         outlet = outlet_of(options)
         _last.insert(0, outlet.give_up)
         _follow(outlet, options, (json.loads(line) for line in iter(lines.get, None)))
     except Exception as error:
-        warn(options, f"{type(error).__name__}: {error}. It is left out; nothing else is changed by that.")
+        warn(options, f"{said(error)}. It is left out; nothing else is changed by that.")
     _end(0)  # what a library still waits for at the end of its process, such as a server, is not waited for
 
 
@@ -100,14 +104,33 @@ def _read(lines: "SimpleQueue[str | None]") -> None:
 
 
 def _follow(outlet: Outlet, options: Mapping[str, Any], messages: Iterator[Mapping[str, Any]]) -> None:
+    told = []  # of its run: whoever writes it offline begins anew
     for message in messages:
+        told.append(message)
         try:
             _write(outlet, message)
-        except UnreachableError as error:
-            warn(options, f"{error}. It is written to {options['folder']}, to be sent later.")
-            _hand_over(options, chain([message], messages))
+        except Exception as error:
+            if options.get("offline", True) or _is_of_this_machine(error):
+                raise
+            warn(options, f"{said(error)}. It is written to {options['folder']}, to be sent later.")
+            _hand_over(options, chain(told, messages))
             return
     outlet.stop()
+
+
+def _is_of_this_machine(error: Exception) -> bool:
+    """Whether it would come again without a server: of a damaged store, a file, or a full disk."""
+    if isinstance(error, OSError):
+        return error.filename is not None or error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, FerTransferError)
+
+
+def said(error: Exception) -> str:
+    """What is wrong, without what differs from run to run: it is told once."""
+    if isinstance(error, OutletError):
+        return str(error)
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}".rstrip(".")
 
 
 def _hand_over(options: Mapping[str, Any], messages: Iterator[Mapping[str, Any]]) -> None:

@@ -9,6 +9,10 @@ from fer_transfer.files.names import shown
 from fer_transfer.stages.lineage import Lineage
 
 STAGE, ROW = "stage", "row"
+
+#: In the names of networks and weights of timm's hub, and of the paper's networks: what was trained on ImageNet.
+_IMAGENET = re.compile(r"(\b|_)in(1k|12k|21k|22k)|imagenet|bvlc_alexnet|vgg_cnn_m_2048", re.IGNORECASE)
+
 _TAG, _NAME = 64, 128  # longest that wandb takes
 
 
@@ -103,16 +107,17 @@ def stage_run(plan: str, group: str, init_from: str | None, lineage: Lineage, re
         tags(plan, backbone, f"seed {own.seed}", *faces, *short_caveats(lineage.caveats)),
         config,
         uses=(own.start,) if is_child else (),
-        initial=None if is_child else initial_weights(lineage, own.start),
+        initial=None if is_child else initial_weights(lineage, own.start, backbone),
         notes="\n".join(lineage.caveats),
     )
 
 
-def initial_weights(lineage: Lineage, identity: str) -> dict[str, Any] | None:
-    """What a first stage started from; None: fresh random weights."""
+def initial_weights(lineage: Lineage, identity: str, backbone: str) -> dict[str, Any] | None:
+    """What a first stage started from, ImageNet's weights where the names say so; None: fresh random weights."""
     if identity == "none":
         return None
-    return {"identity": identity, "weights": lineage.weights, "pretraining": lineage.pretraining or "ImageNet"}
+    known = "ImageNet" if _IMAGENET.search(f"{backbone} {lineage.weights}") else "pre-trained"
+    return {"identity": identity, "weights": lineage.weights, "pretraining": lineage.pretraining or known}
 
 
 def metric_name(column: str) -> str:

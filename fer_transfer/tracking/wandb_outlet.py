@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
@@ -18,13 +19,19 @@ from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.tracking.finals import SplitScores, finals_of
-from fer_transfer.tracking.process import UnreachableError, warn
+from fer_transfer.tracking.process import OutletError, said, warn
 from fer_transfer.tracking.runs import STAGE, Run, metric_name
 from fer_transfer.tracking.sending import SENT, began, id_of, runs_in
 from fer_transfer.upkeep.contents import read_stage
 
 _FINISH = 600.0  # seconds for a server to take everything at the end
 _MODEL = "model"
+
+#: The parts of wandb's process by whose errors something of a run is not written or not sent, as its log begins with them.
+_LOST = re.compile(r"(writer|sender|filestream|runfiles|runupserter|fileTransfer|ArtifactSaver)\b", re.IGNORECASE)
+
+#: An address or a path in what it says, which differs from run to run.
+_PLACE = re.compile(r"(: \w+)? (url=)?(/|https?:/)\S+")
 
 
 class WandbOutlet:
@@ -89,11 +96,17 @@ class WandbOutlet:
         folder = Path(run.settings.sync_dir)
         try:
             run.finish()
-        except Exception as error:  # the server does not take it
+            why = _went_wrong(folder)
+        except Exception as error:
+            if run.offline:
+                raise
+            why = said(error)
+        if why and run.offline:
+            raise OutletError(why)
+        if why:
             self._leave(folder)
-            warn(self.options, f"{str(error).rstrip('.')}. Run {run.id} is to be sent later.")
-            return
-        if not run.offline:
+            warn(self.options, f"{why}. What the server did not take is to be sent later.")
+        elif not run.offline:
             (folder / f"run-{run.id}.wandb{SENT}").touch()
 
     def stop(self) -> None:
@@ -132,7 +145,7 @@ class WandbOutlet:
         if isinstance(begun, Exception):
             for folder in set(self._own(run)) - set(before):
                 shutil.rmtree(folder, ignore_errors=True)
-            raise UnreachableError(str(begun).splitlines()[0].rstrip("."))
+            raise OutletError(_unreachable(str(begun)))
         return begun
 
     def _own(self, run: Run) -> list[Path]:
@@ -218,6 +231,28 @@ class WandbOutlet:
         ids = scores.predictions.ids[scores.by_certainty[: self.options["pictures"]]].tolist()
         small = thumbnails(open_faces(Path(self._faces[scores.digest])), ids)
         return {id: wandb.Image(pixels, mode="L") for id, pixels in small.items()}
+
+
+def _unreachable(why: str) -> str:
+    """Why the server cannot be reached, in a line."""
+    if "error 401" in why:
+        return "the server does not take the key (401); wandb login --relogin asks for another"
+    return why.splitlines()[0].rstrip(".")
+
+
+def _went_wrong(folder: Path) -> str:
+    """The first thing that kept something of a run from being written or sent, or nothing.
+
+    wandb says it in its log alone, among single attempts that it repeats, and metrics of the system that it cannot take.
+    """
+    with suppress(OSError), (folder / "logs" / "debug-internal.log").open(encoding="utf-8", errors="replace") as log:
+        for line in log:
+            with suppress(ValueError):
+                told = json.loads(line)
+                text = str(told["msg"]).partition("\n")[0]
+                if str(told.get("level")).startswith("ERROR") and _LOST.match(text):
+                    return _PLACE.sub("", text)[:200].rstrip(". ")
+    return ""
 
 
 def weights_artifact(folder: StageFolder, whole: bool) -> wandb.Artifact:

@@ -47,7 +47,8 @@ class PredictionsFile:
             told = read_document(self.document)
         except (OSError, DocumentError):
             return None
-        return told if set(told) == _TOLD and all(isinstance(value, str) for value in told.values()) else None
+        whole = set(told) - {"caveat"} == _TOLD and all(isinstance(value, str) for value in told.values())
+        return told if whole else None
 
     @cached_property
     def sha256(self) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_transfer.files.digest import canonical, digest, file_digest
+from fer_transfer.files.document import DocumentError, read_document
 from fer_transfer.stages.key import stage_key
 from fer_transfer.stages.lineage import StageLineage
 from fer_transfer.stages.record import Record, ScoredSplit
@@ -14,6 +15,7 @@ from fer_transfer.upkeep.works import failures
 
 _REPAIR = "fer-train with repair=true trains the stage again and keeps what is there beside it."
 _PREDICT = "fer-train writes them again from the weights."
+_FIT = "It is not used; delete it, and fer-train fits it again."
 _RECORD = "Delete the record and run fer-train again, which trains nothing that is there."
 
 #: What is written aside before it is renamed (``files.document``), if the process that wrote it was killed.
@@ -27,6 +29,7 @@ def problems(held: Contents) -> Iterator[str]:
         yield from stage_problems(kept)
         yield from _ancestry(kept, held)
         yield from (f"{wrong} {_PREDICT}" for of in predictions_of(kept) if (wrong := of.wrong()))
+        yield from _temperatures(kept)
     for path in held.unfinished:
         yield f"Expected {path / 'result.json'}, but there is none: the stage was cut short. fer-train finishes it."
     for identity, record in held.records.items():
@@ -63,6 +66,21 @@ def stage_problems(kept: Kept) -> Iterator[str]:
         yield f"Expected in {result} what key {kept.key} is made from, but its recipe, start and faces make {key}. {_REPAIR}"
     if kept.parent and (len(kept.lineage.stages) < 2 or kept.lineage.stages[-2].key != kept.parent):
         yield f"Expected in {result} the lineage of {kept.parent}, which it starts from, but got another. {_REPAIR}"
+
+
+def _temperatures(kept: Kept) -> Iterator[str]:
+    """What is wrong with the temperatures of a stage; without them they are fitted anew."""
+    digests = {of.sha256 for of in predictions_of(kept)}
+    for path in map(kept.folder.temperature, ("centre", "ten_crops")):
+        try:
+            content = read_document(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, DocumentError) as error:
+            yield f"Expected in {path} the temperature of stage {kept.key}, but: {error}. {_FIT}"
+        else:
+            if content.get("key") != kept.key or content.get("csv") not in digests:
+                yield f"Expected in {path} the temperature of predictions of stage {kept.key}, but it is of others. {_FIT}"
 
 
 def _ancestry(kept: Kept, held: Contents) -> Iterator[str]:

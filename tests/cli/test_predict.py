@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from trained import FER_ROW, ROW
 
 import fer_transfer
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.files.document import read_document, write_document
 from fer_transfer.inference import predicting
 from fer_transfer.inference.asked import Asked
 from fer_transfer.inference.video import video  # before a video is opened: FFmpeg is told to be quiet then
@@ -187,6 +189,19 @@ def test_rows_are_averaged_and_pipelines_replaced(predict, trained):
     code, stdout, stderr = predict(f"row=[{ROW},{FER_ROW}]", f"input={path}", "pipeline=box", "ten_crops=true")
     assert code == 0, stderr
     assert "mean of 3 networks (seeds 0, 1), ten crops" in stdout and "faces: by the pipeline that was given" in stdout
+
+
+def test_a_store_of_before_the_pipeline_was_kept_is_answered_and_told(trained, command, tmp_path):
+    store = shutil.copytree(trained.store, tmp_path / "store")
+    for path in (store / "submissions").glob("*.json"):
+        content = read_document(path)
+        for of in content["faces"].values():
+            of.pop("pipeline", None)
+        write_document(path, content)
+    picture = next((trained.release / "Val").rglob("*.png"))
+    code, stdout, stderr = command("predict", f"store={store}", f"row={ROW}", f"input={picture}")
+    assert code == 0, stderr
+    assert "assumed: cut by pipeline=aligned" in stdout + stderr
 
 
 def test_a_camera_that_is_stopped_keeps_what_it_saw(trained, film, tmp_path, monkeypatch):

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
-from fer_transfer.evaluation.temperature import RANGE, fit_temperature, negative_log_likelihood, tempered
+from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.evaluation.temperature import (
+    RANGE,
+    calibrated,
+    crossed,
+    fit_temperature,
+    fitted,
+    negative_log_likelihood,
+    tempered,
+)
 
 
 def drawn(seed: int, sureness: float, count: int = 300):
@@ -62,3 +71,22 @@ def test_probabilities_of_zero_are_no_infinities():
 def test_labels_that_are_none_are_refused(labels):
     with pytest.raises(ValueError, match="Expected"):
         fit_temperature(np.full((len(labels), 3), 1 / 3), labels)
+
+
+def predictions(probabilities, labels):
+    ids = np.array([f"{i:04}" for i in range(len(labels))])
+    return Predictions(ids, labels.astype(np.int8), np.ones(len(labels), bool), probabilities)
+
+
+def test_a_half_is_calibrated_by_what_the_other_half_says():
+    of = predictions(*drawn(0, 3.0, 300))
+    found = crossed(of)
+    for own, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        value = fit_temperature(of.probabilities[other], of.labels[other])
+        assert found.probabilities[own] == pytest.approx(tempered(of.probabilities[own], value))
+    assert (found.predicted == of.predicted).all() and found.ids is of.ids
+    kept = fitted(of, "a/b")
+    assert kept.value == fit_temperature(of.probabilities, of.labels) and kept.after < kept.before and kept.count == 300
+    assert (calibrated(of, kept.value).probabilities == tempered(of.probabilities, kept.value)).all()
+    one = predictions(np.full((1, 7), 1 / 7), np.zeros(1))
+    assert crossed(one) is one

@@ -61,7 +61,7 @@ def test_files_are_vector_pictures_that_carry_the_caveats_and_equal_reports_give
 def test_counts_in_the_picture_are_those_of_the_tables(tmp_path):
     add_row(tmp_path / "store", "emotiw", 0.5, backbone="bvlc_alexnet")
     report(compose("report", [f"store={tmp_path / 'store'}", f"out={tmp_path}", "figures=true"]))
-    [path] = (tmp_path / "confusion").iterdir()
+    [path] = (tmp_path / "confusion").glob("*.csv")
     with path.open(newline="") as file:
         found = [line for line in csv.DictReader(file) if (line["split"], line["over"]) == ("emotiw/Val", "found")]
     [picture] = (tmp_path / "figures").glob("confusion-*.pdf")

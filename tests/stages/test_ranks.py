@@ -73,7 +73,7 @@ def check_equal(folder, expected):
 
 
 def test_two_processes_train_what_one_trains(tiny, tmp_path):
-    with torchrun(2, tmp_path, *tiny, *STAGE, f"runtime.store={tmp_path / 'two'}") as process:
+    with torchrun(2, tmp_path, *tiny, *STAGE, "logger=wandb", f"runtime.store={tmp_path / 'two'}") as process:
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "error" not in err and "warning" not in err.lower()

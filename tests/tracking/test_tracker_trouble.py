@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from fake_store import add_row
 from wandb_files import read_all
+from wandb_server import wandb_server
 
 from fer_transfer.cli.train import train
 from fer_transfer.config import plain
@@ -16,6 +17,7 @@ from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.settings import compose
 from fer_transfer.stages.progress import EpochLog
 from fer_transfer.study import study_from
+from fer_transfer.tracking import follower as follower_module
 from fer_transfer.tracking.follower import Follower
 from fer_transfer.tracking.trackers import wandb_tracker
 
@@ -77,6 +79,16 @@ def test_a_server_that_cannot_be_reached_is_one_warning(tmp_path, monkeypatch, c
     assert len(read_all(tmp_path / "store")) == 2
 
 
+def test_what_a_server_does_not_take_in_the_end_is_one_warning(tmp_path, monkeypatch, capfd, logged_in):
+    """It takes the runs, and refuses what is logged: wandb's client says so in its own log alone."""
+    with wandb_server(400) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.address)
+        told = write_rows(tmp_path / "store", 2)
+    err = capfd.readouterr().err
+    assert err.count("warning: wandb") == 1 and "400 Bad Request" in err and "to be sent later" in err
+    assert "2 runs are not sent" in told and len(read_all(tmp_path / "store")) == 2
+
+
 def test_nobody_logged_in_is_offline_with_a_line(tmp_path, monkeypatch, capfd):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -102,6 +114,15 @@ def test_what_cannot_be_written_is_one_warning(tiny, tmp_path, capfd):
     finished = fit(tiny, "logger=wandb", f"logger.folder={tmp_path / 'file'}")
     assert finished.trained == 1
     assert capfd.readouterr().err.count("warning: wandb") == 1
+
+
+def test_a_full_disk_is_one_warning(tiny, monkeypatch, capfd):
+    """No file of the follower, nor of wandb's own process, may grow beyond 3000 bytes."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); "
+    monkeypatch.setattr("fer_transfer.tracking.follower._CHILD", limit + follower_module._CHILD)
+    assert fit(tiny, "logger=wandb").trained == 1
+    err = capfd.readouterr().err
+    assert err.count("warning: wandb") == 1 and err.count("\n") == 1 and "File too large" in err
 
 
 def test_a_follower_that_never_reads_is_not_waited_for(tiny, tmp_path, monkeypatch):

@@ -110,7 +110,9 @@ def _chart(quantity: str) -> dict[str, Any]:
         )
     )
     names = (
-        chart_of("starts").mark_text(align="left", baseline="top", dx=4, y=2, color=MUTED).encode(x=x, text="stage:N")
+        chart_of("starts")
+        .mark_text(align="left", baseline="bottom", dx=4, y=-3, color=MUTED)
+        .encode(x=x, text="stage:N")
     )
     shown = alt.condition("datum.handed", alt.value(1), alt.value(0))
     return spec(curve + names + chart_of("starts").mark_rule().encode(x=x, opacity=shown), height=200)

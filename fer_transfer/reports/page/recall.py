@@ -20,8 +20,10 @@ _WHOSE = ("ours", "published")
 
 
 def section(report: Report) -> Section | None:
-    """One chart for each row that has labelled predictions."""
-    figures = [figure for line in lines_of(report) if (figure := _figure(report, line)) is not None]
+    """One chart for each row that has labelled predictions, all of one shape."""
+    lines = lines_of(report)
+    both = any(_published(report, line) is not None for line in lines)
+    figures = [figure for line in lines if (figure := _figure(report, line, both)) is not None]
     if not figures:
         return None
     lead = (
@@ -31,20 +33,20 @@ def section(report: Report) -> Section | None:
     return Section("recall", "Recall by expression", (Beside("By row", tuple(figures)),), lead)
 
 
-def _figure(report: Report, line: Line) -> Figure | None:
-    ours = line.matrix(report)
+def _published(report: Report, line: Line) -> NDArray[np.float64] | None:
+    """The published matrix of a row, where there is one."""
+    return published_matrices(report.study).get((line.group.backbone, line.published.plan)) if line.published else None
+
+
+def _figure(report: Report, line: Line, both: bool) -> Figure | None:
+    ours, published = line.matrix(report), _published(report, line)
     if ours is None:
         return None
-    published = (
-        published_matrices(report.study).get((line.group.backbone, line.published.plan)) if line.published else None
-    )
     pairs = zip(_WHOSE, (ours, published), strict=True)
     values = [value for whose, matrix in pairs if matrix is not None for value in _values(whose, matrix, report)]
     caption = f"Recall by expression: {line.name}, {line.seeds}"
     data = {"recalls": [value for value in values if value["n"]]}
-    return Figure(
-        _chart(published is not None), data, f"{caption}.", _said(caption, values), _table(caption, values), "small"
-    )
+    return Figure(_chart(both), data, f"{caption}.", _said(caption, values), _table(caption, values), "small")
 
 
 @cache

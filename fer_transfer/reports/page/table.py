@@ -20,6 +20,7 @@ from fer_transfer.reports.cells import (
     percent_text,
     published_counted,
     published_interval,
+    published_networks,
     published_row,
     published_text,
 )
@@ -51,7 +52,18 @@ def _figure(report: Report, lines: Sequence[Line]) -> Figure:
     """Ours and the published score of each row that ran, with intervals."""
     values = [value for line in lines for value in _drawn(report, line)]
     caption = f"Accuracy on {over(report)}: point and {level_text(report.level)} interval, {said(values)}."
+    caption += _of_others(report, lines)
     return Figure(_intervals(both(values)), {"scores": values}, caption, f"{caption} The table below has every number.")
+
+
+def _of_others(report: Report, lines: Sequence[Line]) -> str:
+    """That published numbers of other networks are not drawn beside ours, where there are such."""
+    networks = published_networks(report.study)
+    foreign = dict.fromkeys(line.network for line in lines if line.group.backbone not in networks)
+    given = report.study.first.published and any(_others(report, line, report.study.first).key != "" for line in lines)
+    if not (foreign and given):
+        return ""
+    return f" Nothing is published of {', '.join(foreign)}; the table has the numbers of {' and '.join(networks.values())}."
 
 
 @cache
@@ -166,5 +178,7 @@ def _published(report: Report, row: Published, columns: Sequence[Reported]) -> t
     cells: list[Cell] = []
     for column in columns:
         cells += [*([_number(row.numbers[column.published], report.level)] if column.published else []), nothing]
-    name = Cell(f"{network(report, row.backbone)}, {base_plan(row.plan)}", ("published only",))
+    is_given = any(percent is not None for percent, _, _ in row.numbers.values())
+    under = "published only" if is_given else "neither run nor published"
+    name = Cell(f"{network(report, row.backbone)}, {base_plan(row.plan)}", (under,))
     return (name, _submission(row), *cells, nothing)
