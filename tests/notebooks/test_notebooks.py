@@ -65,7 +65,6 @@ def test_it_is_small_names_no_machine_and_says_that_faces_are_synthetic(committe
         if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
             assert re.search(r'suptitle\(f?"SYNTHETIC', cell.source)
     assert "synthetic" in committed.cells[0].source.lower()
-    assert all("synthetic" in text.lower() for text in texts(committed) if "accuracy" in text)
 
 
 @pytest.mark.parametrize("name", NAMES)
