@@ -5,11 +5,12 @@
 # make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
 # make cluster: the launchers for real, on a SLURM and a Ray of this machine, submitit, and processes killed while they train together.
 # make wheel: sdist and wheel are built and tried in an empty environment.  make docs: the documentation, into site/.
+# make notebooks: the notebooks run on synthetic faces, and are written with what they show; a minute or two.
 # All create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: demo test wheel docs claims cluster damage faults fuzz format clean
+.PHONY: demo test wheel docs notebooks claims cluster damage faults fuzz format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +36,9 @@ fuzz: .venv/installed
 
 wheel: .venv/installed
 	tests/wheel.sh $(BIN)/python
+
+notebooks: .venv/installed
+	$(BIN)/python notebooks/execute.py
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fer_transfer.evaluation.temperature import Temperature
     from fer_transfer.export.exporting import Export, export_model
     from fer_transfer.export.opened import open_export
+    from fer_transfer.inference.cutting import face_pipeline
     from fer_transfer.inference.model import Ensemble, FaceModel
     from fer_transfer.inference.predictor import Predictor
     from fer_transfer.inference.provenance import Provenance, SplitScore
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from fer_transfer.inference.row import Row
     from fer_transfer.inference.store import OpenStore, open_store
     from fer_transfer.labels import EXPRESSIONS
-    from fer_transfer.running import compose_plan, train
+    from fer_transfer.running import compose_plan, prepare, train
 
 __version__ = "0.2.0"
 
@@ -71,8 +72,10 @@ __all__ = [
     "__version__",
     "compose_plan",
     "export_model",
+    "face_pipeline",
     "open_export",
     "open_store",
+    "prepare",
     "train",
 ]
 
@@ -82,6 +85,7 @@ _PLACES = {
     "evaluation.temperature": ("Temperature",),
     "export.exporting": ("Export", "export_model"),
     "export.opened": ("open_export",),
+    "inference.cutting": ("face_pipeline",),
     "inference.model": ("Ensemble", "FaceModel"),
     "inference.predictor": ("Predictor",),
     "inference.provenance": ("Provenance", "SplitScore"),
@@ -89,7 +93,7 @@ _PLACES = {
     "inference.row": ("Row",),
     "inference.store": ("OpenStore", "open_store"),
     "labels": ("EXPRESSIONS",),
-    "running": ("compose_plan", "train"),
+    "running": ("compose_plan", "prepare", "train"),
 }
 _PLACE = {name: f"{__name__}.{module}" for module, names in _PLACES.items() for name in names}
 

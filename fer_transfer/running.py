@@ -1,11 +1,14 @@
-"""A plan composed and run, from Python or by a command."""
+"""A release prepared, a plan composed and run, from Python or by a command."""
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
-from fer_transfer.config import plain, text_given, typed, typed_words
+from fer_transfer.config import build, path_given, plain, text_given, typed, typed_words
+from fer_transfer.errors import ConfigError
 from fer_transfer.files.names import shown_text
 from fer_transfer.settings import compose
 from fer_transfer.signals import check, stop_file
@@ -24,6 +27,51 @@ class Ran(NamedTuple):
 
     finished: "FinishedPlan"
     record: "Record | None"
+
+
+def prepare(overrides: Sequence[str] = ()) -> Path:
+    """Make faces of a release as fer-prepare does: what is there already is not made again.
+
+    Args:
+        overrides: words of fer-prepare's command line, such as ``["release=frames", "release.path=photographs"]``.
+
+    Returns:
+        The folder of the faces.
+
+    Raises:
+        ConfigError: if a setting is wrong.
+        ReleaseError, FacesError: if the release cannot be read, or other faces are there.
+    """
+    return run_preparation(compose("prepare", list(overrides)), shlex.join(["fer-prepare", *overrides]))
+
+
+def run_preparation(config: DictConfig, again: str) -> Path:
+    """Prepare a release, or a shard of it.
+
+    Args:
+        config: composed from ``conf/prepare.yaml``.
+        again: the command that goes on with it, for whoever reads that it was stopped.
+
+    Returns:
+        The folder of the faces.
+    """
+    settings = plain(config)
+    out, replace, workers = path_given(settings, "out"), settings["replace"], settings["workers"]
+    if not isinstance(replace, bool):
+        raise ConfigError(f"Expected replace to be true or false, but got {replace!r}.")
+    if settings["shards"] is not None:
+        raise ConfigError("shards=NUMBER starts a job for each shard and joins them: fer-prepare -m shards=NUMBER ...")
+    # Imported here so that --help and mistakes in the configuration do not wait for numpy and OpenCV.
+    from fer_transfer.faces.prepare import prepare, prepare_shard
+    from fer_transfer.faces.shards import WHOLE, shard_from
+
+    shard = WHOLE if settings["shard"] is None else shard_from(settings["shard"])
+    release = build("release", settings["release"])
+    if shard == WHOLE:
+        prepare(release, out, workers=workers, beside=settings["beside"], replace=replace, again=again)
+    else:
+        prepare_shard(release, out, shard, workers=workers, replace=replace, again=again)
+    return out
 
 
 def compose_plan(overrides: Sequence[str] = ()) -> Plan:
@@ -57,7 +105,6 @@ def train(overrides: Sequence[str] = ()) -> "Row":
         ConfigError, FacesError, WeightsError: before anything is trained.
         StoreError: if the store cannot be written, or a stage failed before.
     """
-    from fer_transfer.errors import ConfigError
     from fer_transfer.inference.store import OpenStore
 
     config = compose("train", list(overrides))

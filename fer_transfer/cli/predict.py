@@ -17,8 +17,9 @@ HELP = help_text(
 fer-predict: look at faces with a network that was trained.
 
   fer-predict row=fer28_emotiw/resnet18 input=photograph.jpg
-  fer-predict row=sub3 input=photographs out=looked_at
-                          a folder: CSV, JSON, pictures with the faces drawn
+  fer-predict row=sub3 input=photographs out=looked_at saliency=true
+                          a folder: CSV, JSON, pictures with the faces drawn,
+                          and what spoke for the expression of each
   fer-predict row=sub3 input=film.mp4 smooth=exponential out=film
   fer-predict row=sub3 camera=0 out=me
                           until Ctrl-C
@@ -40,9 +41,8 @@ def task(config: "DictConfig") -> None:
     from fer_transfer.inference.asked import Asked
 
     settings = plain(config)
-    given = {
-        key: settings[key] for key in ("faces", "smooth", "smooth_seconds", "threads", "out", "annotate", "replace")
-    }
+    words = ("faces", "smooth", "smooth_seconds", "threads", "out", "annotate", "saliency", "replace")
+    given = {key: settings[key] for key in words}
     asked = typed(Asked, given, "What is asked of fer-predict")
     if settings["format"] not in ("table", "csv", "json"):
         raise ConfigError(f"Expected format to be table, csv or json, but got {settings['format']!r}.")

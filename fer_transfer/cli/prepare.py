@@ -34,25 +34,9 @@ fer-prepare: turn a release into a folder of prepared faces.
 
 def task(config: "DictConfig") -> None:
     """Prepare the release that the configuration names into the folder ``out``."""
-    from fer_transfer.config import build, path_given, plain
-    from fer_transfer.errors import ConfigError
+    from fer_transfer.running import run_preparation
 
-    settings = plain(config)
-    out, replace, workers = path_given(settings, "out"), settings["replace"], settings["workers"]
-    if not isinstance(replace, bool):
-        raise ConfigError(f"Expected replace to be true or false, but got {replace!r}.")
-    if settings["shards"] is not None:
-        raise ConfigError("shards=NUMBER starts a job for each shard and joins them: fer-prepare -m shards=NUMBER ...")
-    # Imported here so that --help and mistakes in the configuration do not wait for numpy and OpenCV.
-    from fer_transfer.faces.prepare import prepare, prepare_shard
-    from fer_transfer.faces.shards import WHOLE, shard_from
-
-    shard = WHOLE if settings["shard"] is None else shard_from(settings["shard"])
-    release = build("release", settings["release"])
-    if shard == WHOLE:
-        prepare(release, out, workers=workers, beside=settings["beside"], replace=replace, again=_again())
-    else:
-        prepare_shard(release, out, shard, workers=workers, replace=replace, again=_again())
+    run_preparation(config, _again())
 
 
 def _again() -> str:

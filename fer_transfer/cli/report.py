@@ -10,7 +10,7 @@ from fer_transfer.cli.front import front, help_text
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from fer_transfer.reports.report import Report
+    from fer_transfer.reports.report import Explain, Report
 
 HELP = help_text(
     """\
@@ -47,6 +47,7 @@ def report(config: "DictConfig") -> "Report":
 
     from fer_transfer.config import path_given, plain
     from fer_transfer.errors import ConfigError
+    from fer_transfer.inference.methods import method_asked
     from fer_transfer.reports.emotiw_zip import check_team, write_zips
     from fer_transfer.reports.files import write_csv
     from fer_transfer.reports.latex import write_latex
@@ -65,9 +66,9 @@ def report(config: "DictConfig") -> "Report":
         check_team(str(config.submission_zip))
     out, store = (path_given(plain(config), key) for key in ("out", "store"))
     faces = {word: Path(str(folder)).expanduser() for word, folder in plain(config.faces).items() if folder}
-    made = load_report(
-        store, study_from(plain(config.study)), config.level, with_published=config.published, faces=faces
-    )
+    study, shown = study_from(plain(config.study)), bool(config.published)
+    explain = _explain(store, method_asked(config.saliency))
+    made = load_report(store, study, config.level, with_published=shown, faces=faces, explain=explain)
 
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 100, highlight=False)
@@ -89,6 +90,14 @@ def report(config: "DictConfig") -> "Report":
         told = write_to_wandb(made, config.wandb, offline=config.offline, dashboard=config.dashboard)
         console.print(told, markup=False, soft_wrap=True)
     return made
+
+
+def _explain(store: Path, method: str | None) -> "Explain | None":
+    if method is None:
+        return None
+    from fer_transfer.inference.explaining import row_explainer
+
+    return row_explainer(store, method)
 
 
 def main() -> None:

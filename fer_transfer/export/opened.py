@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_transfer.errors import ConfigError, WeightsError
 from fer_transfer.export.onnx_file import outputs_of, read_bytes, record_in, session_of
 from fer_transfer.files.names import shown
-from fer_transfer.inference.cutting import Cutting, named_pipeline
+from fer_transfer.inference.cutting import Cutting, face_pipeline
 from fer_transfer.inference.model import CutFaces
 from fer_transfer.inference.predictor import Predictor
 from fer_transfer.inference.provenance import provenance_from_json
@@ -92,7 +92,7 @@ def open_export(
         about = replace(about, cutting=cutting.said)
     if not calibrated:
         about = replace(about, temperature=None)
-    made = named_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
+    made = face_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
     return Predictor(model, cutting, about, detector_model, made)
 
 

@@ -38,11 +38,11 @@ def thumbnails(faces: Faces, ids: Iterable[str], side: int = SIDE) -> dict[str, 
     if unknown := [id for id in wanted if id not in rows]:
         first = ", ".join(map(shown, unknown[:3]))
         raise FacesError(f"Expected these faces in {faces.folder}, but {len(unknown)} are not there: {first}.")
-    return {id: _reduced(faces.pixels[rows[id]], side) for id in wanted}
+    return {id: reduced(np.array(faces.pixels[rows[id]]), side) for id in wanted}
 
 
 def webp(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
-    """A picture (uint8 [height, width], grey) as WebP: a rendered face of 64x64 pixels takes about 600 bytes.
+    """A picture (uint8 [height, width], grey, or [height, width, 3], BGR) as bytes of WebP: a grey face of 64x64 takes about 600.
 
     >>> webp(np.zeros((8, 8), np.uint8))[8:12]
     b'WEBP'
@@ -52,11 +52,11 @@ def webp(pixels: NDArray[np.uint8], quality: int = 80) -> bytes:
     return bytes(data)
 
 
-def _reduced(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def reduced(pixels: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
     """The picture, or a smaller one of the same proportions whose longer side is the given one."""
-    height, width = pixels.shape
+    height, width = pixels.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:
-        return np.array(pixels)
+        return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(np.array(pixels), size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_transfer.errors import ConfigError
+from fer_transfer.inference.methods import method_asked
 
 #: How probabilities may be smoothed over time (``following``).
 SMOOTHING = ("none", "exponential", "window")
@@ -20,6 +21,7 @@ class Asked:
         threads: that search at a time; None: one a core.
         out: a new folder, or None.
         annotate: whether pictures with their faces drawn are written there.
+        saliency: whether what spoke for each face's expression is drawn there; a word says by which method.
         replace: whether a folder that is there may be replaced.
     """
 
@@ -29,6 +31,7 @@ class Asked:
     threads: int | None = None
     out: str | None = None
     annotate: bool = True
+    saliency: str = "false"
     replace: bool = False
 
     def __post_init__(self) -> None:
@@ -41,6 +44,13 @@ class Asked:
             )
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"Expected threads to be at least 1 or null, but got {self.threads}.")
+        if self.method is not None and self.folder is None:
+            raise ConfigError("Expected a folder to draw saliency into, but got none. Give out=FOLDER.")
+
+    @property
+    def method(self) -> str | None:
+        """Of saliency; None where it was not asked for."""
+        return method_asked(self.saliency)
 
     @property
     def folder(self) -> Path | None:

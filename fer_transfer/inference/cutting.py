@@ -36,11 +36,13 @@ class Cutting:
         """
         from fer_transfer.detection.recorded import pipeline_from
 
-        return named_pipeline(ASSUMED) if self.settings is None else pipeline_from(self.settings, detector_model)
+        return face_pipeline(ASSUMED) if self.settings is None else pipeline_from(self.settings, detector_model)
 
 
-def named_pipeline(name: str) -> "FacePipeline":
-    """The pipeline of ``conf/pipeline/NAME.yaml``.
+def face_pipeline(name: str = ASSUMED) -> "FacePipeline":
+    """How frames become faces, by ``conf/pipeline/NAME.yaml``: ``aligned`` is the paper's.
+
+    ``find(frame)`` gives the face of a frame, uint8 [H, W, 3], BGR; ``detector``, ``landmarker`` and ``crop`` are its steps.
 
     Raises:
         ConfigError: if there is none.

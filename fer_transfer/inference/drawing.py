@@ -1,12 +1,14 @@
-"""Faces drawn on their picture: box, eyes, expression and its probability, and what must stand beside every number."""
+"""Faces drawn on their picture, and beside what spoke for their expression; with what must stand beside every number."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.faces.heat import heated
 from fer_transfer.inference.results import PredictedFace, PredictedPicture
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_TILE = 256  # side in pixels of a face beside its map
 _FOUND, _LOST, _INK = (80, 220, 80), (160, 160, 160), (255, 255, 255)
 
 
@@ -27,6 +29,28 @@ def annotated(frame: NDArray[np.uint8], picture: PredictedPicture, caveat: str =
     return drawn
 
 
+def explained(face: PredictedFace, values: NDArray[np.float32], method: str, caveat: str = "") -> NDArray[np.uint8]:
+    """A face, and beside it the same under its map, uint8 [H, W, 3], BGR.
+
+    Args:
+        face: with its pixels.
+        values: its map, float32 [S, S], 0..1.
+        method: that made it.
+        caveat: a line at the bottom.
+    """
+    assert face.pixels is not None
+    tiles = (cv2.cvtColor(face.pixels, cv2.COLOR_GRAY2BGR), heated(face.pixels, values))
+    beside = np.concatenate([cv2.resize(tile, (_TILE, _TILE), interpolation=cv2.INTER_CUBIC) for tile in tiles], axis=1)
+    drawn = np.asarray(cv2.copyMakeBorder(beside, 0, 40, 0, 0, cv2.BORDER_CONSTANT), np.uint8)
+    _write(drawn, f"{_said(face)}: what spoke for it, by {method.replace('_', ' ')}", (4, _TILE + 15), 0.42, (0, 0, 0))
+    _write(drawn, caveat, (4, _TILE + 33), 0.35, (0, 0, 0))
+    return drawn
+
+
+def _said(face: PredictedFace) -> str:
+    return f"{face.expression} {100 * face.probabilities.max():.0f}%" + ("" if face.found else " (no face found)")
+
+
 def _draw(drawn: NDArray[np.uint8], face: PredictedFace, unit: int) -> None:
     colour = _FOUND if face.found else _LOST
     x, y, width, height = (round(float(value)) for value in face.box)
@@ -35,9 +59,8 @@ def _draw(drawn: NDArray[np.uint8], face: PredictedFace, unit: int) -> None:
     if face.eyes.any():
         for eye in face.eyes:
             cv2.circle(drawn, (round(float(eye[0])), round(float(eye[1]))), unit + 1, colour, -1)
-    text = f"{face.expression} {100 * face.probabilities.max():.0f}%" + ("" if face.found else " (no face found)")
     scale = float(np.clip(width / 160, 0.35, 1.2 * unit))
-    _write(drawn, text, (max(x, 0), max(y - 4, round(22 * scale))), scale, colour)
+    _write(drawn, _said(face), (max(x, 0), max(y - 4, round(22 * scale))), scale, colour)
 
 
 def _write(drawn: NDArray[np.uint8], text: str, place: tuple[int, int], scale: float, ground: tuple[int, ...]) -> None:

@@ -6,24 +6,27 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_transfer.errors import StoreError
 from fer_transfer.faces.aside import Aside, remove_ownerless
 from fer_transfer.files.names import shown
-from fer_transfer.inference.drawing import annotated
+from fer_transfer.inference.drawing import annotated, explained
 from fer_transfer.inference.judging import Judged, confusion_csv, predictions_of
 from fer_transfer.inference.pictures import Source
-from fer_transfer.inference.predictor import Streamed
-from fer_transfer.inference.results import PredictedFaces
+from fer_transfer.inference.predictor import Predictor, Streamed, cut_of
+from fer_transfer.inference.results import PredictedFace, PredictedFaces
 
-#: Files of the folder, besides ``pictures/`` or a video; the last three where pictures are labelled.
+#: Files of the folder, besides ``pictures/`` or a video, and ``saliency/``; the last three where pictures are labelled.
 FACES_CSV, FACES_JSON, ABOUT = "faces.csv", "faces.json", "about.txt"
 PREDICTIONS_CSV, SCORES_JSON, CONFUSION_CSV = "predictions.csv", "scores.json", "confusion.csv"
 
-#: Writes a picture with its faces drawn.
+#: Writes what is drawn of a picture: its faces on it, or what spoke for their expressions.
 Artist = Callable[[Streamed], None]
 
 _RATE = 25.0
+_TOGETHER = 32  # faces that are explained at once
 
 
 @contextmanager
@@ -70,11 +73,39 @@ def artist(folder: Path, source: Source, stack: ExitStack, caveat: str) -> Artis
 
     def draw(of: Streamed) -> None:
         if of.frame is not None:
-            path = folder / "pictures" / f"{_below(of.picture.name)}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(cv2.imencode(".jpg", annotated(of.frame, of.picture, caveat))[1].tobytes())
+            _write_picture(
+                folder / "pictures" / f"{_below(of.picture.name)}.jpg", annotated(of.frame, of.picture, caveat)
+            )
 
     return draw
+
+
+@contextmanager
+def explainer(folder: Path, predictor: Predictor, method: str) -> Iterator[Artist]:
+    """What writes what spoke for each face's expression into ``saliency/``, many faces at a time; they need their pixels."""
+    waiting: list[PredictedFace] = []
+    caveat = "; ".join(predictor.about.caveats)
+
+    def flush() -> None:
+        said = [int(face.probabilities.argmax()) for face in waiting]
+        for face, values in zip(waiting, predictor.saliency(cut_of(waiting), method, said), strict=True):
+            path = folder / "saliency" / f"{_below(face.picture)}.{face.number}.jpg"
+            _write_picture(path, explained(face, values, method, caveat))
+        waiting.clear()
+
+    def explain(of: Streamed) -> None:
+        waiting.extend(of.picture.faces)
+        if len(waiting) >= _TOGETHER:
+            flush()
+
+    yield explain
+    if waiting:
+        flush()
+
+
+def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
 
 
 def _below(name: str) -> PurePosixPath:

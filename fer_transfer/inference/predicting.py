@@ -1,7 +1,9 @@
 """What fer-predict does: look at all that was given, show what was found, and write it to a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -11,7 +13,7 @@ from fer_transfer.detection.pipeline import UNREADABLE
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.names import shown
 from fer_transfer.inference.asked import Asked
-from fer_transfer.inference.folder import Artist, artist, write, written
+from fer_transfer.inference.folder import Artist, artist, explainer, write, written
 from fer_transfer.inference.following import Follower
 from fer_transfer.inference.judging import Judged, judged, judged_lines, predictions_of
 from fer_transfer.inference.pictures import Source
@@ -39,12 +41,11 @@ def predict_into(predictor: Predictor, source: Source, asked: Asked, console: Co
     """
     follower = _follower(source, asked)
     faces = asked.faces if asked.faces != "auto" else "one" if source.labelled else "all"
-    caveat = "; ".join(predictor.about.caveats)
     with written(asked.folder, asked.replace) as folder:
         with ExitStack() as stack:
-            draw = artist(folder, source, stack, caveat) if folder is not None and asked.annotate else None
-            streamed = predictor.stream(source, faces, asked.threads)
-            pictures = tuple(_looked_at(streamed, source, follower, draw, console))
+            artists = [] if folder is None else _artists(folder, predictor, source, asked, stack)
+            streamed = predictor.stream(source, faces, asked.threads, keep=asked.method is not None)
+            pictures = tuple(_looked_at(streamed, source, follower, artists, console))
         notes = [*source.notes, *([follower.note] if follower and follower.note else [])]
         predicted = PredictedFaces(pictures, predictor.labels, predictor.about, tuple(notes))
         _refuse_unreadable(source, predicted)
@@ -79,6 +80,12 @@ def scores_of(predicted: PredictedFaces) -> list[Judged]:
     return judged(predictions) if predictions is not None and len(predictions) else []
 
 
+def _artists(folder: Path, predictor: Predictor, source: Source, asked: Asked, stack: ExitStack) -> list[Artist]:
+    """What draws: the pictures with their faces, and what spoke for the faces' expressions, as asked."""
+    artists = [artist(folder, source, stack, "; ".join(predictor.about.caveats))] if asked.annotate else []
+    return artists + ([stack.enter_context(explainer(folder, predictor, asked.method))] if asked.method else [])
+
+
 def _follower(source: Source, asked: Asked) -> Follower | None:
     if source.kind == "pictures":
         if asked.smooth != "none":
@@ -93,7 +100,7 @@ def _looked_at(
     streamed: Iterator[Streamed],
     source: Source,
     follower: Follower | None,
-    draw: Artist | None,
+    artists: Sequence[Artist],
     console: Console,
 ) -> Iterator[PredictedPicture]:
     """Picture by picture, with a bar; Ctrl-C ends a camera as if it had stopped."""
@@ -101,10 +108,15 @@ def _looked_at(
     with bar(console, f"looking at {source.name}", "pictures/s", 1) as advance, ending:
         for done, of in enumerate(streamed, start=1):
             picture = follower.follow(of.picture) if follower else of.picture
-            if draw is not None:
+            for draw in artists:
                 draw(of._replace(picture=picture))
             advance(done, source.count)
-            yield picture
+            yield _without_pixels(picture)
+
+
+def _without_pixels(picture: PredictedPicture) -> PredictedPicture:
+    """What is kept of a picture until all are done: a long video's faces would fill the memory."""
+    return replace(picture, faces=tuple(replace(face, pixels=None, landmarks=None) for face in picture.faces))
 
 
 def _refuse_unreadable(source: Source, predicted: PredictedFaces) -> None:

@@ -1,7 +1,7 @@
 """A model with what cuts faces for it: pictures in, faces with their expressions out."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from fer_transfer.errors import ConfigError
 from fer_transfer.evaluation.temperature import tempered
 from fer_transfer.inference.cutting import Cutting
+from fer_transfer.inference.methods import METHODS
 from fer_transfer.inference.model import CutFaces, FaceModel
 from fer_transfer.inference.pictures import Picture, Source, from_arrays, from_path
 from fer_transfer.inference.provenance import Provenance
 from fer_transfer.inference.results import PredictedFace, PredictedFaces, PredictedPicture
+from fer_transfer.inference.saliency import saliency_maps
 
 if TYPE_CHECKING:
     from fer_transfer.detection.pipeline import FacePipeline, FrameFace
@@ -112,6 +114,29 @@ class Predictor:
         size = self.pipeline.size
         return self.model.features(np.stack(cut) if cut else np.zeros((0, size, size), np.uint8))
 
+    def saliency(
+        self,
+        faces: CutFaces | PredictedFaces,
+        method: str = METHODS[0],
+        targets: Sequence[int] | NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float32]:
+        """Which pixels of faces spoke for an expression.
+
+        Args:
+            faces: that ``predict`` gave, or that are cut already, uint8 [N, H, W], grey.
+            method: ``integrated_gradients``, ``grad_cam`` or ``occlusion`` (``methods.METHODS``).
+            targets: the class of each to explain, its place in ``labels``; None: the one that the model says.
+
+        Returns:
+            float32 [N, H, W], in the pixels of the cut faces, 0..1: 1 where most spoke for the class, 0 where nothing did. Of
+            several networks the mean.
+
+        Raises:
+            ConfigError: if captum is not installed (``pip install 'fer_transfer[saliency]'``), or an argument is no such thing.
+        """
+        given = cut_of(faces) if isinstance(faces, PredictedFaces) else _checked(faces)
+        return saliency_maps(self.model, given, method, None if targets is None else np.asarray(targets))
+
     def stream(
         self, source: Source, faces: str = "all", threads: int | None = None, keep: bool = False
     ) -> Iterator[Streamed]:
@@ -171,6 +196,18 @@ def source_of(pictures: Any) -> Source:
     if isinstance(pictures, str | os.PathLike):
         return from_path(pictures)
     return from_arrays([pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 3 else pictures)
+
+
+def cut_of(faces: Sequence[PredictedFace]) -> CutFaces:
+    """The pixels of faces, uint8 [N, S, S].
+
+    Raises:
+        ConfigError: if they were not kept.
+    """
+    kept = [face.pixels for face in faces if face.pixels is not None]
+    if len(kept) != len(faces):
+        raise ConfigError("Expected faces with their pixels, as predict gives them, but they were not kept.")
+    return np.stack(kept) if kept else np.zeros((0, 1, 1), np.uint8)
 
 
 def _checked(faces: Any) -> CutFaces:

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from fer_transfer.inference.frames import data_frame
 from fer_transfer.inference.provenance import SplitScore, caveats_of
 from fer_transfer.inference.stored import StoredPredictions
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 from fer_transfer.upkeep.ensembles import Composed, Fit
 from fer_transfer.upkeep.rows import StoredRow
 
@@ -52,8 +55,36 @@ class Row(StoredRow):
         Raises:
             StoreError: if predictions are missing or damaged.
         """
+        return self._stored.scores()
+
+    def predictions(self, split: str, library: str | None = None) -> Any:
+        """What it said of the faces that were found, a row a face: the mean of its probabilities, as they are in the store.
+
+        Args:
+            split: ``release/split``, such as ``emotiw/Val``.
+            library: ``pandas`` or ``polars``; None: whichever is installed.
+
+        Returns:
+            A data frame: ``face`` (its id), ``label`` (None where it is not known), ``expression`` (said), and the
+            probability of each expression, not calibrated.
+
+        Raises:
+            StoreError: if it was not scored there, or predictions are missing or damaged.
+            ConfigError: if no such library is installed.
+        """
+        said = self._stored.of_split(split)
+        columns: dict[str, Sequence[Any]] = {
+            "face": said.ids.tolist(),
+            "label": [None if label == UNLABELLED else EXPRESSIONS[label] for label in said.labels.tolist()],
+            "expression": [EXPRESSIONS[one] for one in said.predicted.tolist()],
+        }
+        by_class = {name: said.probabilities[:, i].tolist() for i, name in enumerate(EXPRESSIONS)}
+        return data_frame(columns | by_class, library)
+
+    @property
+    def _stored(self) -> StoredPredictions:
         fits = [self.fit] if self.fit else []
-        return StoredPredictions(self.root, self.records, np.asarray(self.weights), fits).scores()
+        return StoredPredictions(self.root, self.records, np.asarray(self.weights), fits)
 
     def of_seeds(self, wanted: Sequence[str]) -> "Row":
         """The row with some of its seeds only."""

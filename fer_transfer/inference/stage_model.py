@@ -89,6 +89,13 @@ class StageModel:
         outputs = [of.numpy() for of in self._batches(scoring.features, faces)]
         return np.concatenate(outputs) if outputs else np.zeros((0, width), np.float32)
 
+    def attributions(self, faces: CutFaces, targets: NDArray[np.int64], method: str) -> NDArray[np.float32]:
+        """See ``saliency.Differentiable``; of the centre crop, in single precision."""
+        from fer_transfer.inference import attribution  # captum, an extra
+
+        by = {"integrated_gradients": attribution.integrated_gradients, "grad_cam": attribution.grad_cam}[method]
+        return by(self.network, self.transform, faces, targets)
+
     @torch.inference_mode()
     def _batches(self, compute: Callable[..., Tensor], faces: CutFaces) -> Iterator[Tensor]:
         for start in range(0, len(faces), _BATCH):

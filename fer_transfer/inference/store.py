@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_transfer.errors import ConfigError, StoreError
-from fer_transfer.inference.cutting import Cutting, cutting_of, named_pipeline
+from fer_transfer.inference.cutting import Cutting, cutting_of, face_pipeline
 from fer_transfer.inference.frames import data_frame
 from fer_transfer.inference.model import Ensemble, FaceModel
 from fer_transfer.inference.predictor import Predictor
@@ -177,7 +177,7 @@ class OpenStore:
         model = Ensemble([_model(*network, device) for network in networks], each)
         about = self._about(" + ".join(names), parts, model, calibrated)
         cutting = Cutting("by the pipeline that was given") if pipeline is not None else cutting_of(records)
-        made = named_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
+        made = face_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
         return Predictor(
             model.members[0] if len(model.members) == 1 else model,
             cutting,

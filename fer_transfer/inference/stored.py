@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.ensemble import averaged
 from fer_transfer.evaluation.metrics import confusion_matrix, macro_recall
 from fer_transfer.evaluation.predictions import Predictions
@@ -61,6 +62,20 @@ class StoredPredictions:
                 kept = kept_temperature(self.root, self.records[0], *where) if len(self.records) == 1 else None
                 return kept or fitted(mean, self._named(*where))
         return None
+
+    def of_split(self, name: str) -> Predictions:
+        """The mean for the found faces of ``release/split``.
+
+        Raises:
+            StoreError: if the rows were not all scored there, or predictions are missing or damaged.
+        """
+        known = {self._named(*where): where for where in self._common()}
+        mean = self._mean(*known[name]) if name in known else None
+        if mean is None:
+            raise StoreError(
+                f"Expected a split that was scored, one of {', '.join(known) or 'none'}, but got {name!r}."
+            )
+        return mean
 
     def _labelled(self) -> Iterator[tuple[tuple[str, str], Predictions]]:
         """Digest and split, and the mean over the rows for the found faces, where all were scored and labels are known."""

@@ -1,9 +1,12 @@
 """What every outlet is made from: a study, its published numbers, what a store has finished, and what is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_transfer.published import Published
 from fer_transfer.reports.claims import findings
@@ -14,6 +17,10 @@ from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
 from fer_transfer.study import Study, published_rows
 from fer_transfer.upkeep.contents import Kept, open_store
+
+#: Of networks by the keys of their stages, of faces (uint8 [N, H, W]) and of classes (int64 [N]): what spoke for these in those,
+#: float32 [N, H, W], 0..1. A report computes no maps itself: that takes the weights and torch.
+Explain = Callable[[Sequence[str], NDArray[np.uint8], NDArray[np.int64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Report:
         missing: what there is no number for, and why.
         with_published: whether published rows that were not run are shown too.
         pictures: of the faces, where these are at hand and may be shown.
+        explain: what spoke for a row's mistakes in these pictures; None: that was not asked for.
     """
 
     store: Path
@@ -41,6 +49,7 @@ class Report:
     missing: tuple[Missing, ...] = ()
     with_published: bool = True
     pictures: Pictures = field(default_factory=Pictures)
+    explain: Explain | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -59,7 +68,13 @@ class Report:
 
 
 def load_report(
-    store: Path, study: Study, level: float, *, with_published: bool = True, faces: Mapping[str, Path] | None = None
+    store: Path,
+    study: Study,
+    level: float,
+    *,
+    with_published: bool = True,
+    faces: Mapping[str, Path] | None = None,
+    explain: Explain | None = None,
 ) -> Report:
     """Read a store for a study. What is damaged, failed or missing is told in the report and keeps nothing else out of it.
 
@@ -69,6 +84,7 @@ def load_report(
         level: of intervals, above 0 and below 1.
         with_published: see ``Report``.
         faces: folders of prepared faces by the word that plans use for them, for pictures; none needs to be there.
+        explain: see ``Report``.
 
     Raises:
         StoreError: if there is no store, it is of a newer version, or its folder cannot be listed.
@@ -83,5 +99,14 @@ def load_report(
     groups = with_ensembles(groups, study, store, missing)
     published, pictures = tuple(published_rows(study)), Pictures(faces or {})
     return Report(
-        store, study, published, tuple(groups), stages, level, tuple(dict.fromkeys(missing)), with_published, pictures
+        store,
+        study,
+        published,
+        tuple(groups),
+        stages,
+        level,
+        tuple(dict.fromkeys(missing)),
+        with_published,
+        pictures,
+        explain,
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from fer_transfer.backbones.backbone import Backbone, describe
@@ -92,7 +92,7 @@ def jobs_of(
     jobs: dict[str, Job] = {}
     for stage in plan.stages:
         check_targets(stage.recipe, stage.name)
-        name = json.dumps(asdict(stage.recipe.backbone), sort_keys=True, default=str)
+        name = json.dumps(vars(stage.recipe.backbone), sort_keys=True, default=str)
         if name not in backbones:
             backbones[name] = describe(stage.recipe.backbone)
         used = faces_used(stage.recipe, faces)

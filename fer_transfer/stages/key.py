@@ -50,8 +50,9 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
-    content = without_idle(asdict(recipe))
-    content["backbone"].pop("weights")
+    content = without_idle(vars(recipe))  # asdict() copies every part of every row of a sweep
+    content["labelling"] = asdict(recipe.labelling)
+    content["backbone"] = {key: value for key, value in vars(recipe.backbone).items() if key != "weights"}
     content["backbone"]["network"] = dict(network)
     content.pop("evaluation")
     content["data"] = {key: value for key, value in content["data"].items() if key not in ("train", "selection")}

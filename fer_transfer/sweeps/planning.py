@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from fer_transfer.backbones.backbone import Backbone
@@ -82,7 +82,7 @@ class Planner:
     def faces_of(self, job: Job, faces: Mapping[str, Faces]) -> int:
         """How many faces an epoch of a stage sees."""
         recipe = job.stage.recipe
-        name = _text([recipe.data, asdict(recipe.labelling), recipe.at_most, [used.digest for used in job.own.faces]])
+        name = _text([recipe.data, recipe.labelling, recipe.at_most, [used.digest for used in job.own.faces]])
         if name not in self._counts:
             self._counts[name] = len(data_of(job, faces).train_set)
         return self._counts[name]
@@ -104,7 +104,7 @@ class Planner:
 
     def _check(self, job: Job, faces: Mapping[str, Faces]) -> None:
         """What is built depends neither on the seed nor on how long it is trained."""
-        parent = asdict(job.parent.stage.recipe.backbone) if job.parent else None
+        parent = job.parent.stage.recipe.backbone if job.parent else None
         name = _text([_of_network(job.stage.recipe), parent, [used.digest for used in job.own.faces]])
         if name not in self._checked:
             check(job, faces, self.runtime)
@@ -124,8 +124,8 @@ def plan_rows(planner: Planner, rows: Sequence[Row]) -> tuple[list[PlannedRow], 
 
 
 def _of_network(recipe: Recipe) -> dict[str, Any]:
-    return {key: value for key, value in asdict(recipe).items() if key not in ("seed", "epochs")}
+    return {key: value for key, value in vars(recipe).items() if key not in ("seed", "epochs")}
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
+    return json.dumps(value, sort_keys=True, default=lambda of: vars(of) if is_dataclass(of) else str(of))

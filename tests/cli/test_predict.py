@@ -86,6 +86,19 @@ def test_the_drawing_is_on_the_face_and_says_what_it_is_worth(predict, trained, 
     assert sorted(entry.name for entry in (tmp_path / "bare").iterdir()) == ["about.txt", "faces.csv", "faces.json"]
 
 
+def test_what_spoke_for_an_expression_is_drawn_beside_the_face(predict, trained, tmp_path):
+    out = tmp_path / "out"
+    code, _, stderr = predict(f"row={ROW}", f"input={trained.release / 'Val'}", f"out={out}", "saliency=grad_cam")
+    assert code == 0, stderr
+    names = {path.relative_to(out / "saliency").as_posix() for path in (out / "saliency").rglob("*.jpg")}
+    assert names == {f"{row['picture']}.{row['face']}.jpg" for row in rows(out / "faces.csv")} and len(names) == 14
+    face, heat = np.split(cv2.imread(str(out / "saliency" / min(names))).astype(int)[:256], 2, axis=1)
+    assert (
+        np.ptp(face, axis=2).max() < 12 < 100 < np.ptp(heat, axis=2).max()
+    )  # grey, and coloured where something spoke
+    assert (out / "pictures").is_dir()
+
+
 def test_csv_and_json_are_printed_alone(predict, trained):
     path = sorted((trained.release / "Val").rglob("*.png"))[0]
     code, stdout, _ = predict(f"row={ROW}", f"input={path}", "format=json")
@@ -147,6 +160,8 @@ def test_a_video_that_ends_early_is_answered_as_far_as_it_goes(predict, film, tm
         ([f"row={ROW}", "input=pictures", "smooth=window"], "Expected a video or a camera for smooth=window"),
         ([f"row={ROW}", "input=pictures", "smooth=gauss"], "none, exponential, window"),
         ([f"row={ROW}", "input=pictures", "faces=two"], "auto, all or one"),
+        ([f"row={ROW}", "input=pictures", "saliency=lime", "out=new"], "integrated_gradients, grad_cam, occlusion"),
+        ([f"row={ROW}", "input=pictures", "saliency=true"], "Give out=FOLDER"),
         ([f"row={ROW}", "input=pictures", "format=xml"], "table, csv or json"),
         ([f"row={ROW}", "input=pictures", "seeds=[7]"], "that were run, 0, 1, or all"),
         ([f"row={ROW}", "input=pictures", "threds=2"], "Did you mean 'threads'"),

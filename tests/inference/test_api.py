@@ -210,6 +210,26 @@ def test_the_table_of_a_store_is_a_data_frame(store):
         store.frame("arrow")
 
 
+def test_what_a_row_said_of_each_face_is_a_data_frame(store, trained):
+    frame = store.row(ROW).predictions("emotiw/Val", "pandas")
+    seeds = [stored(trained, seed).only_found() for seed in ("0", "1")]
+    mean = (seeds[0].probabilities + seeds[1].probabilities) / 2
+    np.testing.assert_allclose(frame[list(EXPRESSIONS)].to_numpy(), mean)
+    assert frame["face"].tolist() == seeds[0].ids.tolist()
+    assert frame["label"].tolist() == [EXPRESSIONS[label] for label in seeds[0].labels]
+    assert frame["expression"].tolist() == [EXPRESSIONS[said] for said in mean.argmax(axis=1)]
+    assert store.row(ROW).predictions("emotiw/Test", "pandas")["label"].isna().all()
+    with pytest.raises(StoreError, match=r"one of .*emotiw/Val.*, but got 'emotiw/Vale'"):
+        store.row(ROW).predictions("emotiw/Vale")
+
+
+def test_faces_are_made_from_python(trained, capfd):
+    words = ["release=emotiw", f"release.path={trained.release}", f"out={trained.faces / 'emotiw'}"]
+    assert fer_transfer.prepare(words) == trained.faces / "emotiw"  # are there
+    assert "already holds these faces" in "".join(capfd.readouterr())
+    assert fer_transfer.face_pipeline().settings() == open_faces(trained.faces / "emotiw").pipeline
+
+
 def test_polars_reads_what_pandas_reads(store, trained):
     pictures = store.load(ROW).predict(trained.release / "Val")  # some without a face, all of a labelled folder
     for made in (store.frame, pictures.frame):

@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from fer_transfer.faces.thumbnails import webp
+import numpy as np
+
+from fer_transfer.errors import FerTransferError
+from fer_transfer.faces.heat import heated
+from fer_transfer.faces.thumbnails import reduced, webp
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.page.blocks import Beside, Block, Cell, DataTable, Fold, Section, Shot, Shots, Words
 from fer_transfer.reports.page.lines import Line, lines_of, over
@@ -11,6 +15,8 @@ from fer_transfer.reports.surest import SureFace, Surest, surest
 
 #: Faces wrong, and right, of an expression.
 MOST = 4
+
+_WHOLE = 10_000  # side of a picture that is not reduced
 
 
 def section(report: Report) -> Section | None:
@@ -26,6 +32,10 @@ def section(report: Report) -> Section | None:
         f"{over(report)}: by expression the {MOST} faces that were taken most surely for another, and the {MOST} most surely for "
         "their own; the names of the wrong ones alone where there are no pictures. The number is the probability of what was "
         "said, a mean over the seeds."
+    ) + (
+        " Beside the wrong ones what spoke for the mistake, the more the brighter: purple, red, yellow."
+        if report.explain
+        else ""
     )
     return Section("surest", "Surely wrong, surely right", blocks, lead)
 
@@ -55,16 +65,37 @@ def _blocks(report: Report, line: Line, found: Sequence[Surest]) -> Iterator[Blo
             *faces, [face.id for of in found for face in (*of.wrong, *of.right)]
         ).items()
     }
+    try:
+        maps = _maps(report, line, faces, [face for of in found for face in of.wrong])
+    except FerTransferError as error:
+        yield Words(f"What spoke for the mistakes is not shown: {error}", "quiet")
+        maps = {}
     for of in found:
         kinds = {"Most surely wrong": of.wrong, "Most surely right": of.right}
-        yield Beside(
-            EXPRESSIONS[of.truth],
-            tuple(
-                Shots(title, tuple(_shot(face, pictures.get(face.id, b""), seeds) for face in some))
-                for title, some in kinds.items()
-            ),
-        )
+        shots = [
+            Shots(title, tuple(_shot(face, pictures.get(face.id, b""), seeds) for face in some))
+            for title, some in kinds.items()
+        ]
+        if mapped := tuple(_mapped(face, maps[face.id]) for face in of.wrong if face.id in maps):
+            shots.insert(1, Shots("What spoke for the mistake", mapped))
+        yield Beside(EXPRESSIONS[of.truth], tuple(shots))
     yield Fold("File names of the wrong ones", (_ids(line, found),))
+
+
+def _maps(report: Report, line: Line, of: tuple[str, str], wrong: Sequence[SureFace]) -> dict[str, bytes]:
+    """Faces under what spoke for the expression that they were taken for, by id; none where that was not asked for."""
+    whole = report.pictures.of(*of, [face.id for face in wrong], side=_WHOLE) if report.explain else {}
+    if report.explain is None or not whole:
+        return {}
+    said = {face.id: face.predicted for face in wrong}
+    pixels, classes = np.stack(list(whole.values())), np.array([said[id] for id in whole])
+    values = report.explain([key for row in line.rows for key in row.last_stages], pixels, classes)
+    return {id: webp(reduced(heated(*of))) for id, *of in zip(whole, pixels, values, strict=True)}
+
+
+def _mapped(face: SureFace, picture: bytes) -> Shot:
+    said = EXPRESSIONS[face.predicted]
+    return Shot(picture, f"{face.id}: brightest where most spoke for {said}", (f"for {said}",))
 
 
 def _shot(face: SureFace, picture: bytes, seeds: int) -> Shot:
