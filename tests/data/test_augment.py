@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms.functional import ten_crop
 
 from fer_transfer.backbones.preprocessing import Preprocessing
-from fer_transfer.data.augment import BatchTransform
+from fer_transfer.data.augment import BatchTransform, resampling_matrix, traced_matrix
 from fer_transfer.errors import ConfigError
 
 IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -165,3 +165,10 @@ def test_ten_crops_are_those_of_torchvision():
 def test_the_description_says_another_order_of_channels(order, text):
     preprocessing = Preprocessing((0.5,) * 3, (0.5,) * 3, channel_order=order)
     assert BatchTransform(36, 32, True, "bilinear", preprocessing).description == text
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("source", "target"), [(48, 256), (256, 256), (300, 73), (1, 7), (301, 300)])
+def test_the_matrix_of_an_export_is_that_of_training(source, target, mode):
+    made = traced_matrix(torch.tensor(source), target, mode)
+    torch.testing.assert_close(made, resampling_matrix(source, target, mode), atol=2e-6, rtol=0)
