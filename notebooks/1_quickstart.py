@@ -75,7 +75,8 @@ print(*model.about.lines(), sep="\n")
 
 # %%
 faces = model.predict("small/releases/sfew/Val", threads=1)
-faces.frame("pandas")[["found", "label", "expression", *ft.EXPRESSIONS]].head().round(2)
+table = faces.frame("pandas").assign(faces="synthetic")
+table[["faces", "found", "label", "expression", *ft.EXPRESSIONS]].head().round(2)
 
 # %% [markdown]
 # ## One face, and what spoke for its expression

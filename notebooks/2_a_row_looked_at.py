@@ -54,12 +54,12 @@ for name, row in rows.items():
 matrix = pd.crosstab(after["label"], after["expression"]).reindex(
     index=list(ft.EXPRESSIONS), columns=list(ft.EXPRESSIONS), fill_value=0
 )
-matrix
+matrix.rename_axis(index="SYNTHETIC: drawn", columns="said")
 
 # %%
-wrong = after[after["label"] != after["expression"]].copy()
+wrong = after[after["label"] != after["expression"]].assign(faces="synthetic")
 wrong["probability"] = wrong[list(ft.EXPRESSIONS)].max(axis=1)
-wrong.sort_values("probability", ascending=False)[["label", "expression", "probability"]].head(5).round(2)
+wrong.sort_values("probability", ascending=False)[["faces", "label", "expression", "probability"]].head(5).round(2)
 
 # %% [markdown]
 # ## Calibration

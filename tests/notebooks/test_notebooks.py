@@ -65,6 +65,8 @@ def test_it_is_small_names_no_machine_and_says_that_faces_are_synthetic(committe
         if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
             assert re.search(r'suptitle\(f?"SYNTHETIC', cell.source)
     assert "synthetic" in committed.cells[0].source.lower()
+    tables = [output.data["text/html"] for output in outputs(committed) if "text/html" in output.get("data", {})]
+    assert all("synthetic" in table.lower() for table in tables)
 
 
 @pytest.mark.parametrize("name", NAMES)
