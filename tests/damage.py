@@ -243,6 +243,8 @@ def outcome(place: Place, before: Numbers, deleted_record: bool) -> tuple[str, s
         steps.append(refused)
         if "fer-prepare" in refused:
             _try(place.prepare, place)
+        if "Delete the file" in refused:
+            (place.folder / "store" / "store.json").unlink()
         repair = "repair=true" in refused
         refused, _ = _try(lambda repair=repair: place.train(repair=repair), place)
     last, numbers = _try(place.report, place)

@@ -76,12 +76,14 @@ def check_version(root: Path) -> None:
     except FileNotFoundError:
         return
     except DocumentError as error:
-        content = without_digest(path)
-        if "version" not in content:
-            raise StoreError(
-                f"Expected the version of the store in {path}, but {error}. Delete the file if no other is damaged."
-            ) from None
-    version = content.get("version")
+        content, wrong = without_digest(path), str(error)
+    else:
+        wrong = "it is another document"  # two files that changed places
+    if "version" not in content:
+        raise StoreError(
+            f"Expected the version of the store in {path}, but {wrong}. Delete the file if no other is damaged."
+        )
+    version = content["version"]
     if not isinstance(version, int) or version > LAYOUT_VERSION:
         raise StoreError(
             f"Expected a store of version {LAYOUT_VERSION} at most in {root}, but got {version!r}: a newer version of "
