@@ -278,10 +278,12 @@ def typed(schema: type[T], content: Mapping[str, Any], what: str) -> T:
         made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), dict(content)))
     except (OmegaConfBaseException, ConfigError) as error:
         key = getattr(error, "full_key", None)
-        first = (f"{key}: " if key else "") + str(error).splitlines()[0]
+        first = (f"{key}: " if key else "") + str(error).splitlines()[0].rstrip(".")
         near = ""
         if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
             near = nearest(str(error.key), (field.name for field in fields(error.object_type)))
-        raise ConfigError(f"{what} is wrong: {first} (fer-train --cfg job shows it).{near}") from None
+        raise ConfigError(
+            f"{what} is wrong: {first}.{near} The same command with --cfg job shows what it was given."
+        ) from None
     assert isinstance(made, schema)
     return made

@@ -106,3 +106,7 @@ def main() -> None:
     from fer_transfer.cli.app import run  # Hydra: what is above does not wait for it
 
     run("report", report)
+
+
+if __name__ == "__main__":
+    main()

@@ -242,7 +242,8 @@ class OpenStore:
         temperature = stored.temperature() if calibrated else None
         notes = [text for part in parts if part.row for text in part.row.notes]
         if calibrated and not temperature:
-            notes.append("not calibrated: no selection split that all networks were scored on")
+            without = "the networks share no selection split" if as_stored else "the store has no predictions made so"
+            notes.append(f"not calibrated: {without}")
         alike = bool(np.allclose(model.weights, model.weights[0]))
         return Provenance(
             name,

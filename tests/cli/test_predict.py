@@ -160,7 +160,10 @@ def test_a_video_that_ends_early_is_answered_as_far_as_it_goes(predict, film, tm
         ([f"row={ROW}", "input=pictures", "smooth=window"], "Expected a video or a camera for smooth=window"),
         ([f"row={ROW}", "input=pictures", "smooth=gauss"], "none, exponential, window"),
         ([f"row={ROW}", "input=pictures", "faces=two"], "auto, all or one"),
-        ([f"row={ROW}", "input=pictures", "saliency=lime", "out=new"], "integrated_gradients, grad_cam, occlusion"),
+        (
+            [f"row={ROW}", "input=pictures", "saliency=lime", "out=new"],
+            "grad_cam, occlusion, but got 'lime'. The same command",
+        ),
         ([f"row={ROW}", "input=pictures", "saliency=true"], "Give out=FOLDER"),
         ([f"row={ROW}", "input=pictures", "format=xml"], "table, csv or json"),
         ([f"row={ROW}", "input=pictures", "seeds=[7]"], "that were run, 0, 1, or all"),

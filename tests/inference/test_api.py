@@ -118,6 +118,7 @@ def test_ten_crops_are_an_option(store, trained):
     np.testing.assert_allclose(ten.probabilities(pixels), mean, atol=1e-5)
     assert not ten.about.scores and ten.about.temperature is None  # the store has none of ten crops
     assert "accuracy: not known" in "\n".join(ten.about.lines())
+    assert "note: not calibrated: the store has no predictions made so" in ten.about.lines()
 
 
 def test_a_linear_probe_takes_five_lines(trained):
@@ -166,7 +167,7 @@ def test_several_rows_are_one_ensemble(store, trained):
     each = [store.load(name, calibrated=False).probabilities(pixels) for name in (ROW, FER_ROW)]
     np.testing.assert_allclose(model.probabilities(pixels), 0.75 * each[0] + 0.25 * each[1])
     assert [round(weight, 3) for weight in model.about.weights] == [0.375, 0.375, 0.25]
-    assert "not calibrated" in "\n".join(store.load(ROW, FER_ROW).about.lines())  # selected on different splits
+    assert "note: not calibrated: the networks share no selection split" in store.load(ROW, FER_ROW).about.lines()
 
 
 class Other:
