@@ -17,7 +17,7 @@ COPY hydra_plugins hydra_plugins
 # hadolint ignore=DL3013
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu \
         "torch>=2.11,<2.14" "torchvision>=0.26,<0.29" \
-    && pip install --no-cache-dir ".[joblib,export]"
+    && pip install --no-cache-dir ".[joblib,export,saliency]"
 
 RUN useradd --create-home --uid 1000 user
 USER 1000

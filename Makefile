@@ -19,7 +19,7 @@ help:
 .venv/installed: pyproject.toml
 	@echo "setting up .venv (a few minutes the first time)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile --editable '.[dev]' # what is never imported is never compiled
+	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
 demo: .venv/installed

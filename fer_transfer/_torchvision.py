@@ -45,9 +45,9 @@ def _library_loads(folder: Path) -> bool:
 
 
 def _declare_schemas() -> None:
-    import torch
+    from torch.library import Library
 
-    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    library = Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in _SCHEMAS:
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
     _kept_alive.append(library)

@@ -1,6 +1,7 @@
 """The model card: README.md of an exported folder, made from the lineage; every name of others is escaped."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import yaml
 
@@ -210,7 +211,8 @@ def _licence_of_weights(lineage: Lineage, name: str, told: Told) -> str:
     if lineage.weights == "none":
         return "Initial weights: random; no ImageNet."
     network = next(of for of in told.networks if of.lineage is lineage)
-    licence = ZOO[name].licence if name in ZOO else network.network.pretrained_cfg.get("license")  # type: ignore[union-attr, operator]
+    record: Any = network.network.pretrained_cfg
+    licence = ZOO[name].licence if name in ZOO else record.get("license")
     stated = f"the published ones of this network are under: {licence}" if licence else "their licence is not recorded"
     return f"Initial weights {escape_markdown(lineage.weights)}: {escape_markdown(stated)}. {_IMAGENET}"
 

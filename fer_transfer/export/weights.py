@@ -83,7 +83,8 @@ def timm_config(model: StageModel) -> dict[str, Any]:
     """
     scale, own = model.preprocessing.scale / 255, model.preprocessing
     names = ("first_conv", "classifier", "fixed_input_size", "pool_size")
-    kept = {key: model.network.pretrained_cfg[key] for key in names if key in model.network.pretrained_cfg}  # type: ignore
+    record: Any = model.network.pretrained_cfg
+    kept = {key: record[key] for key in names if key in record}
     return {
         "architecture": architecture(model),
         "num_classes": len(model.labels),

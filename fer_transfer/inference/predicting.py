@@ -65,10 +65,11 @@ def report_lines(predicted: PredictedFaces) -> Iterator[str]:
     if len(predicted) > _SHOWN:
         yield f"... and {len(predicted) - _SHOWN} more faces"
     without = [picture for picture in predicted.pictures if not picture.faces]
-    yield f"{len(predicted)} faces in {len(predicted.pictures)} pictures"
+    faces, pictures = len(predicted), len(predicted.pictures)
+    yield f"{faces} face{'s' * (faces != 1)} in {pictures} picture{'s' * (pictures != 1)}"
     if without:
         first = ", ".join(f"{shown(picture.name)} ({picture.reason})" for picture in without[:3])
-        yield f"{len(without)} pictures without a face: {first}{', ...' if len(without) > 3 else ''}"
+        yield f"{len(without)} picture{'s' * (len(without) > 1)} without a face: {first}{', ...' if len(without) > 3 else ''}"
     yield from predicted.notes
     if scores := scores_of(predicted):
         yield from judged_lines(scores)

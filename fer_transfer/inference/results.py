@@ -5,7 +5,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,8 @@ class PredictedFace:
     fit: float
     box: NDArray[np.float32]
     eyes: NDArray[np.float32]
-    landmarks: NDArray[np.float32] | None
-    pixels: NDArray[np.uint8] | None
+    landmarks: NDArray[np.float32] | None = field(repr=False)  # hundreds of lines
+    pixels: NDArray[np.uint8] | None = field(repr=False)
     labels: tuple[str, ...]
     probabilities: NDArray[np.float64]
     label: int = UNLABELLED

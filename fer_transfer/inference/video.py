@@ -53,7 +53,7 @@ def camera(index: int, seconds: float | None = None) -> Source:
         there = sorted(str(path) for path in Path("/dev").glob("video*"))
         raise ConfigError(
             f"Expected a camera with number {index}, but none opens; this machine has {', '.join(there) or 'no camera at all'}. "
-            "Give another number (camera=1), or look whether another program uses it."
+            "Plug one in, give the number of another, or look whether another program uses it."
         )
     rate = capture.get(cv2.CAP_PROP_FPS)
     source = Source("camera", f"camera {index}", None, lambda: iter(()), rate if 0 < rate < 1000 else _RATE)
