@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.evaluation.predictions import Predictions
-
-_LEAST = 1e-45  # float32 gives nothing smaller, and 0 for less
+from fer_transfer.evaluation.temperature import LEAST
 
 
 def mean_of(probabilities: Sequence[NDArray[np.float64]], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,10 +57,10 @@ def fit_weights(members: Sequence[Predictions]) -> tuple[float, ...]:
     mean, faces = averaged(members), np.arange(len(members[0]))
     if not (len(mean) and mean.labelled):
         raise ValueError("Expected faces with labels, but got none, or labels that are withheld.")
-    own = np.stack([np.maximum(of.probabilities[faces, of.labels], _LEAST) for of in members], axis=1)
+    own = np.stack([np.maximum(of.probabilities[faces, of.labels], LEAST) for of in members], axis=1)
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        said = np.maximum(own @ weights, _LEAST)
+        said = np.maximum(own @ weights, LEAST)
         return -float(np.log(said).mean()), -(own / said[:, None]).mean(axis=0)
 
     alike = np.full(len(members), 1 / len(members))
