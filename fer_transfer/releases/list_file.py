@@ -1,4 +1,4 @@
-"""Reading a CSV that lists pictures: path, label, and perhaps split and subject; every row is checked."""
+"""Reading files that list pictures, a CSV of one's own or a data set's lines; every row is checked."""
 
 import csv
 import io
@@ -39,6 +39,73 @@ def read_list(path: Path, inside: str | None, archive: Archive) -> list[Listed]:
     rows = list(_rows(path, data.decode("utf-8-sig", "replace")))
     _refuse_paths([row["path"] for row in rows], path, archive)
     return [Listed(row["path"], row["label"], _split(row["split"]), row["subject"]) for row in rows]
+
+
+def find(archive: Archive, path: str) -> tuple[str, str]:
+    """The file of an archive whose path ends so, and what stands before it: a folder above the layout, or nothing.
+
+    Raises:
+        ReleaseError: if there is none, or several.
+    """
+    found = [name for name in archive.names if f"/{name}".endswith(f"/{path}")]
+    if len(found) != 1:
+        what = f"there are {first_three(found)}" if found else f"of {len(archive.names)} files none is it"
+        raise ReleaseError(
+            f"Expected {path} below {shown(str(archive.path))}, but {what}. Give the folder or archive that holds it, once."
+        )
+    return found[0], found[0].removesuffix(path)
+
+
+def read_words(archive: Archive, path: str, count: int) -> list[list[str]]:
+    """The lines of a text file of an archive, split at blanks; empty ones are left out.
+
+    Raises:
+        ReleaseError: naming lines of more or fewer words.
+    """
+    with archive.open(path) as member:
+        data = member.read()
+    if what := pretender(data):
+        raise ReleaseError(
+            f"Expected a list in {shown(str(archive.path))}: {shown(path)}, but it is {what}. Get it again."
+        )
+    lines = [words for line in data.decode("utf-8-sig", "replace").splitlines() if (words := line.split())]
+    bad_lines(archive, path, [" ".join(words) for words in lines if len(words) != count], f"{count} words")
+    return lines
+
+
+def bad_lines(archive: Archive, path: str, wrong: list[str], expected: str) -> None:
+    """Refuse lines that are wrong, if there are any.
+
+    Raises:
+        ReleaseError: naming the first three.
+    """
+    if wrong:
+        raise ReleaseError(
+            f"Expected {expected} in each line of {shown(str(archive.path))}: {shown(path)}, but {len(wrong)} are others "
+            f"({first_three([line[:60] for line in wrong])}). Get the list again."
+        )
+
+
+def refuse_absent(archive: Archive, path: str, pictures: list[str]) -> None:
+    """Refuse a list that names pictures which are not there, or one twice.
+
+    Raises:
+        ReleaseError: naming the first three.
+    """
+    there = set(archive.names)
+    wrong = {
+        "not there": [name for name in pictures if name not in there],
+        "twice": [name for name, count in Counter(pictures).items() if count > 1],
+    }
+    if said := [f"{what} {first_three(names)}" for what, names in wrong.items() if names]:
+        packed = [
+            name for name in archive.names if name.lower().endswith((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"))
+        ]
+        hint = f" It holds archives ({first_three(packed)}): unpack them there first." if packed else ""
+        raise ReleaseError(
+            f"Expected the {len(pictures)} pictures of {shown(path)} in {shown(str(archive.path))}, but of these are "
+            f"{'; '.join(said)}.{hint} Get the release again."
+        )
 
 
 def _split(word: str) -> str:

@@ -31,6 +31,10 @@ from fer_transfer.releases.sfew_layout import SPLITS, Layout, Picture, ignored_b
 _TINY_BYTES, _LEAST_SIDE = 1024, 8
 
 
+#: Pictures by split (empty where the owners give none) and class, by the names of the release.
+Stated = Mapping[str, Mapping[str, int]]
+
+
 @dataclass(frozen=True)
 class Division:
     """How splits are made of a release, or that it has its own (neither shares nor folds).
@@ -106,8 +110,8 @@ class ListedRelease(FramesRelease):
     #: What the data set is called.
     title: ClassVar[str] = "pictures"
 
-    #: Pictures by split and class as the owners state them, by the names of the release; none: nothing is stated.
-    stated: ClassVar[Mapping[str, Mapping[str, int]]] = {}
+    #: What the owners state; none: nothing is compared. A reader whose owners count otherwise overrides ``_differences``.
+    stated: ClassVar[Stated] = {}
 
     def __init__(
         self,
@@ -212,7 +216,7 @@ class ListedRelease(FramesRelease):
         """Where counts by the owners' splits and classes differ from the stated ones."""
         counts = Counter((picture.split, picture.name) for picture in self._all)
         return [
-            f"{f'{split} ' if split else ''}{name} {counts[split, name]}, not {count}"
+            f"{split} {name} {counts[split, name]}, not {count}".strip()
             for split, classes in self.stated.items()
             for name, count in classes.items()
             if counts[split, name] != count
