@@ -1,4 +1,4 @@
-"""Published data sets in their true layouts, small, through fer-prepare: labels, splits, counts beside the stated ones, damage."""
+"""Published data sets in their true layouts, small, through fer-prepare: labels, splits, counts beside stated ones, damage."""
 
 import shutil
 from collections import Counter
@@ -101,7 +101,7 @@ def test_ckplus(elsewhere, command):
     assert [len(of) for of in people.values()] == [2] * 5 and len(set().union(*people.values())) == 10
     for id, label in zip(faces.ids[:].tolist(), faces.labels.tolist(), strict=True):
         assert (id[-12:] == "00000001.png") == (EXPRESSIONS[label] == "Neutral") and id[-12:] != "00000002.png"
-    assert "left out: Contempt 6" in out and "(8): Anger 10 sequences, not 45" in out and "10 people, not 118" in out
+    assert "left out: Contempt 6" in out and "(8): Anger 10 sequences, not 45" in out
 
 
 def test_ckplus_damaged(elsewhere, command):
