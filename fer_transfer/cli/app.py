@@ -25,7 +25,8 @@ from fer_transfer.signals import Stopped, check, ending_with, listening
 
 def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
     """Run a task under Hydra; exit with 1 if it failed. Of the jobs of a multirun the sweeper tells what became of them."""
-    atexit.register(gc.freeze)  # a process that ends would look through all of torch and timm once more, for up to a second
+    # A process that ends would look through all of torch and timm once more, for up to a second.
+    atexit.register(gc.freeze)
     launching = os.getpid()
     single: list[Outcome] = []
 

@@ -1,6 +1,6 @@
 """From a picture's bytes to a face: decode, detect, landmark, choose, align and crop (Ng et al. 2015, data preparation)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -121,6 +121,15 @@ class FacePipeline:
     def size(self) -> int:
         """Height and width of a face in pixels."""
         return self.crop.size
+
+    def of_size(self, size: int) -> "FacePipeline":
+        """The same pipeline with faces of another side, in pixels.
+
+        Raises:
+            ConfigError: if it is under 8.
+        """
+        crop = replace(self.crop, size=size)
+        return FacePipeline(self.detector, self.landmarker, crop, self.fit, self.choose, self.smallest_e2e)
 
     def settings(self) -> dict[str, Any]:
         """What was chosen, as plain JSON; faces found by another choice are other faces."""

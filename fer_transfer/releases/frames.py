@@ -112,9 +112,9 @@ class FramesRelease:
                 f"{self._hint()}."
             )
         with Archive(self.path, self.limits) as archive:
-            names, self._passed_over = archive.names, archive.passed_over
-        self._synthetic = any(PurePosixPath(name).name == SYNTHETIC_MARK for name in names)
-        self._layout = self._read_layout(names)
+            self._passed_over = archive.passed_over
+            self._synthetic = any(PurePosixPath(name).name == SYNTHETIC_MARK for name in archive.names)
+            self._layout = self._read_layout(archive)
         if self.path.is_dir():
             self._synthetic |= is_synthetic(self.path)
         return len(self._layout.pictures)
@@ -122,8 +122,8 @@ class FramesRelease:
     def _hint(self) -> str:
         return ""
 
-    def _read_layout(self, names: list[str]) -> Layout:
-        return read_any_layout(self.path, names, self.split)
+    def _read_layout(self, archive: Archive) -> Layout:
+        return read_any_layout(self.path, archive.names, self.split)
 
     def faces(self, reader: FrameReader) -> Iterator[Face]:
         """The faces in the order of the release.
@@ -179,6 +179,15 @@ class FramesRelease:
             "passed over": self._passed_over,
         }
 
+    def _other_folders(self) -> Counter[str]:
+        """Pictures by the folder they lie in, of splits in which others are labelled and these are not."""
+        labelled = {picture.split for picture in self._scanned.pictures if picture.label != UNLABELLED}
+        return Counter(
+            PurePosixPath(picture.path).parent.name
+            for picture in self._scanned.pictures
+            if picture.label == UNLABELLED and picture.split in labelled and "/" in picture.path
+        )
+
     def _by_reason(self) -> dict[str, list[Picture]]:
         reasons: dict[str, list[Picture]] = {}
         for picture, face in self._faces:
@@ -202,6 +211,11 @@ class FramesRelease:
         for reason, pictures in self._by_reason().items():
             names = ", ".join(shown(picture.path) for picture in pictures[:3])
             lines.append(f"{reason}: {len(pictures)} ({names}{', ...' if len(pictures) > 3 else ''})")
+        if others := self._other_folders():
+            told = ", ".join(f"{shown(folder)} {count}" for folder, count in others.most_common(5))
+            lines.append(
+                f"without a label, in folders that name no expression: {others.total()} ({told}); release=folders refuses these"
+            )
         if report["several faces"]:
             lines.append(f"{report['several faces']} frames hold several faces; taken by {self.pipeline.choose}")
         return lines + passed_over_lines(self._passed_over) + self._mixed(report["kinds"])

@@ -26,6 +26,7 @@ from typing import Any
 
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ReleaseError
+from fer_transfer.files.archive import Archive
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.releases.frames import FramesRelease, count_pictures
@@ -75,8 +76,8 @@ class SFEWRelease(FramesRelease):
     def _hint(self) -> str:
         return "; SFEW 2.0 is given out by the EmotiW organisers on request, and release=synthetic_emotiw needs no data"
 
-    def _read_layout(self, names: list[str]) -> Layout:
-        return read_layout(self.path, names, self.aligned)
+    def _read_layout(self, archive: Archive) -> Layout:
+        return read_layout(self.path, archive.names, self.aligned)
 
     def caveats(self) -> list[str]:
         """Synthetic; the user's note; other counts than the organisers state."""

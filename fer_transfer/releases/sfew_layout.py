@@ -5,6 +5,7 @@ The data set itself is described in ``releases.sfew``.
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -23,7 +24,7 @@ _MOVIE = re.compile(r"(.+)_\d+_\d+")
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of the release: its path inside, unique id, split, label (0..6 or UNLABELLED), and movie or None."""
+    """One picture of the release: its path inside, unique id, split, label (0..6 or UNLABELLED), and movie or person or None."""
 
     path: str
     id: str
@@ -92,20 +93,28 @@ def read_layout(path: Path, names: list[str], aligned: str) -> Layout:
     Raises:
         ReleaseError: if Train or Val is empty, a class folder is none of the seven, or the kind asked for is not there.
     """
-    ignored: Counter[str] = Counter()
-    pictures = []
+    ignored, pictures = [], []
     for name in names:
         picture = _read_name(name, path) if is_picture(name) else None
         if picture:
             pictures.append(picture)
         else:
-            ignored[PurePosixPath(name).suffix.lower() or "none"] += 1
+            ignored.append(name)
     _refuse_empty_splits(path, pictures, names)
     use = _choose(path, pictures, aligned)
     chosen = [p for split in SPLITS for p in pictures if p.split == split and p.aligned == use]
     seen = Counter(picture.id for picture in chosen)
     unique = [p if seen[p.id] == 1 else replace(p, id=shown(p.path)) for p in chosen]
-    return Layout(unique, use, len(chosen) < len(pictures), dict(sorted(ignored.items())))
+    return Layout(unique, use, len(chosen) < len(pictures), ignored_by_kind(ignored))
+
+
+def ignored_by_kind(names: Iterable[str]) -> dict[str, int]:
+    """How many files there are of each extension, sorted; for those that are no pictures of a release.
+
+    >>> ignored_by_kind(["a/x.txt", "readme"])
+    {'.txt': 1, 'none': 1}
+    """
+    return dict(sorted(Counter(PurePosixPath(name).suffix.lower() or "none" for name in names).items()))
 
 
 def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
@@ -119,14 +128,10 @@ def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
     Raises:
         ReleaseError: if there are no pictures.
     """
-    ignored: Counter[str] = Counter()
     pictures = []
-    for name in names:
-        if not is_picture(name):
-            ignored[PurePosixPath(name).suffix.lower() or "none"] += 1
-            continue
+    for name in filter(is_picture, names):
         folders = PurePosixPath(name).parts[:-1]
-        splits = [_SPLIT_WORDS[word] for folder in folders for word in _words(folder) if word in _SPLIT_WORDS]
+        splits = [split for folder in folders for split in split_words(folder)]
         label = next((expression_index(f) for f in reversed(folders) if is_expression(f)), UNLABELLED)
         pictures.append(
             Picture(name, shown(name), splits[-1] if splits else split, label, False, movie_of(shown(name)))
@@ -136,7 +141,16 @@ def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
             f"Expected pictures ({', '.join(_PICTURES)}) in {path}, but there are none; {len(names)} files, "
             f"first {', '.join(map(shown, names[:3])) or 'none'}. Check release.path."
         )
-    return Layout(pictures, False, False, dict(sorted(ignored.items())))
+    return Layout(pictures, False, False, ignored_by_kind(name for name in names if not is_picture(name)))
+
+
+def split_words(folder: str) -> list[str]:
+    """The splits that words in a folder's name tell.
+
+    >>> split_words("Final_SFEW_2_Train"), split_words("Happy")
+    (['Train'], [])
+    """
+    return [_SPLIT_WORDS[word] for word in _words(folder) if word in _SPLIT_WORDS]
 
 
 def _words(folder: str) -> list[str]:
@@ -150,7 +164,7 @@ def _read_name(name: str, path: Path) -> Picture | None:
     split = aligned = None
     classes: list[str] = []
     for folder in folders:
-        splits = {_SPLIT_WORDS[word] for word in _words(folder) if word in _SPLIT_WORDS}
+        splits = set(split_words(folder))
         is_aligned = "aligned" in _words(folder)
         aligned = aligned or is_aligned
         if len(splits) == 1:  # the innermost counts: a folder above may be called "test_data"

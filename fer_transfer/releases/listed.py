@@ -1,0 +1,282 @@
+"""What readers of listed pictures share: classes and splits by stated rules, faces found or taken as they are, counts compared.
+
+A reader derives from ``ListedRelease`` and says which pictures there are (``_listed``), and what its owners state (``stated``).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from fer_transfer.detection.pipeline import FacePipeline
+from fer_transfer.errors import ConfigError, ReleaseError
+from fer_transfer.files.archive import Archive
+from fer_transfer.files.limits import LIMITS, Limits
+from fer_transfer.files.names import shown
+from fer_transfer.files.picture import PictureError, decode
+from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.releases.dividing import divide
+from fer_transfer.releases.frames import FramesRelease
+from fer_transfer.releases.listing import (
+    ClassMap,
+    Listed,
+    first_three,
+    refuse_empty_classes,
+    refuse_shared_subjects,
+)
+from fer_transfer.releases.sfew_layout import SPLITS, Layout, Picture, ignored_by_kind, is_picture
+
+#: No file of so many bytes holds a face, but one may hold a picture of a pixel or two: those are looked at beforehand.
+_TINY_BYTES, _LEAST_SIDE = 1024, 8
+
+
+#: Pictures by split (empty where the owners give none) and class, by the names of the release.
+Stated = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Division:
+    """How splits are made of a release, or that it has its own (neither shares nor folds).
+
+    Attributes:
+        shares: of each split, 1 in all.
+        folds: number of splits of one size, ``fold0`` and so on.
+        seed: of what the rule (``releases.dividing``) leaves open.
+
+    Raises:
+        ConfigError: if these contradict each other.
+    """
+
+    shares: Mapping[str, float] | None
+    folds: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.shares is not None and self.folds is not None:
+            raise ConfigError("Expected release.shares or release.folds, but got both. Leave one out.")
+        if self.folds is not None and (not isinstance(self.folds, int) or self.folds < 2):
+            raise ConfigError(f"Expected release.folds to be a whole number of at least 2, but got {self.folds!r}.")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise ConfigError(f"Expected release.seed to be a whole number of 0 or more, but got {self.seed!r}.")
+        if self.shares is not None and not _are_shares(self.shares):
+            raise ConfigError(
+                "Expected release.shares to give each split its share, above 0 and 1 in all, such as "
+                f"{{Train: 0.8, Val: 0.1, Test: 0.1}}, but got {self.shares!r}."
+            )
+
+    @property
+    def made(self) -> dict[str, float]:
+        """Share of each split that is made; none where the release has its own."""
+        if self.folds is not None:
+            return {f"fold{number}": 1 / self.folds for number in range(self.folds)}
+        return dict(self.shares or {})
+
+    def __str__(self) -> str:
+        if self.folds is not None:
+            return f"{self.folds} folds, seed {self.seed}"
+        return f"{', '.join(f'{split} {share:g}' for split, share in self.made.items())}, seed {self.seed}"
+
+
+def _are_shares(shares: Any) -> bool:
+    if not isinstance(shares, Mapping) or not all(re.fullmatch(r"[\w.+-]+", str(split)) for split in shares):
+        return False
+    numbers = [share for share in shares.values() if isinstance(share, int | float) and share > 0]
+    return len(numbers) == len(shares) and abs(sum(numbers) - 1) < 1e-6
+
+
+class ListedRelease(FramesRelease):
+    """A release whose layout says which picture bears which label, for ``fer-prepare``.
+
+    Args:
+        path: a folder or an archive.
+        pipeline: how frames become faces.
+        name: the word that plans use for the faces.
+        aligned: whether pictures are faces already, which are not searched: of each the central square is resized.
+        size: side of a prepared face in pixels; None: the pipeline's.
+        classes: expression by a name of the release, for names that are none, and where two names are one class.
+        leave_out: names of classes whose pictures are left out.
+        shares: of each split that is to be made, of a release that has none.
+        folds: number of splits that are to be made.
+        seed: of splits that are made.
+        note: a caveat to stand beside every number made from this release.
+        limits: how much is read at most, and how long for one frame.
+        may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
+
+    Raises:
+        ConfigError: if an option is wrong.
+    """
+
+    #: What the data set is called.
+    title: ClassVar[str] = "pictures"
+
+    #: What the owners state; none: nothing is compared. A reader whose owners count otherwise overrides ``_differences``.
+    stated: ClassVar[Stated] = {}
+
+    def __init__(
+        self,
+        path: str,
+        pipeline: FacePipeline,
+        name: str,
+        aligned: bool = False,
+        size: int | None = None,
+        classes: Mapping[str, str] | None = None,
+        leave_out: Sequence[str] = (),
+        shares: Mapping[str, float] | None = None,
+        folds: int | None = None,
+        seed: int = 0,
+        note: str | None = None,
+        limits: Limits = LIMITS,
+        may_be_shown: bool = False,
+    ) -> None:
+        pipeline = pipeline if size is None else pipeline.of_size(size)
+        super().__init__(path, pipeline, note=note, name=name, limits=limits, may_be_shown=may_be_shown)
+        self.aligned, self.division = aligned, Division(shares, folds, seed)
+        self.classes = ClassMap(_mapping(classes), _names(leave_out))
+        self._all: list[Listed] = []
+
+    def settings(self) -> dict[str, Any]:
+        """What was chosen; another choice means preparing again."""
+        own = {key: value for key, value in super().settings().items() if key not in ("split", "aligned_size")}
+        division = {"shares": self.division.shares and dict(self.division.shares), "folds": self.division.folds}
+        chosen = {"aligned": self.aligned, **division, "seed": self.division.seed if self.division.made else None}
+        maps = {"classes": dict(self.classes.classes), "leave_out": list(self.classes.leave_out)}
+        return {**own, "reader": self.title, **chosen, **maps}
+
+    def _listed(self, archive: Archive) -> list[Listed]:
+        """The pictures of the release, in its order.
+
+        Raises:
+            ReleaseError: if it is laid out otherwise.
+        """
+        raise NotImplementedError
+
+    def _read_layout(self, archive: Archive) -> Layout:
+        where = shown(str(self.path))
+        self._all = self._listed(archive)
+        listed = self._divided(self.classes.kept(self._all, where), where)
+        refuse_shared_subjects(listed, where)
+        _refuse_tiny(archive, listed)
+        used = {picture.path for picture in listed}
+        ignored = ignored_by_kind(name for name in archive.names if not is_picture(name) and name not in used)
+        order = [*(self.division.made or SPLITS), *dict.fromkeys(picture.split for picture in listed)]
+        pictures = [
+            Picture(p.path, shown(p.path), p.split, self.classes.label(p.name), self.aligned, p.subject or None)
+            for p in sorted(listed, key=lambda picture: order.index(picture.split))
+        ]
+        return Layout(pictures, self.aligned, False, ignored)
+
+    def _divided(self, listed: list[Listed], where: str) -> list[Listed]:
+        """The pictures with their splits: the release's own, or made ones.
+
+        Raises:
+            ReleaseError: if there are none, of some pictures only, or both kinds; if a made split lacks a class.
+        """
+        given = [picture.split for picture in listed if picture.split]
+        if made := self.division.made:
+            if len(set(given)) > 1:
+                raise ReleaseError(
+                    f"Expected no splits in {where}, to make {self.division} of it, but it has its own: "
+                    f"{', '.join(f'{split} {count}' for split, count in Counter(given).items())}. "
+                    "Leave release.shares and release.folds out to use them."
+                )
+            labels = [self.classes.label(picture.name) for picture in listed]
+            splits = divide(labels, [picture.subject for picture in listed], made, self.division.seed)
+            refuse_empty_classes(labels, splits, where)
+            return [replace(picture, split=split) for picture, split in zip(listed, splits, strict=True)]
+        if without := [picture.path for picture in listed if not picture.split]:
+            raise ReleaseError(
+                f"Expected a split for each picture of {where}, but {len(without)} of {len(listed)} have none "
+                f"({first_three(without)}). Let them be made: release.shares='{{Train: 0.8, Val: 0.1, Test: 0.1}}' or "
+                "release.folds=5; or put every picture below a folder Train, Val or Test."
+            )
+        return listed
+
+    def caveats(self) -> list[str]:
+        """Synthetic; the user's note; classes left out; other counts than the owners state."""
+        left = [f"without {', '.join(self.classes.leave_out)}"] if self.classes.leave_out else []
+        differs = not self._synthetic and self._differences()
+        return super().caveats() + left + ([f"counts differ from those stated for {self.title}"] if differs else [])
+
+    def report(self) -> dict[str, Any]:
+        """Counts, lost faces, subjects by split, classes that were left out, differences from the stated counts."""
+        subjects = {split: len(of) for split, of in self._subjects().items()}
+        left = Counter(picture.name for picture in self._all if self.classes.leaves_out(picture.name))
+        told = {"subjects": subjects, "left out": dict(left), "differences": self._differences()}
+        return {**super().report(), **told, "splits": str(self.division) if self.division.made else "the release's own"}
+
+    def _subjects(self) -> dict[str, set[str]]:
+        subjects: dict[str, set[str]] = {}
+        for picture in self._scanned.pictures:
+            if picture.movie:
+                subjects.setdefault(picture.split, set()).add(picture.movie)
+        return subjects
+
+    def _differences(self) -> list[str]:
+        """Where counts by the owners' splits and classes differ from the stated ones."""
+        counts = Counter((picture.split, picture.name) for picture in self._all)
+        return [
+            f"{split} {name} {counts[split, name]}, not {count}".strip()
+            for split, classes in self.stated.items()
+            for name, count in classes.items()
+            if counts[split, name] != count
+        ]
+
+    def summary(self) -> list[str]:
+        """Counts by split and class, subjects, how splits were made, what was left out, and differences from what is stated."""
+        report = self.report()
+        lines = [f"{self.title}: {'faces already, not searched' if self.aligned else 'frames'}", *super().summary()]
+        for split, classes in report["counts"].items():
+            of = f", {count} subjects" if (count := report["subjects"].get(split)) else ""
+            missing = [name for name in EXPRESSIONS if name not in classes]
+            none = f"; no {', '.join(missing)}" if missing else ""
+            by_class = ", ".join(f"{name} {n}" for name, n in classes.items())
+            lines.append(f"{split}: {sum(classes.values())} pictures{of} ({by_class}{none})")
+        if self.division.made:
+            known = "a subject stands in one" if report["subjects"] else "whose faces they are is not known"
+            lines.append(f"splits were made: {self.division}; {known}")
+        if report["left out"]:
+            lines.append(f"left out: {', '.join(f'{shown(name)} {n}' for name, n in report['left out'].items())}")
+        return lines + self._stated_lines(report["differences"])
+
+    def _stated_lines(self, differences: list[str]) -> list[str]:
+        if not self.stated or self._synthetic:
+            return []
+        if not differences:
+            return [f"counts agree with those stated for {self.title}"]
+        more = "; ..." if len(differences) > 5 else ""
+        return [f"other counts than stated for {self.title} ({len(differences)}): {'; '.join(differences[:5])}{more}"]
+
+
+def _mapping(classes: Mapping[str, str] | None) -> dict[str, str]:
+    if classes is not None and not isinstance(classes, Mapping):
+        raise ConfigError(f"Expected release.classes={{NAME: EXPRESSION, ...}}, but got {classes!r}.")
+    return {str(name): str(expression) for name, expression in (classes or {}).items()}
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise ConfigError(f"Expected release.leave_out=[NAME, ...], but got {names!r}.")
+    return [str(name) for name in names]
+
+
+def _refuse_tiny(archive: Archive, listed: Sequence[Listed]) -> None:
+    """Refuse pictures of a pixel or two, which decode like any other; only files that are small enough are looked at.
+
+    Raises:
+        ReleaseError: naming them.
+    """
+    tiny = []
+    for picture in listed:
+        if archive.size([picture.path]) <= _TINY_BYTES:
+            try:
+                height, width = decode(archive.read(picture.path)).shape[:2]
+            except PictureError:  # told as unreadable, with the others
+                continue
+            if min(height, width) < _LEAST_SIDE:
+                tiny.append(f"{picture.path} ({width}x{height})")
+    if tiny:
+        raise ReleaseError(
+            f"Expected pictures of at least {_LEAST_SIDE} pixels a side in {shown(str(archive.path))}, but {len(tiny)} of "
+            f"{len(listed)} are smaller ({first_three(tiny)}). Get them again, or take them out."
+        )

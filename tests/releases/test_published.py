@@ -1,0 +1,156 @@
+"""Published data sets in their true layouts, small, through fer-prepare: labels, splits, counts beside stated ones, damage."""
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from releases.layouts import write_affectnet, write_ckplus, write_jaffe, write_rafdb
+from releases.pictures import FAST, write_picture
+from releases.test_data_sheets import sheet
+
+from fer_transfer.faces.opening import open_faces
+from fer_transfer.labels import EXPRESSIONS, expression_index
+from fer_transfer.releases import affectnet, ckplus, rafdb
+
+ONE_EACH = dict.fromkeys(rafdb.CLASSES.values(), 1)
+
+
+def prepared(command, name, *words):
+    code, out, err = command("prepare", f"release={name}", "release.path=own", *FAST, *words)
+    assert code == 0, err
+    return open_faces(f"faces/{name}"), out
+
+
+def refused(command, name, *words):
+    code, _, err = command("prepare", f"release={name}", "release.path=own", *FAST, *words)
+    assert code == 1 and "Traceback" not in err, err
+    return err
+
+
+def test_rafdb(elsewhere, command):
+    write_rafdb(elsewhere / "own", {"Surprise": 2, **dict.fromkeys(list(ONE_EACH)[1:], 1)})
+    faces, out = prepared(command, "rafdb")
+    assert faces.pixels.shape == (16, 100, 100) and faces.found.all()
+    assert faces.ids[0] == "basic/Image/aligned/train_00001_aligned.jpg" and faces.split_names == ["Train", "Test"]
+    order = [expression_index(name) for name in ("Surprise", *rafdb.CLASSES.values())]
+    assert faces.labels.tolist() == order * 2
+    assert "other counts than stated for RAF-DB (14): Train Surprise 2, not 1290" in out
+    assert "caveat: counts differ from those stated for RAF-DB" in out and not faces.may_be_shown
+
+
+def test_rafdb_photographs(elsewhere, command):
+    write_rafdb(elsewhere / "own", {"Fear": 1}, originals=True)
+    faces, _ = prepared(command, "rafdb", "release.aligned=false")
+    assert faces.ids[:].tolist() == ["basic/Image/original/train_00001.jpg", "basic/Image/original/test_0001.jpg"]
+    assert not faces.found.any()  # noise
+
+
+def test_stated_counts_sum_to_the_published_sizes_and_stand_in_the_sheets():
+    of_raf, of_affectnet, of_ck = (sheet(f"fer_transfer.releases.{name}") for name in ("rafdb", "affectnet", "ckplus"))
+    raf = {split: sum(of.values()) for split, of in rafdb.RAFDBRelease.stated.items()}
+    assert raf == {"Train": 12271, "Test": 3068} and of_raf["Size"] == "Train 12271, Test 3068"
+    for name in rafdb.CLASSES.values():
+        train, test = (rafdb.RAFDBRelease.stated[split][name] for split in ("Train", "Test"))
+        assert f"{name} {train}/{test}" in of_raf["Classes"]
+    train = affectnet.AffectNetRelease.stated["Train"]
+    assert sum(train.values()) == 287651 and sum(train.values()) - train["Contempt"] == 283901
+    assert all(f"{i} {name} {train[name]}" in of_affectnet["Classes"] for i, name in enumerate(affectnet.CLASSES))
+    assert sum(ckplus.SEQUENCES.values()) == 327
+    assert all(f"{i} {name} {ckplus.SEQUENCES[name]}" in of_ck["Classes"] for i, name in ckplus.CLASSES.items())
+
+
+def break_rafdb_list(root):
+    path = root / "basic/EmoLabel/list_patition_label.txt"
+    path.write_text(path.read_text().replace("train_00002.jpg 2", "train_00002.jpg 9"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (break_rafdb_list, "but 1 are others (1: train_00002.jpg 9)"),
+        (lambda root: (root / "basic/EmoLabel/list_patition_label.txt").unlink(), "of 14 files none is it"),
+        (
+            lambda root: (root / "basic/Image/aligned/test_0001_aligned.jpg").unlink(),
+            "not there 1: basic/Image/aligned/test_0001",
+        ),
+        (lambda root: shutil.copytree(root / "basic", root / "copy"), "there are 2: basic/EmoLabel"),
+        (
+            lambda root: write_picture(root / "basic/Image/aligned/train_00003_aligned.jpg", 1),
+            "train_00003_aligned.jpg (1x1)",
+        ),
+    ],
+)
+def test_rafdb_damaged(elsewhere, command, damage, said):
+    damage(write_rafdb(elsewhere / "own", ONE_EACH) or elsewhere / "own")
+    assert said in refused(command, "rafdb")
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["own"]
+
+
+def test_ckplus(elsewhere, command):
+    """The last three frames and the first of each labelled sequence; ten people in five folds, each person in one."""
+    write_ckplus(elsewhere / "own", {name: 2 if name == "Contempt" else 10 for name in ckplus.SEQUENCES}, people=10)
+    err = refused(command, "ckplus", "release.folds=5")
+    assert "Contempt 6: cohn-kanade-images/" in err and "release.leave_out=[Contempt]" in err
+    faces, out = prepared(command, "ckplus", "release.folds=5", "release.leave_out=[contempt]")
+    assert faces.split_names == [f"fold{n}" for n in range(5)] and len(faces) == 60 * 4
+    of = Counter(EXPRESSIONS[label] for label in faces.labels.tolist())
+    assert of == {name: 60 if name == "Neutral" else 30 for name in EXPRESSIONS}
+    people = {fold: {id.split("/")[1] for id, split in zip(faces.ids[:].tolist(), faces.splits, strict=True) if split == fold}
+              for fold in faces.split_names}  # fmt: skip
+    assert [len(of) for of in people.values()] == [2] * 5 and len(set().union(*people.values())) == 10
+    for id, label in zip(faces.ids[:].tolist(), faces.labels.tolist(), strict=True):
+        assert (id[-12:] == "00000001.png") == (EXPRESSIONS[label] == "Neutral") and id[-12:] != "00000002.png"
+    assert "left out: Contempt 6" in out and "(8): Anger 10 sequences, not 45" in out
+
+
+def test_ckplus_damaged(elsewhere, command):
+    root = write_ckplus(elsewhere / "own", {"Anger": 3}, people=3)
+    for frame in range(2, 6):
+        (root / f"cohn-kanade-images/S005/001/S005_001_{frame:08}.png").unlink()
+    assert "1 of 3 have fewer or none (1: S005/001)" in refused(command, "ckplus")
+    (root / "Emotion/S006/001/S006_001_00000005_emotion.txt").write_text("angry")
+    assert "1 are others (1: Emotion/S006/001/S006_001_00000005_emotion.txt: angry)" in refused(command, "ckplus")
+    shutil.rmtree(root / "Emotion")
+    assert "none is one. Give the folder" in refused(command, "ckplus")
+
+
+def test_jaffe(elsewhere, command):
+    """Ten people, ten folds: each is left out once."""
+    write_jaffe(elsewhere / "own", 10, 3)
+    faces, out = prepared(command, "jaffe")
+    people = [id.split("/")[1][:2] for id in faces.ids[:].tolist()]
+    assert len(set(zip(people, faces.splits.tolist(), strict=True))) == 10 == len(set(people)) == len(faces.split_names)
+    assert Counter(faces.labels.tolist()) == dict.fromkeys(range(7), 30)
+    label = faces.labels[[".HA" in id for id in faces.ids[:].tolist()]]
+    assert (label == expression_index("Happy")).all()
+    assert "other counts than stated for JAFFE (1): 210 pictures, not 213" in out
+    (elsewhere / "own/jaffe/KA.XX1.300.tiff").write_bytes(b"")
+    assert "1 of 211 are called otherwise (1: jaffe/KA.XX1.300.tiff)" in refused(command, "jaffe")
+
+
+@pytest.mark.parametrize("form", ["numbers", "text", "folders"])
+def test_affectnet(elsewhere, command, form):
+    write_affectnet(elsewhere / "own", 2, form)
+    err = refused(command, "affectnet")
+    assert "Contempt 4: " in err and "release.leave_out=[Contempt]" in err
+    faces, out = prepared(command, "affectnet", "release.leave_out=[Contempt]", "release.size=24")
+    assert faces.split_names == ["Train", "Val"] and len(faces) == 28
+    for id, split, label in zip(faces.ids[:].tolist(), faces.splits.tolist(), faces.labels.tolist(), strict=True):
+        number = int(id.split("/")[-1].removesuffix(".jpg")) % 8
+        assert EXPRESSIONS[label] == EXPRESSIONS[expression_index(affectnet.CLASSES[number])]
+        assert split.lower() in id
+    assert "caveat: without Contempt" in out and "Train Neutral 2, not 74874" in out
+
+
+def test_affectnet_damaged(elsewhere, command):
+    root = write_affectnet(elsewhere / "own", 1, "numbers", classes=7)
+    (root / "val_set/images/3.jpg").unlink()
+    assert "not there 1: val_set/images/3.jpg" in refused(command, "affectnet")
+    np.save(root / "val_set/annotations/2_exp.npy", np.array(8))
+    (root / "val_set/annotations/4_exp.npy").write_bytes(b"x")
+    err = refused(command, "affectnet")
+    assert "2 are others (2: val_set/annotations/2_exp.npy: 8, val_set/annotations/4_exp.npy: no number)" in err
+    shutil.rmtree(root / "train_set")
+    shutil.rmtree(root / "val_set/annotations")
+    assert "of 6 files none lies so" in refused(command, "affectnet")
