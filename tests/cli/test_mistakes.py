@@ -25,6 +25,7 @@ MISTAKES = {
         ("+logger.offline=false", "no setting logger.offline"),
         ("+stages.emotiv.epochs=1", "got emotiv. Did you mean 'emotiw'"),
         ("+stages.emotiw.epoch=1", "Did you mean 'epochs'"),
+        ("dry_run=true", "Expected -m with dry_run=true"),
         # what is not there to choose
         ("plan=fer29", "There is no plan 'fer29'. Did you mean 'fer.*fer28_emotiw"),
         ("plan=FER28_emotwi", "Did you mean 'fer28_emotiw'?"),
