@@ -23,7 +23,7 @@ Nothing heavy is imported before a name is used: ``import fer_transfer`` takes m
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fer_transfer import _timm, _torchvision
+from fer_transfer import _torchvision, _without
 
 if TYPE_CHECKING:
     from fer_transfer.errors import (
@@ -98,7 +98,7 @@ _PLACES = {
 _PLACE = {name: f"{__name__}.{module}" for module, names in _PLACES.items() for name in names}
 
 _torchvision.install()
-_timm.install()
+_without.install("timm.utils.summary", "wandb")
 
 
 def __getattr__(name: str) -> Any:

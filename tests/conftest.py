@@ -16,6 +16,22 @@ Command = Callable[..., tuple[int, str, str]]
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+#: What takes longest begins first, so that no worker is left with it at the end.
+_LONGEST = (
+    "test_notebooks.py",
+    "test_faults.py",
+    "test_sweep.py",
+    "test_damage.py",
+    "test_saliency.py",
+    "test_own_data_set.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules stay together: what they share is made once."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A temporary directory of the tests' own: processes that are killed leave wandb's folders in the system's otherwise."""

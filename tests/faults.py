@@ -13,6 +13,7 @@ trained again that a checkpoint had kept.
 import argparse
 import contextlib
 import csv
+import io
 import os
 import random
 import re
@@ -26,10 +27,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from starting import Started, start
 from tiny import SPLITS, overrides, write_faces
 
-import fer_transfer  # noqa: F401  before torch
+from fer_transfer.cli.report import report
 from fer_transfer.files.digest import file_digest
+from fer_transfer.settings import compose
 
 PLANS = ("emotiw", "fer28", "fer32", "fer28_emotiw", "fer32_emotiw", "fer32+emotiw")
 _DONE = re.compile(r"^\S+ \S+ +(\d+)/\d+ loss")
@@ -42,9 +45,8 @@ class Outcome(NamedTuple):
     again: list[str]
 
 
-def command(store: Path, faces: Path, plans: tuple[str, ...], epochs: int) -> list[str]:
-    """The sweep, with two workers of one thread."""
-    call = "from fer_transfer.cli.train import main; main()"
+def sweep(store: Path, faces: Path, plans: tuple[str, ...], epochs: int) -> Started:
+    """Start the sweep, with two workers of one thread."""
     settings = [
         f"plan={','.join(plans)}",
         f"recipe.epochs={epochs}",
@@ -52,7 +54,7 @@ def command(store: Path, faces: Path, plans: tuple[str, ...], epochs: int) -> li
         "runtime.device=cpu",
     ]
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    return [sys.executable, "-c", call, "-m", *overrides(faces, store), *settings, *launcher]
+    return start("train", "-m", *overrides(faces, store), *settings, *launcher)
 
 
 def processes(root: int) -> list[int]:
@@ -92,11 +94,8 @@ def _again(store: Path) -> Iterator[str]:
 
 def table(store: Path, out: Path) -> list[list[str]]:
     """The rows of the report, less what times and paths it tells."""
-    call = "from fer_transfer.cli.report import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", call, f"store={store}", f"out={out}"], capture_output=True, text=True, check=True
-    )
-    assert done.stdout
+    with contextlib.redirect_stdout(io.StringIO()):
+        report(compose("report", [f"store={store}", f"out={out}"]))
     with (out / "table.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     timed = {n for n, name in enumerate(rows[0]) if "second" in name or name in ("commit", "environment")}
@@ -111,16 +110,16 @@ def run(folder: Path, kills: int, seed: int, plans: tuple[str, ...] = PLANS, epo
     os.environ["OMP_NUM_THREADS"] = "1"
     started = time.monotonic()
     whole = folder / "whole"
-    subprocess.run(command(whole, faces, plans, epochs), check=True, capture_output=True)
-    length, expected, expected_table = time.monotonic() - started, outcome(whole), table(whole, folder / "report")
+    undisturbed, begun = sweep(whole, faces, plans, epochs), time.monotonic()
+    errors, length = undisturbed.communicate()[1], time.monotonic() - begun
+    assert undisturbed.returncode == 0, errors
+    expected, expected_table = outcome(whole), table(whole, folder / "report")
     done = wrong = rounds = 0
     while done < kills:
         store, rounds = folder / f"store{rounds}", rounds + 1
         code = None
         while code != 0:
-            process = subprocess.Popen(
-                command(store, faces, plans, epochs), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
+            process = sweep(store, faces, plans, epochs)
             if done < kills and rng.random() < 0.9:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(rng.uniform(0.1, 0.7) * length)

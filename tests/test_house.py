@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: Packages and modules of the package's root. Each may import what stands before it, and itself.
 ORDER = (
-    "_timm", "_torchvision", "__init__",  # the version, the public names, and what comes before timm and torchvision
+    "_torchvision", "_without", "__init__",  # the version, the public names, and what comes before timm and others
     "errors", "config", "settings", "reference", "labels", "signals", "outcome", "ranks",
     "files", "bar", "detection", "faces", "releases", "synthetic",
     "backbones", "data", "training", "evaluation",

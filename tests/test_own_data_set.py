@@ -2,21 +2,17 @@
 
 import csv
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from starting import run
 
 OWN = Path(__file__).parent / "own"
 
 
 def command(name, *overrides, cwd):
-    code = f"from fer_transfer.cli.{name} import main; main()"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(OWN), *sys.path])}
-    arguments = [sys.executable, "-c", code, "--config-dir", str(OWN / "conf"), *overrides]
-    return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return run(name, "--config-dir", str(OWN / "conf"), *overrides, cwd=cwd, env=os.environ | {"PYTHONPATH": str(OWN)})
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import copy
 import csv
-import subprocess
-import sys
 
 import pytest
 from fake_store import add_row
@@ -81,39 +79,42 @@ def test_the_papers_study_is_the_papers_table():
     )
 
 
-def jobs(*overrides):
-    """The rows that ``fer-train -m`` would plan."""
-    code = (
-        "import sys, types, fer_transfer.cli.train as t, fer_transfer.sweeps.rows as r\n"
-        "of = lambda c: (c['recipe']['backbone']['name'], c['plan']['name'], c['recipe']['seed'])\n"
-        "class Sweep:\n"
-        "    def __init__(self, rows, *_): [print('JOB', *of(row.settings)) for row in rows]\n"
-        "    def run(self): return 0\n"
-        "sys.modules['fer_transfer.sweeps.sweep'] = types.SimpleNamespace(Sweep=Sweep)\n"  # it brings torch
-        "r.hopeless = lambda rows: {}\n"  # there are no faces
-        "t.main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code, "-m", *overrides], capture_output=True, text=True)
-    return [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("JOB")], done
+@pytest.fixture
+def jobs(command, monkeypatch):
+    """The rows that ``fer-train -m`` would plan, and its exit code and standard error."""
+    found = []
+
+    class Planned:
+        def __init__(self, rows, *_):
+            for config in (row.settings for row in rows):
+                found.append([config["recipe"]["backbone"]["name"], config["plan"]["name"], config["recipe"]["seed"]])
+
+        def run(self):
+            return 0
+
+    def call(*overrides):
+        found.clear()
+        code, _, stderr = command("train", "-m", *overrides)
+        return list(found), code, stderr
+
+    monkeypatch.setattr("fer_transfer.sweeps.sweep.Sweep", Planned)
+    monkeypatch.setattr("fer_transfer.sweeps.rows.hopeless", lambda rows: {})  # there are no faces
+    return call
 
 
 PLANS = ["emotiw", "fer28", "fer32", "fer32+emotiw", "fer28_emotiw", "fer32_emotiw"]
 
 
-def test_a_study_named_on_the_command_line_is_its_grid(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert jobs("study=ng2015")[0] == [[net, plan, "0"] for net in ("bvlc_alexnet", "vgg_cnn_m_2048") for plan in PLANS]
-    assert jobs("study=ng2015", "backbone=resnet18")[0] == [["resnet18", plan, "0"] for plan in PLANS]
+def test_a_study_named_on_the_command_line_is_its_grid(jobs):
+    assert jobs("study=ng2015")[0] == [[net, plan, 0] for net in ("bvlc_alexnet", "vgg_cnn_m_2048") for plan in PLANS]
+    assert jobs("study=ng2015", "backbone=resnet18")[0] == [["resnet18", plan, 0] for plan in PLANS]
     both = jobs("study=ng2015", "backbone=resnet18", "plan=fer28", "recipe.seed=0,1")[0]
-    assert both == [["resnet18", "fer28", "0"], ["resnet18", "fer28", "1"]]
-    assert jobs("plan=fer28", "recipe.seed=0,1")[0] == [["resnet18", "fer28", "0"], ["resnet18", "fer28", "1"]]
-    assert jobs("study=ng2015", "submission=sub3")[0] == [["bvlc_alexnet", "fer28_emotiw", "0"]], "a row already"
-    found, done = jobs("study=ng2015,ng2015")
-    assert not found and done.returncode == 1
-    assert (
-        done.stderr
-        == "error: Expected one study at a time, but got study=ng2015,ng2015. Run them one after the other.\n"
-    )
+    assert both == [["resnet18", "fer28", 0], ["resnet18", "fer28", 1]]
+    assert jobs("plan=fer28", "recipe.seed=0,1")[0] == [["resnet18", "fer28", 0], ["resnet18", "fer28", 1]]
+    assert jobs("study=ng2015", "submission=sub3")[0] == [["bvlc_alexnet", "fer28_emotiw", 0]], "a row already"
+    found, code, stderr = jobs("study=ng2015,ng2015")
+    assert not found and code == 1
+    assert stderr == "error: Expected one study at a time, but got study=ng2015,ng2015. Run them one after the other.\n"
 
 
 HEAD = "name: mine\ntitle: Mine\nreported: [{split: emotiw/Val, heading: Val, published: %s}]\n"
@@ -136,22 +137,20 @@ def study_of_ones_own(folder, text, published="null"):
         ("published: none.csv", "none.csv"),
     ],
 )
-def test_a_wrong_study_is_told_once_before_any_job(text, message, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    study_of_ones_own(tmp_path, text)
-    found, done = jobs("--config-dir", "own", "study=mine")
-    assert not found and done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("error: ") and message in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]
+def test_a_wrong_study_is_told_once_before_any_job(text, message, jobs, elsewhere):
+    study_of_ones_own(elsewhere, text)
+    found, code, stderr = jobs("--config-dir", "own", "study=mine")
+    assert not found and code == 1 and stderr.count("\n") == 1, stderr
+    assert stderr.startswith("error: ") and message in stderr
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["own"]
 
 
-def test_a_study_of_ones_own_needs_no_grid_and_its_numbers_stand_beside_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    study_of_ones_own(tmp_path, "published: mine.csv", "val")
+def test_a_study_of_ones_own_needs_no_grid_and_its_numbers_stand_beside_it(jobs, elsewhere):
+    study_of_ones_own(elsewhere, "published: mine.csv", "val")
     lines = ["submission,backbone,plan,val_percent,val_k,val_n,source", "1,resnet18,emotiw,50,,,somewhere", ""]
-    (tmp_path / "own" / "study" / "mine.csv").write_text("\n".join(lines))
-    found, done = jobs("--config-dir", "own", "study=mine", "recipe.seed=0,1")
-    assert found == [["resnet18", "emotiw", "0"], ["resnet18", "emotiw", "1"]], done.stderr
+    (elsewhere / "own" / "study" / "mine.csv").write_text("\n".join(lines))
+    found, _, stderr = jobs("--config-dir", "own", "study=mine", "recipe.seed=0,1")
+    assert found == [["resnet18", "emotiw", 0], ["resnet18", "emotiw", 1]], stderr
 
 
 def test_reports_are_about_what_another_study_says(tmp_path, monkeypatch, capsys):

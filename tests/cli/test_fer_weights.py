@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import caffe_files as write
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from starting import run
 
 from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.backbones.preprocessing import Preprocessing
@@ -18,9 +20,7 @@ SHAPES = {"conv1": (96, 3, 11, 11), "conv2": (256, 48, 5, 5), "conv3": (384, 256
 FULL = "partial=[conv4.*,conv5.*,fc6.*,fc7.*,fc8.*]"
 
 
-def fer_weights(*overrides: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "fer_transfer.cli.weights", *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+fer_weights = partial(run, "weights")
 
 
 @pytest.fixture

@@ -4,22 +4,20 @@ import os
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from starting import run
 
 from fer_transfer.faces.opening import open_faces
 
 SPLITS = ["Training"] * 9 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
 
 
-def fer_prepare(*overrides: str, cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "fer_transfer.cli.prepare", *overrides]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **variables}
-    )
+fer_prepare = partial(run, "prepare")
 
 
 @pytest.fixture
@@ -83,7 +81,15 @@ def test_names_of_any_language_under_any_locale(tmp_path: Path) -> None:
         file.writestr("Glück/été.png", face)
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     frames = ["release=frames", "release.path=frames.zip", "release.aligned_size=[64,64]", "pipeline=box", "workers=1"]
-    done = fer_prepare(*frames, cwd=tmp_path, **plain)
+    command = [
+        sys.executable,
+        "-m",
+        "fer_transfer.cli.prepare",
+        *frames,
+    ]  # what a locale changes, it changes at the start
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ, **plain}
+    )
     assert done.returncode == 0, done.stderr
     assert open_faces(tmp_path / "faces" / "frames").ids.tolist() == ["Glück/été.png"]
     assert "été.png" in (tmp_path / "faces" / "frames" / "frames.csv").read_text(encoding="utf-8")

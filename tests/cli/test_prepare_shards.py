@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from conftest import Command
+from starting import run
 
 DETECTOR = Path(__file__).parents[1] / "faces"
 
@@ -71,8 +71,7 @@ def test_mistakes(words: list[str], command: Command, elsewhere: Path, more: lis
 def prepare(cwd: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     path = os.pathsep.join([str(DETECTOR), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "DEADLY": str(cwd / "deadly")}
-    command = [sys.executable, "-m", "fer_transfer.cli.prepare", *words]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return run("prepare", *words, cwd=cwd, env=environment)
 
 
 def test_a_worker_of_joblib_is_killed(words: list[str], command: Command, elsewhere: Path) -> None:

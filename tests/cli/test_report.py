@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fake_store import DIGESTS, SYNTHETIC, add_row, add_trained
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+from starting import run
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
@@ -32,9 +33,7 @@ _MAIN = "from fer_transfer.cli.report import main; main()"
 
 def run_command(*arguments, folder):
     environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-    return subprocess.run(
-        [sys.executable, "-c", _MAIN, *arguments], cwd=folder, capture_output=True, text=True, env=environment
-    )
+    return run("report", *arguments, cwd=folder, env=environment)
 
 
 def make(store: Path, *overrides: str) -> Path:

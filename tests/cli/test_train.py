@@ -16,8 +16,28 @@ from fer_transfer.stages.record import read_record
 TINY = ["runtime.progress=lines", "runtime.threads=1", "recipe.epochs=1"]
 
 
+#: What training needs nothing of, though what it imports asks for most of it.
+HEAVY = {
+    "IPython",
+    "altair",
+    "jinja2",
+    "matplotlib",
+    "mediapipe",
+    "onnx",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "tensorboard",
+    "wandb",
+}
+
+
 def fer_train(*overrides, cwd):
-    code = "from fer_transfer.cli.train import main; main()"  # as the installed script does
+    """As the installed script does; fails where something heavy was imported."""
+    code = (
+        "import sys; from fer_transfer.cli.train import main; main()\n"
+        f"heavy = {HEAVY!r} & set(sys.modules); sys.exit(f'imported {{sorted(heavy)}}' if heavy else 0)"
+    )
     return subprocess.run(
         [sys.executable, "-c", code, *overrides], cwd=cwd, capture_output=True, text=True, timeout=300
     )

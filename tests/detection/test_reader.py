@@ -3,8 +3,6 @@
 import ctypes
 import io
 import multiprocessing
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from rich.console import Console
+from starting import run
 
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import ViolaJones
@@ -172,15 +171,7 @@ def release(tmp_path_factory) -> Path:
 
 
 def _prepare(release, out, *overrides):
-    command = [
-        sys.executable,
-        "-m",
-        "fer_transfer.cli.prepare",
-        "release=emotiw",
-        f"release.path={release}",
-        f"out={out}",
-    ]
-    return subprocess.run([*command, *overrides], capture_output=True, text=True, timeout=180)
+    return run("prepare", "release=emotiw", f"release.path={release}", f"out={out}", *overrides)
 
 
 def test_the_command_with_one_and_two_processes(release, tmp_path):

@@ -5,6 +5,7 @@ import inspect
 import json
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import cv2
@@ -70,6 +71,20 @@ def test_timm_is_not_told_of_wandb_and_others_are(monkeypatch):
     monkeypatch.setattr(asks.__spec__, "_initializing", True, raising=False)  # as while it is imported
     with pytest.raises(ImportError, match="goes without wandb"):
         find_spec("wandb")
+
+
+def test_torchmetrics_is_not_told_of_matplotlib_in_a_command_and_others_are(monkeypatch):
+    import torchmetrics
+
+    importlib.import_module("fer_transfer.cli")
+    assert version("matplotlib") and find_spec("matplotlib.pyplot") is not None
+    monkeypatch.setattr(torchmetrics.__spec__, "_initializing", True, raising=False)  # as while it is imported
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    with pytest.raises(ModuleNotFoundError, match="goes without matplotlib"):
+        find_spec("matplotlib")
+    with pytest.raises(PackageNotFoundError):
+        version("matplotlib")
+    assert version("numpy") and find_spec("numpy") is not None
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -7,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from starting import run
 
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import Detections, ViolaJones
@@ -242,8 +241,7 @@ def test_bad_layouts_are_refused_by_the_scan(tmp_path, spoil, message):
 def test_the_command_prepares_a_release_with_a_detector(tmp_path):
     root = _make(tmp_path / "release", "class folders")
     overrides = ["release=emotiw", f"release.path={root}", "pipeline.crop.size=32", f"out={tmp_path / 'faces'}"]
-    command = [sys.executable, "-m", "fer_transfer.cli.prepare", *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    done = run("prepare", *overrides, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     faces = open_faces(tmp_path / "faces")
     assert faces.name == "emotiw" and len(faces) == 21 and faces.pixels.shape[1:] == (32, 32)

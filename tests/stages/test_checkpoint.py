@@ -13,6 +13,7 @@ import time
 import pytest
 import torch
 from safetensors.torch import load_file
+from starting import start
 
 from fer_transfer.cli.train import train
 from fer_transfer.settings import compose
@@ -129,10 +130,7 @@ def test_the_digest_tells_everything_apart():
 def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name, code):
     """A multirun of two plans in a process of its own; the second is not begun."""
     options = ["recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines", "runtime.threads=1"]
-    command = [sys.executable, "-c", "from fer_transfer.cli.train import main; main()", "-m", "plan=emotiw,fer28"]
-    process = subprocess.Popen(
-        [*command, *tiny, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    )
+    process = start("train", "-m", "plan=emotiw,fer28", *tiny, *options, cwd=tmp_path)
     lines = []
     for line in process.stdout:
         lines.append(line)

@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from contextlib import nullcontext
 
 import pytest
+from starting import run
 from tiny import SPLITS  # noqa: F401  tests/ is on the path
 
 from fer_transfer.cli.train import train
@@ -75,14 +74,8 @@ def test_joblib_with_two_workers_makes_what_one_makes(tiny, tmp_path, command):
     sweep = ["-m", "plan=fer28,fer28_emotiw,emotiw", "runtime.threads=1"]
     other = [*tiny, f"runtime.store={tmp_path / 'one'}"]
     assert command("train", *sweep, *other)[0] == 0
-    call = "from fer_transfer.cli.train import main; main()"
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    done = subprocess.run(
-        [sys.executable, "-c", call, *sweep, *tiny, *launcher],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    done = run("train", *sweep, *tiny, *launcher, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0 and done.stderr == "", done.stderr
     one, two = (sorted((tmp_path / name).glob("*/weights.safetensors")) for name in ("one", "store"))
     assert len(one) == 3 and [path.parent.name for path in one] == [path.parent.name for path in two]
