@@ -19,6 +19,23 @@ from fer_transfer.errors import ConfigError, FerTransferError
 
 T = TypeVar("T")
 
+
+def other_folds(count: int, left_out: int) -> list[str]:
+    """``${other_folds:5,2}`` in ``conf/``: the folds that a plan trains on.
+
+    Raises:
+        ValueError: if there is no such fold.
+
+    >>> other_folds(4, 1)
+    ['fold0', 'fold2', 'fold3']
+    """
+    if not 0 <= left_out < count or count < 2:
+        raise ValueError(f"fold={left_out}, but folds={count}, so there are fold0 to fold{count - 1}")
+    return [f"fold{number}" for number in range(count) if number != left_out]
+
+
+OmegaConf.register_new_resolver("other_folds", other_folds, replace=True)
+
 _PACKAGE = Path(__file__).resolve().parent
 
 #: What a ``_target_`` may name unless the user allows more: what this package means to be configured, and optimisers.

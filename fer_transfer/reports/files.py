@@ -1,4 +1,4 @@
-"""The report's numbers as CSV: table.csv, claims.csv, per_class.csv, missing.csv, confusion/."""
+"""The report's numbers as CSV: table.csv, claims.csv, per_class.csv, missing.csv, confusion/; folds.csv where folds ran."""
 
 import csv
 import io
@@ -23,6 +23,7 @@ from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.published import Published
 from fer_transfer.reports.cells import is_selected
 from fer_transfer.reports.claims_table import claim_lines, claim_names
+from fer_transfer.reports.folds import fold_lines
 from fer_transfer.reports.missing import Missing
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Row, base_plan
@@ -238,6 +239,8 @@ def write_csv(report: Report, out: Path) -> list[str]:
         "per_class.csv": to_csv(per_class, _CLASS_NAMES),
         "missing.csv": to_csv(missing, [field.name for field in fields(Missing)]),
     }
+    if folds := fold_lines(report.groups, report.level):
+        of_all["folds.csv"] = to_csv(folds)
     of_rows = {f"{row.name}.csv": to_csv(lines) for row, lines in by_row.items() if lines}
     for name, text in of_all.items():
         write_text(out / name, text)

@@ -91,12 +91,13 @@ def plans_table(group: Group, report: Report) -> Table:
 
 
 def _named(group: Group, plan: str) -> str:
-    """A plan, or an ensemble as one."""
-    return f"{plan} (ensemble)" if any(row.ensemble for row in group.of(plan)) else plan
+    """A plan, or what is made of several as that."""
+    kind = next((row.kind for row in group.of(plan) if row.ensemble), "")
+    return f"{plan} ({kind})" if kind else plan
 
 
 def _made_of(group: Group) -> Iterator[str]:
-    """What the ensembles are made of."""
+    """What rows are made of that were not trained."""
     yield from dict.fromkeys(f"{row.plan}: {row.ensemble}." for row in group.rows if row.ensemble)
 
 
