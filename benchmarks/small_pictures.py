@@ -68,7 +68,7 @@ def preparing(folder: Path, out: Path, side: int) -> float:
         "release=frames",
         f"release.path={folder}",
         f"release.aligned_size=[{side},{side}]",
-        f"pipeline.size={side}",
+        f"pipeline.crop.size={side}",
     ]
     release = build("release", plain(compose("prepare", words))["release"])
     start = time.perf_counter()
