@@ -6,20 +6,25 @@
 # make cluster: the launchers for real, on a SLURM and a Ray of this machine, submitit, and processes killed while they train together.
 # make wheel: sdist and wheel are built and tried in an empty environment.  make docs: the documentation, into site/.
 # make notebooks: the notebooks run on synthetic faces, and are written with what they show; a minute or two.
-# All create .venv when it is not there. PYTHON=python3.12 make demo chooses another interpreter (3.10 to 3.12).
-PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
+# make lock: constraints/ anew, one file for each Python, with uv, which reads what packages say of themselves and installs nothing.
+# All create .venv when it is not there, by uv where it is there, otherwise by pip, with the same versions (constraints/).
+# PYTHON=python3.13 make demo chooses another interpreter (3.10 to 3.14).
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
 BIN := .venv/bin
+PYTHONS := 3.10 3.11 3.12 3.13 3.14
+LOCK = constraints/py$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
+INSTALL = $(if $(shell command -v uv),uv pip install --python $(BIN)/python,$(BIN)/pip install)
 
-.PHONY: demo test wheel docs notebooks claims cluster damage faults fuzz format clean
+.PHONY: demo test wheel docs notebooks claims cluster damage faults fuzz format lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,3s/^# //p' $(MAKEFILE_LIST)
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml $(wildcard constraints/*.txt)
 	@echo "setting up .venv (a few minutes the first time)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(INSTALL) --quiet --constraint $(LOCK) --editable '.[dev]'
 	touch $@
 
 demo: .venv/installed
@@ -48,7 +53,7 @@ format: .venv/installed
 	$(BIN)/ruff format .
 
 cluster: .venv/installed
-	$(BIN)/pip install --quiet --editable '.[dev,ray]'
+	$(INSTALL) --quiet --constraint $(LOCK) --editable '.[dev,ray]'
 	$(BIN)/pytest -m cluster
 
 faults: .venv/installed
@@ -59,6 +64,10 @@ claims: .venv/installed
 
 damage: .venv/installed
 	$(BIN)/python tests/damage.py --count 500 --seed 0
+
+lock:
+	for v in $(PYTHONS); do uv pip compile --quiet --upgrade --python-version $$v --extra dev --no-annotate --no-header \
+		pyproject.toml -o constraints/py$$v.txt || exit 1; done
 
 clean:
 	rm -rf .venv demo site
