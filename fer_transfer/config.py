@@ -19,6 +19,23 @@ from fer_transfer.errors import ConfigError, FerTransferError
 
 T = TypeVar("T")
 
+
+def other_folds(count: int, left_out: int) -> list[str]:
+    """``${other_folds:5,2}`` in ``conf/``: the folds that a plan trains on.
+
+    Raises:
+        ValueError: if there is no such fold.
+
+    >>> other_folds(4, 1)
+    ['fold0', 'fold2', 'fold3']
+    """
+    if not 0 <= left_out < count or count < 2:
+        raise ValueError(f"fold={left_out}, but folds={count}, so there are fold0 to fold{count - 1}")
+    return [f"fold{number}" for number in range(count) if number != left_out]
+
+
+OmegaConf.register_new_resolver("other_folds", other_folds, replace=True)
+
 _PACKAGE = Path(__file__).resolve().parent
 
 #: What a ``_target_`` may name unless the user allows more: what this package means to be configured, and optimisers.
@@ -106,14 +123,20 @@ def text_given(settings: Mapping[str, Any], key: str) -> str | None:
     return None if given is None else str(given)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], group: str = "") -> str:
     """A question to add to a message about a word that is not known; nothing where none is like it.
 
-    >>> nearest("plna", ["plan", "recipe"])
-    " Did you mean 'plan'?"
+    Args:
+        word: as it was given.
+        known: what there is.
+        group: dotted path of the group that all of these are in, as one has to write it.
+
+    >>> nearest("plna", ["plan", "recipe"]), nearest("epoch", ["epochs"], "recipe")
+    (" Did you mean 'plan'?", " Did you mean 'recipe.epochs'?")
     """
     found = nearest_name(word, known)
-    return f" Did you mean {found!r}?" if found else ""
+    whole = f"{group}.{found}" if group else found
+    return f" Did you mean {whole!r}?" if found else ""
 
 
 def nearest_name(word: str, known: Iterable[str]) -> str | None:

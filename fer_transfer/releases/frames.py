@@ -19,6 +19,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,8 @@ class FramesRelease:
         pictures = self._scanned.pictures
         for picture, face in zip(pictures, self.frames(reader, range(len(pictures))), strict=True):
             self._faces.append((picture, _told(face)))
-            yield Face(face.pixels, picture.id, picture.split, picture.label, face.kind != "lost")
+            found, movie = face.kind != "lost", picture.movie or ""
+            yield Face(face.pixels, picture.id, picture.split, picture.label, found, subject=movie)
         self._refuse_unreadable()
 
     def frames(self, reader: FrameReader, rows: range) -> Iterator[FrameFace]:
@@ -263,8 +265,12 @@ def count_pictures(pictures: list[Picture]) -> dict[str, dict[str, int]]:
 
 
 def _told(face: FrameFace) -> FrameFace:
-    """A face without its pixels: thousands are kept for the report."""
-    return FrameFace(np.empty((0, 0), np.uint8), face.kind, face.reason, face.score, face.box, face.eyes, face.faces)
+    """A face without its pixels: all are kept for the report, a million perhaps. Those not searched share their zeros."""
+    box, eyes = (face.box, face.eyes) if face.box.any() or face.eyes.any() else (_NOTHING.box, _NOTHING.eyes)
+    return FrameFace(_NOTHING.pixels, intern(face.kind), intern(face.reason), face.score, box, eyes, face.faces)
+
+
+_NOTHING = FrameFace(np.empty((0, 0), np.uint8), "")
 
 
 def _row(picture: Picture, face: FrameFace) -> list[Any]:

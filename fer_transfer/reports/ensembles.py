@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.ensemble import averaged
@@ -34,9 +35,11 @@ class EnsembleRow(Row):
     fit: Fit | None = None
     word: str = ""
 
+    kind: ClassVar[str] = "ensemble"
+
     @property
     def ensemble(self) -> str:
-        """Of what it is an ensemble, and how its members count."""
+        """Of what it is made, and how its members count."""
         return self.says
 
     @property
@@ -126,7 +129,7 @@ def _rows(made: Composed, rows: Sequence[Row], group: Group, missing: list[Missi
         weights = made.weights.get(seed)
         said = {} if weights is None else dict(_said(made.name, members, weights, group.faces, missing))
         row = EnsembleRow(
-            members[0].path, _record(made.name, group.backbone, members), group.settings_id, made.name, group.faces,
+            members[0].path, made_record(made.name, group.backbone, members), group.settings_id, made.name, group.faces,
             said, frozenset(split for member in members for split in member.damaged), members, made.says, made.fit, made.word,
         )  # fmt: skip
         yield replace(row, predictions={split: of for split, of in said.items() if not row.trained_on(split)})
@@ -146,7 +149,7 @@ def _said(
                 missing.append(Missing("ensemble", name, why))
 
 
-def _record(name: str, backbone: str, members: Sequence[Row]) -> Record:
+def made_record(name: str, backbone: str, members: Sequence[Row]) -> Record:
     """What a report asks of a record; lineage and settings stay with the members."""
     records = [member.record for member in members]
     ways = dict.fromkeys(record.evaluation for record in records)

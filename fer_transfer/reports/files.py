@@ -1,4 +1,4 @@
-"""The report's numbers as CSV: table.csv, claims.csv, per_class.csv, missing.csv, confusion/."""
+"""The report's numbers as CSV: table.csv, claims.csv, per_class.csv, missing.csv, confusion/; folds.csv where folds ran."""
 
 import csv
 import io
@@ -14,6 +14,7 @@ from typing import Any
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.faces.held_out import split_said
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import DocumentError, read_document, write_document
 from fer_transfer.files.names import shown_text
@@ -23,6 +24,7 @@ from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.published import Published
 from fer_transfer.reports.cells import is_selected
 from fer_transfer.reports.claims_table import claim_lines, claim_names
+from fer_transfer.reports.folds import fold_lines
 from fer_transfer.reports.missing import Missing
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Row, base_plan
@@ -130,7 +132,7 @@ def score_lines(report: Report) -> list[dict[str, Any]]:
     groups, published, study, level = report.groups, report.published, report.study, report.level
     lines = []
     for group in groups:
-        others = [Reported(split, "all", split) for split in group.other_splits(study)]
+        others = [Reported(split, "all", split_said(split)) for split in group.other_splits(study)]
         for plan in group.plans(study):
             rows = group.of(plan)
             for column in [*study.reported, *others]:
@@ -238,6 +240,8 @@ def write_csv(report: Report, out: Path) -> list[str]:
         "per_class.csv": to_csv(per_class, _CLASS_NAMES),
         "missing.csv": to_csv(missing, [field.name for field in fields(Missing)]),
     }
+    if folds := fold_lines(report.groups, report.level):
+        of_all["folds.csv"] = to_csv(folds)
     of_rows = {f"{row.name}.csv": to_csv(lines) for row, lines in by_row.items() if lines}
     for name, text in of_all.items():
         write_text(out / name, text)

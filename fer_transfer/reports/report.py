@@ -12,6 +12,7 @@ from fer_transfer.published import Published
 from fer_transfer.reports.claims import findings
 from fer_transfer.reports.ensembles import with_ensembles
 from fer_transfer.reports.finding import Finding
+from fer_transfer.reports.folds import with_folds
 from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
 from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
@@ -96,7 +97,7 @@ def load_report(
     stages = stages_of(held, (row.record for row in rows), missing)
     missing += stages_not_finished(held)
     missing += rows_not_run(study, ((row.backbone, base_plan(row.plan)) for row in rows))
-    groups = with_ensembles(groups, study, store, missing)
+    groups = with_folds(with_ensembles(groups, study, store, missing), level, missing)
     published, pictures = tuple(published_rows(study)), Pictures(faces or {})
     return Report(
         store,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.predictions import Predictions
@@ -50,6 +50,9 @@ class Row:
     predictions: dict[str, Predictions]
     damaged: frozenset[str] = frozenset()
 
+    #: What a row made of rows is called beside its name.
+    kind: ClassVar[str] = ""
+
     @property
     def backbone(self) -> str:
         """Its name."""
@@ -76,7 +79,7 @@ class Row:
 
     @property
     def ensemble(self) -> str:
-        """Of what it is an ensemble, and how its members count; empty for a row that was trained."""
+        """Of what it is made, and how its members count; empty for a row that was trained."""
         return ""
 
     @property

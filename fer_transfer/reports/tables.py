@@ -12,6 +12,7 @@ import numpy as np
 from fer_transfer.evaluation.metrics import confusion_matrix, recall_per_class
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.faces.held_out import split_said
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import (
     between,
@@ -91,12 +92,13 @@ def plans_table(group: Group, report: Report) -> Table:
 
 
 def _named(group: Group, plan: str) -> str:
-    """A plan, or an ensemble as one."""
-    return f"{plan} (ensemble)" if any(row.ensemble for row in group.of(plan)) else plan
+    """A plan, or what is made of several as that."""
+    kind = next((row.kind for row in group.of(plan) if row.ensemble), "")
+    return f"{plan} ({kind})" if kind else plan
 
 
 def _made_of(group: Group) -> Iterator[str]:
-    """What the ensembles are made of."""
+    """What rows are made of that were not trained."""
     yield from dict.fromkeys(f"{row.plan}: {row.ensemble}." for row in group.rows if row.ensemble)
 
 
@@ -179,7 +181,7 @@ def others_table(group: Group, report: Report) -> Table | None:
     for split in splits:
         rows = [group.of(plan) for plan in plans]
         cells = tuple(score_text(score(of, split, "all"), report.level, marks_of(of, split)) for of in rows)
-        columns.append(Column(f"{split}\nours", cells))
+        columns.append(Column(f"{split_said(split)}\nours", cells))
     says = f"Over all faces of a split, {level_text(report.level)} interval. Study {report.study.name} does not report these."
     marks = marks_notes([column.cells for column in columns])
     name = f"others-{group.backbone}-{group.settings_id[:8]}"

@@ -47,13 +47,13 @@ class Line:
 
     @property
     def made_of(self) -> str:
-        """Of what it is an ensemble, and how its members count; empty for a plan."""
+        """Of what it is made, and how its members count; empty for a plan."""
         return self.rows[0].ensemble
 
     @property
     def row(self) -> str:
-        """The plan, or an ensemble as one."""
-        return f"{self.plan} (ensemble)" if self.made_of else self.plan
+        """The plan, or what is made of several as that."""
+        return f"{self.plan} ({self.rows[0].kind})" if self.made_of else self.plan
 
     @property
     def seeds(self) -> str:

@@ -84,12 +84,13 @@ def _blocks(report: Report, line: Line, found: Sequence[Surest]) -> Iterator[Blo
 
 def _maps(report: Report, line: Line, of: tuple[str, str], wrong: Sequence[SureFace]) -> dict[str, bytes]:
     """Faces under what spoke for the expression that they were taken for, by id; none where that was not asked for."""
-    whole = report.pictures.of(*of, [face.id for face in wrong], side=_WHOLE) if report.explain else {}
+    keys = [key for row in line.rows for key in row.last_stages]
+    whole = report.pictures.of(*of, [face.id for face in wrong], side=_WHOLE) if report.explain and keys else {}
     if report.explain is None or not whole:
         return {}
     said = {face.id: face.predicted for face in wrong}
     pixels, classes = np.stack(list(whole.values())), np.array([said[id] for id in whole])
-    values = report.explain([key for row in line.rows for key in row.last_stages], pixels, classes)
+    values = report.explain(keys, pixels, classes)
     return {id: webp(reduced(heated(*of))) for id, *of in zip(whole, pixels, values, strict=True)}
 
 
