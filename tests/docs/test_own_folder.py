@@ -45,7 +45,11 @@ def test_ten_commands_make_a_table(elsewhere, command):
     for number, (name, *words) in enumerate(commands(), start=1):
         name = name.removeprefix("fer-")
         words = [word.replace("resnet18", "test_resnet") if word.startswith("row=") else word for word in words]
-        tiny = [*(word for word in words if not word.startswith("backbone=")), *TINY["train"]] if name == "train" else words
+        tiny = (
+            [*(word for word in words if not word.startswith("backbone=")), *TINY["train"]]
+            if name == "train"
+            else words
+        )
         code, out, err = command(name, *tiny)
         assert code == 0, f"{number}: fer-{name} {shlex.join(tiny)}: {err}"
         said[number] = out
