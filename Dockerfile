@@ -6,7 +6,8 @@ FROM python:3.11-slim-bookworm
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 libxcb1 \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1000 user
 
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
@@ -19,7 +20,6 @@ RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu 
         "torch>=2.11,<2.14" "torchvision>=0.26,<0.29" \
     && pip install --no-cache-dir ".[joblib,export,saliency]"
 
-RUN useradd --create-home --uid 1000 user
 USER 1000
 WORKDIR /work
 CMD ["fer-train", "--help"]

@@ -83,6 +83,8 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: |")
     chance = np.random.default_rng(0).random(faces.shape, np.float32)
     print(line("chance", chance, moving))
+    coarse = np.random.default_rng(0).random((len(faces), 2, 2), np.float32)  # as Grad-CAM's map of a small network
+    print(line("chance, 2 x 2 places", np.stack([cv2.resize(one, moving.shape[1:]) for one in coarse]), moving))
     edges = [np.abs(face - cv2.GaussianBlur(face.astype(np.float32), (0, 0), 0.08 * given.size)) for face in faces]
     print(line("the face's own edges", np.stack(edges), moving))
     found: dict[str, float] = {}

@@ -44,9 +44,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def public_names() -> str:
-    """What ``import fer_transfer`` shows, each name from where it is defined."""
-    places = fer_transfer._PLACE
-    return "\n\n".join(f"::: {places[name]}.{name}" for name in fer_transfer.__all__ if name in places) + "\n"
+    """What ``import fer_transfer`` shows, each name from where it is defined; the module's own page is where links go."""
+    places, once = fer_transfer._PLACE, "\n    options: {skip_local_inventory: true}"
+    return "\n\n".join(f"::: {places[name]}.{name}{once}" for name in fer_transfer.__all__ if name in places) + "\n"
 
 
 def packages() -> list[str]:

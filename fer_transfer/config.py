@@ -123,14 +123,20 @@ def text_given(settings: Mapping[str, Any], key: str) -> str | None:
     return None if given is None else str(given)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], group: str = "") -> str:
     """A question to add to a message about a word that is not known; nothing where none is like it.
 
-    >>> nearest("plna", ["plan", "recipe"])
-    " Did you mean 'plan'?"
+    Args:
+        word: as it was given.
+        known: what there is.
+        group: dotted path of the group that all of these are in, as one has to write it.
+
+    >>> nearest("plna", ["plan", "recipe"]), nearest("epoch", ["epochs"], "recipe")
+    (" Did you mean 'plan'?", " Did you mean 'recipe.epochs'?")
     """
     found = nearest_name(word, known)
-    return f" Did you mean {found!r}?" if found else ""
+    whole = f"{group}.{found}" if group else found
+    return f" Did you mean {whole!r}?" if found else ""
 
 
 def nearest_name(word: str, known: Iterable[str]) -> str | None:

@@ -90,7 +90,7 @@ def _check_group(group: str, known: Mapping[str, Any], given: Any) -> None:
         return  # what is no mapping was met in the group above
     if unknown := [str(key) for key in given if key not in known]:
         raise ConfigError(
-            f"There is no setting {_dotted(group, unknown[0])}.{nearest(unknown[0], known)} Expected one of "
+            f"There is no setting {_dotted(group, unknown[0])}.{nearest(unknown[0], known, group)} Expected one of "
             f"{', '.join(known)}{f' in {group}' if group else ''}."
         )
     for key, default in known.items():

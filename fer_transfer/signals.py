@@ -10,6 +10,7 @@ checkpoint is written: submitit then queues the job again (SIGUSR2: preempted, o
 checkpoint: the work goes on until it is ended or told by SIGUSR2.
 """
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -100,14 +101,22 @@ _watching = False
 def ending_with(launcher: int) -> Iterator[None]:
     """Let this process, if it is a worker of the launcher's, end when that is gone and the work of this block is over.
 
-    It would wait for ever otherwise: to be given other work, or for somebody to read what has come of this.
+    It would wait for ever otherwise: to be given other work, or for somebody to read what has come of this. One whose launcher
+    is gone before the block ends at once.
     """
     global _watching
     if os.getppid() == launcher and not _watching:
         _watching = True
         threading.Thread(target=_end_without, args=(launcher,), daemon=True).start()
+    elif os.getppid() != launcher != os.getpid() and _is_worker():
+        os._exit(1)
     with _working:
         yield
+
+
+def _is_worker() -> bool:
+    """Whether a launcher on this machine has started the process (joblib); a cluster's jobs are nobody's children."""
+    return multiprocessing.current_process().name != "MainProcess"
 
 
 def _end_without(launcher: int) -> None:

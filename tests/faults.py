@@ -54,7 +54,7 @@ def sweep(store: Path, faces: Path, plans: tuple[str, ...], epochs: int) -> Star
         "runtime.device=cpu",
     ]
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    return start("train", "-m", *overrides(faces, store), *settings, *launcher)
+    return start("train", "-m", *overrides(faces, store), *settings, *launcher, start_new_session=True)
 
 
 def processes(root: int) -> list[int]:
@@ -76,6 +76,16 @@ def kill(rng: random.Random, root: int) -> str:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return kind
+
+
+def ended(process: Started, patience: float) -> str | None:
+    """What a sweep wrote to stderr until the last of its processes was gone; None where they had to be killed for that."""
+    try:
+        return process.communicate(patience)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return None
 
 
 def outcome(store: Path) -> Outcome:
@@ -126,10 +136,10 @@ def run(folder: Path, kills: int, seed: int, plans: tuple[str, ...] = PLANS, epo
                 if process.poll() is None:
                     kind, done = kill(rng, process.pid), done + 1
                     print(f"{done:4} {kind}", flush=True)
-            errors = process.communicate()[1]
+            errors = ended(process, 60 + 10 * length)
             code = process.returncode
-            if "Traceback" in errors:
-                print(errors, flush=True)
+            if errors is None or "Traceback" in errors:
+                print(errors or "     somebody who was left alone does not end", flush=True)
                 wrong += 1
         found = outcome(store)
         differences = {

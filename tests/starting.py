@@ -70,6 +70,8 @@ class Started:
         self.wait(timeout)
         for reader in readers:
             reader.join(timeout)
+            if reader.is_alive():  # somebody that it has started still holds it
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
         self.stdout.close()
         self.stderr.close()
         return read["stdout"], read["stderr"]

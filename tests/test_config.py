@@ -23,7 +23,7 @@ from fer_transfer.training.recipe import _SUPPLIED
 
 SUPPLIED = {**_SUPPLIED, "logger": ("study", "quiet")}  # by the last word of the path
 ROOTS = {
-    "train": "recipe backbone augment optimizer scheduler plan study runtime logger experiment submission data",
+    "train": "recipe backbone augment imbalance optimizer scheduler plan study runtime logger experiment submission data",
     "prepare": "release pipeline pipeline/detector",
 }
 MISSING = {  # what is ??? there
@@ -293,9 +293,9 @@ def test_build_is_the_call_written_out(allowed):
     ("override", "message"),
     [
         ("+plna=fer28", "no setting plna. Did you mean 'plan'"),
-        ("+runtime.devise=cpu", "no setting runtime.devise. Did you mean 'device'"),
-        ("+recipe.backbone.nam=x", "no setting recipe.backbone.nam. Did you mean 'name'"),
-        ("+plan.stage.emotiw.epochs=1", "no setting plan.stage. Did you mean 'stages'"),
+        ("+runtime.devise=cpu", "no setting runtime.devise. Did you mean 'runtime.device'"),
+        ("+recipe.backbone.nam=x", "no setting recipe.backbone.nam. Did you mean 'recipe.backbone.name'"),
+        ("+plan.stage.emotiw.epochs=1", "no setting plan.stage. Did you mean 'plan.stages'"),
         ("+data=fer28", "no setting data"),  # a group with a place in plans only
     ],
 )

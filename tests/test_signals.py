@@ -1,12 +1,25 @@
 """Signals that a launcher listens to as well."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from fer_transfer import signals
-from fer_transfer.signals import Stopped, announced, check, deferred, listening, received, stop_file, take_back
+from fer_transfer.signals import (
+    Stopped,
+    announced,
+    check,
+    deferred,
+    ending_with,
+    listening,
+    received,
+    stop_file,
+    take_back,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +90,23 @@ def test_listening_within_listening_hands_nothing_to_itself():
     with listening(), pytest.raises(Stopped), listening():
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def _work(launcher, done):
+    with ending_with(launcher):
+        done.set()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_worker_whose_launcher_was_gone_before_its_job_begins_ends_at_once(gone):
+    launcher = os.getpid()
+    if gone:
+        ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+        ended.wait()
+        launcher = ended.pid
+    context = multiprocessing.get_context("fork")
+    done = context.Event()
+    worker = context.Process(target=_work, args=(launcher, done))
+    worker.start()
+    worker.join(20)
+    assert (worker.exitcode, done.is_set()) == ((1, False) if gone else (0, True))

@@ -15,8 +15,8 @@ fer-demo: the whole path on synthetic faces. No data, no GPU; minutes.
 
   fer-demo                 into ./demo: releases, faces, a store, the report
   fer-demo out=FOLDER      into another folder
-  fer-demo                 again: what is done is not done again
 
+Given again, it does nothing that is done already.
 It runs, and prints, four commands: two releases are rendered and their faces
 prepared, the six plans of the paper trained with a tiny network, each shared
 stage once, and the tables printed. With what it leaves in ./demo:
@@ -25,7 +25,6 @@ stage once, and the tables printed. With what it leaves in ./demo:
   fer-report store=demo/store out=demo/report  the tables again
   fer-train experiment=demo backbone=timm plan=fer28_emotiw recipe.seed=1
                                                another seed of one plan
-  fer-prepare --help                           the same with data of your own
 """
 
 

@@ -24,9 +24,8 @@ fer-export: write what was trained as ONNX, safetensors and a model card.
   fer-export row=sub3 out=exported faces.emotiw=FOLDER
                           where the prepared faces are, to check on them
 
-Each is checked against PyTorch; one that differs is not written. Use it:
-
-  fer-predict model=exported input=photograph.jpg
+Each is checked against PyTorch; one that differs is not written.
+To use it: fer-predict model=exported input=photograph.jpg
 """,
     ["study"],
     "written",

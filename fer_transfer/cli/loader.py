@@ -122,7 +122,7 @@ def _in_one_line(error: Exception, overrides: list[str], root: str) -> str:
     if key := re.match(r"Could not override '([^']+)'", text):
         group, _, name = key[1].rpartition(".")
         known = declared(root).get(group, {})
-        if name not in known and (near := nearest(name, known)):
+        if name not in known and (near := nearest(name, known, group)):
             return f"There is no setting {key[1]}.{near}"
     elif missing := re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':(.*)", text, re.DOTALL):
         group, options = missing[2], missing[3].split()

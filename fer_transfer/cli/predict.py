@@ -21,8 +21,7 @@ fer-predict: look at faces with a network that was trained.
                           a folder: CSV, JSON, pictures with the faces drawn,
                           and what spoke for the expression of each
   fer-predict row=sub3 input=film.mp4 smooth=exponential out=film
-  fer-predict row=sub3 camera=0 out=me
-                          until Ctrl-C
+                          a video; camera=0 in place of input: until Ctrl-C
   fer-predict row=[sub3,sub6] input=labelled
                           an ensemble, or row=NAME of one of the study's;
                           folders called after expressions are scored

@@ -20,14 +20,12 @@ fer-prepare: turn a release into a folder of prepared faces.
 
   fer-prepare release=fer2013 release.path=fer2013.tar.gz
   fer-prepare release=emotiw release.path=SFEW_2.0
-  fer-prepare release=folders release.path=mine 'release.shares={Train: 0.8, Val: 0.1, Test: 0.1}'
-                                    pictures of your own, in folders named after classes
+  fer-prepare release=folders release.path=mine
+                                    your own, in folders named after classes
   fer-prepare release=frames release.path=photographs
-                                    any folder or archive of frames, labelled or not
+                                    any frames, labelled or not
   fer-prepare release=emotiw release.path=SFEW_2.0 pipeline=box out=faces/box
                                     the detector's box, not aligned
-  fer-prepare release=synthetic_fer2013
-                                    rendered: no data needed
 """,
     ["release", "pipeline", "pipeline/detector"],
     "done",

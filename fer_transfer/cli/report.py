@@ -16,8 +16,7 @@ HELP = help_text(
     """\
 fer-report: print the tables of a store; write them, and a page, report.html.
 
-  fer-report                           what is in ./store, into ./report
-  fer-report store=FOLDER out=FOLDER   of another store, into another folder
+  fer-report store=store out=report    of a store, into a folder: the defaults
   fer-report study=NAME --config-dir FOLDER
                                        of a study of your own
   fer-report details=true figures=true

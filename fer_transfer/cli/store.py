@@ -32,10 +32,11 @@ fer-store: look after a store of trained stages.
   fer-store why A B          the fields in which two keys differ
   fer-store verify           read everything; name what is not as it was written
   fer-store prune            what nothing refers to; deleted with yes=true
-  fer-store merge OTHER...   take stages and rows of other stores into this one
-  fer-store export ROW out=FOLDER
-                             one row with all it needs, a store by itself
-  fer-store import FOLDER    take such a folder into this store
+
+Between stores:
+  merge OTHER...             take stages and rows of other stores into this one
+  export ROW out=FOLDER      one row with all it needs, a store by itself
+  import FOLDER              take such a folder into this store
 
 A KEY may be cut short where it stays the only one. A ROW is the beginning of
 its name in the list, a submission, PLAN, PLAN/BACKBONE or PLAN/BACKBONE/SEED.

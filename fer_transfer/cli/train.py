@@ -34,20 +34,24 @@ def train(config: "DictConfig") -> "FinishedPlan | None":
 
     Returns:
         The plan's jobs, in order, and how many were trained; None in a process that follows another (``stages.together``).
+
+    Raises:
+        ConfigError: of ``dry_run`` without a sweep; and as ``running.run``.
     """
     # Imported here: fer-train --help and tab completion need none of it.
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     from fer_transfer import running
+    from fer_transfer.errors import ConfigError
     from fer_transfer.sweeps.launching import shares_gpus
 
-    if (
-        config.runtime.device != "cpu"
-        and HydraConfig.initialized()
-        and HydraConfig.get().mode == RunMode.MULTIRUN
-        and shares_gpus(HydraConfig.get().launcher)
-    ):
+    sweeps = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if config.dry_run and not sweeps:
+        raise ConfigError(
+            "Expected -m with dry_run=true, which says what a sweep would train. Add -m, of one plan too."
+        )
+    if sweeps and config.runtime.device != "cpu" and shares_gpus(HydraConfig.get().launcher):
         from fer_transfer.sweeps.gpus import take_gpu
 
         take_gpu(config.runtime.gpus_per_job)  # before anything asks for CUDA

@@ -6,7 +6,7 @@ what an uninterrupted one would have seen. Where several processes train one sta
 batches in the same order and makes its own faces of each.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +14,14 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, WeightedRandomSampler
 
 from fer_transfer.data.ahead import AheadLoader
 from fer_transfer.data.labelling import LABELS, Labelling
-from fer_transfer.data.targets import check_votes, select_rows, targets_of
+from fer_transfer.data.targets import balanced_chances, check_votes, select_rows, targets_of, without_held_out
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import Faces
+from fer_transfer.files.readahead import will_need
 
 
 class Share(NamedTuple):
@@ -39,6 +40,9 @@ class Share(NamedTuple):
 
 
 ALONE = Share()
+
+#: Batches before the one in which they come, faces are asked for of the disk: enough for one that takes its time.
+_LEAD = 8
 
 
 class Whole(NamedTuple):
@@ -79,15 +83,19 @@ class FaceBatch(NamedTuple):
         return 1 if self.whole is None else self.whole.processes
 
 
+#: Faces of one release, rows int64 [n] of them, and targets int64 [n] or float32 [n, 7].
+Part = tuple[Faces, NDArray[np.int64], Tensor]
+
+
 class FaceDataset(Dataset[FaceBatch]):
     """Rows of one or several prepared releases, indexed by whole batches.
 
     Args:
-        parts: (faces, rows int64 [n], targets int64 [n] or float32 [n, 7]) of each release.
+        parts: of each release.
         share: of each batch that is made.
     """
 
-    def __init__(self, parts: Sequence[tuple[Faces, NDArray[np.int64], Tensor]], share: Share = ALONE) -> None:
+    def __init__(self, parts: Sequence[Part], share: Share = ALONE) -> None:
         self.parts, self.share = parts, share
         self._starts = np.cumsum([0, *(len(rows) for _, rows, _ in parts)])
 
@@ -103,32 +111,51 @@ class FaceDataset(Dataset[FaceBatch]):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> FaceBatch:
-        wanted = np.asarray(indices)
         pixels, targets = [], []
         taken: list[tuple[int, slice]] = []
-        for start, (faces, rows, of_part) in zip(self._starts, self.parts, strict=False):
-            local = wanted[(wanted >= start) & (wanted < start + len(rows))] - start
-            if len(local):
-                own = self.share.own(sum(count for count, _ in taken))
-                taken.append((len(local), own))
-                pixels.append(torch.from_numpy(faces.pixels[rows[local[own]]]))
-                targets.append(of_part[local])
+        for (faces, rows, of_part), local, own in self._by_part(np.asarray(indices)):
+            taken.append((len(local), own))
+            pixels.append(torch.from_numpy(faces.pixels[rows[local[own]]]))
+            targets.append(of_part[local])
         target = torch.cat(targets)
         if self.share.processes == 1:
             return FaceBatch(tuple(pixels), target)
         whole = Whole(target, tuple(taken), self.share.processes)
         return FaceBatch(tuple(pixels), target[self.share.own(0)], whole)
 
+    def will_need(self, indices: NDArray[np.int64]) -> None:
+        """Have the pixels of a batch to come read from the disk meanwhile."""
+        for (faces, rows, _), local, own in self._by_part(indices):
+            will_need(faces.pixels, rows[local[own]])
+
+    def _by_part(self, wanted: NDArray[np.int64]) -> Iterator[tuple[Part, NDArray[np.int64], slice]]:
+        """Of each release in a batch: its part, which of its faces are wanted, and which of these the process takes."""
+        before = 0
+        for start, part in zip(self._starts, self.parts, strict=False):
+            local = wanted[(wanted >= start) & (wanted < start + len(part[1]))] - start
+            if len(local):
+                yield part, local, self.share.own(before)
+                before += len(local)
+
 
 class EpochSampler(Sampler[int]):
-    """A permutation that depends on the seed and the epoch alone.
+    """An order that depends on the seed and the epoch alone: a permutation, or as many faces drawn by their chances.
+
+    Args:
+        count: of the faces.
+        seed: of the order.
+        chances: float64 [count] in proportion to which faces are drawn, with replacement; None: each face once.
 
     Attributes:
         skip: faces that the next epoch begins behind, for they were seen before an interruption.
+        batch_size, will_need: faces that are told at a time to whoever gets them ready, some batches before they come.
     """
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch, self.skip = count, seed, 0, 0
+    batch_size = 128
+    will_need: Callable[[NDArray[np.int64]], object] = staticmethod(lambda indices: None)
+
+    def __init__(self, count: int, seed: int, chances: Tensor | None = None) -> None:
+        self.count, self.seed, self.chances, self.epoch, self.skip = count, seed, chances, 0, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at the start of each epoch."""
@@ -138,9 +165,26 @@ class EpochSampler(Sampler[int]):
         return self.count
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        random = np.random.default_rng((self.seed, self.epoch))
+        order = random.permutation(self.count) if self.chances is None else self._drawn(random)
         seen, self.skip = self.skip, 0
-        return iter(order[seen:].tolist())
+        return self._announced(order[seen:])
+
+    def _announced(self, order: NDArray[np.int64]) -> Iterator[int]:
+        """In this order; what comes ``_LEAD`` batches later is told before."""
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        for batch in batches[:_LEAD]:
+            self.will_need(batch)
+        for number, batch in enumerate(batches):
+            for later in batches[number + _LEAD : number + _LEAD + 1]:
+                self.will_need(later)
+            yield from batch.tolist()
+
+    def _drawn(self, random: np.random.Generator) -> NDArray[np.int64]:
+        assert self.chances is not None
+        sampler = WeightedRandomSampler(self.chances, self.count, generator=torch.Generator())  # type: ignore[arg-type]
+        sampler.generator.manual_seed(int(random.integers(2**63)))
+        return np.fromiter(sampler, np.int64, self.count)
 
 
 class FacesDataModule(pl.LightningDataModule):
@@ -151,11 +195,13 @@ class FacesDataModule(pl.LightningDataModule):
 
     Args:
         train: splits to train on, by release name.
-        selection: splits that are watched while training (and select the epoch if the recipe says so).
+        selection: splits that are watched while training (and select the epoch if the recipe says so); of shares that are
+            held out of what is trained on (``faces.held_out``), neither a face nor a subject of theirs is trained on.
         labelling: what the faces are taken to show and which are left out.
         faces: prepared faces by release name; given by the runner.
         batch_size: faces a batch; given by the runner.
         seed: of the order; given by the runner.
+        sampling: ``all`` or ``balanced`` (``training.imbalance``); given by the runner.
 
     Attributes:
         selected_by: whose labels the selection splits are scored with, where they are not the release's own.
@@ -173,6 +219,7 @@ class FacesDataModule(pl.LightningDataModule):
         faces: Mapping[str, Faces],
         batch_size: int,
         seed: int,
+        sampling: str = "all",
     ) -> None:
         super().__init__()
         self.batch_size, self.seed = batch_size, seed
@@ -180,29 +227,40 @@ class FacesDataModule(pl.LightningDataModule):
         if missing:
             raise ConfigError(f"Expected prepared faces for {missing}, but runtime.faces has {sorted(faces)}.")
         check_votes([faces[name] for name in train], labelling)
-        self.train_set = self._collect(train, faces, labelling, training=True)
         self.selection_set = self._collect(selection, faces, labelling, training=False)
-        self._sampler = EpochSampler(len(self.train_set), seed)
+        self.train_set = self._collect(train, faces, labelling, training=True, held_out=selection)
+        chances = balanced_chances(self.train_set.targets) if sampling == "balanced" else None
+        self._sampler = EpochSampler(len(self.train_set), seed, chances)
         # Reports score the release's labels; a selection by others is another number and must be called so.
         with_votes = any(faces[name].votes is not None for name in selection)
         self.selected_by = LABELS[labelling.labels] if with_votes else ""
 
     @staticmethod
     def _collect(
-        splits: Mapping[str, Sequence[str]], faces: Mapping[str, Faces], labelling: Labelling, training: bool
+        splits: Mapping[str, Sequence[str]],
+        faces: Mapping[str, Faces],
+        labelling: Labelling,
+        training: bool,
+        held_out: Mapping[str, Sequence[str]] = {},
     ) -> FaceDataset:
         parts = []
         for name, of_release in splits.items():
             rows = select_rows(faces[name], of_release, labelling, training)
+            rows = without_held_out(faces[name], rows, held_out.get(name, ()))
             parts.append((faces[name], rows, targets_of(faces[name], rows, labelling.labels)))
         if not sum(len(rows) for _, rows, _ in parts):
             raise FacesError(f"Expected labelled faces in {dict(splits)}, but none are left with {labelling}.")
         return FaceDataset(parts)
 
+    def _shared(self, dataset: FaceDataset) -> FaceDataset:
+        """The same faces, of every batch those that this process computes."""
+        return FaceDataset(
+            dataset.parts, Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else ALONE
+        )
+
     def _loader(self, dataset: FaceDataset, **options: Any) -> DataLoader[FaceBatch]:
-        share = Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else ALONE
         return AheadLoader(
-            FaceDataset(dataset.parts, share),
+            dataset,
             batch_size=self.batch_size,
             collate_fn=_as_it_is,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
@@ -211,7 +269,9 @@ class FacesDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """Shuffled; the last incomplete batch is dropped (a batch of one breaks batch normalisation)."""
-        return self._loader(self.train_set, sampler=self._sampler, drop_last=len(self.train_set) > self.batch_size)
+        dataset = self._shared(self.train_set)
+        self._sampler.batch_size, self._sampler.will_need = self.batch_size, dataset.will_need
+        return self._loader(dataset, sampler=self._sampler, drop_last=len(self.train_set) > self.batch_size)
 
     def skip_once(self, batches: int) -> None:
         """Let the next epoch begin behind so many batches, which an interrupted one has done."""
@@ -219,7 +279,7 @@ class FacesDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[FaceBatch]:
         """The selection splits, in order."""
-        return self._loader(self.selection_set)
+        return self._loader(self._shared(self.selection_set))
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fer_transfer.data.labelling import Labelling
 from fer_transfer.errors import FacesError
+from fer_transfer.faces.division import unrelated
 from fer_transfer.faces.faces import FERPLUS_COLUMNS, Faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
 
@@ -48,10 +49,25 @@ def select_rows(faces: Faces, splits: Sequence[str], labelling: Labelling, train
     if training and labelling.drop_non_faces and faces.votes is not None:
         keep &= faces.votes[rows].argmax(axis=1) != FERPLUS_COLUMNS.index("NF")
     if training and labelling.drop_leaked:
-        elsewhere = np.unique(faces.duplicate_of[~np.isin(faces.splits, list(splits))])
+        elsewhere = np.unique(faces.duplicate_of[~faces.of_splits(splits)])
         keep &= ~np.isin(faces.duplicate_of[rows], elsewhere)
     kept: NDArray[np.int64] = rows[keep]
     return kept
+
+
+def without_held_out(faces: Faces, rows: NDArray[np.int64], splits: Sequence[str]) -> NDArray[np.int64]:
+    """Of rows to train on, those that have no subject and no picture in common with shares that are held out.
+
+    Args:
+        faces: of the rows.
+        rows: int64 [n].
+        splits: names of splits, of which those that are held out count.
+
+    Raises:
+        FacesError: if a share cannot be held out.
+    """
+    held = [split for split in splits if split not in faces.split_names]
+    return unrelated(faces, rows, faces.few(None).rows(held)) if held else rows
 
 
 def targets_of(faces: Faces, rows: NDArray[np.int64], labels: str) -> Tensor:
@@ -64,6 +80,18 @@ def targets_of(faces: Faces, rows: NDArray[np.int64], labels: str) -> Tensor:
         ).float()
     soft = _expression_votes(faces.votes)[rows].astype(np.float32)
     return torch.from_numpy(soft / soft.sum(axis=1, keepdims=True))
+
+
+def balanced_chances(targets: Tensor) -> Tensor:
+    """Float64 [N]: chances of faces where an expression is drawn first, each as likely, and then a face by its share of it.
+
+    >>> balanced_chances(torch.tensor([0, 0, 0, 3])).tolist()
+    [0.333..., 0.333..., 0.333..., 1.0]
+    """
+    hard = targets.ndim == 1
+    shares = torch.nn.functional.one_hot(targets, len(EXPRESSIONS)).double() if hard else targets.double()
+    counts = shares.sum(dim=0)
+    return shares @ torch.where(counts > 0, 1 / counts, torch.zeros_like(counts))
 
 
 def _hard_labels(faces: Faces, labels: str) -> NDArray[np.int64]:

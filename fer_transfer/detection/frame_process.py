@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process, set_start_method
 from multiprocessing.connection import Connection
@@ -25,8 +26,16 @@ class FrameJob(NamedTuple):
     box: Box | None = None
 
 
+class Loaded(NamedTuple):
+    """A picture's bytes, or why there are none."""
+
+    job: FrameJob
+    data: bytes
+    trouble: str
+
+
 class FrameProcess:
-    """A process that makes faces of frames, one at a time; where one takes too long, another process takes its place.
+    """A process that makes faces of frames, one after another; where one takes too long, another process takes its place.
 
     Args:
         pipeline: how frames become faces.
@@ -54,28 +63,39 @@ class FrameProcess:
         self._process.kill()
         self._process.join()
 
-    def face(self, job: FrameJob, data: bytes, trouble: str) -> bytes:
-        """The face of a picture, packed.
+    def faces(self, pictures: Sequence[Loaded]) -> list[bytes]:
+        """The faces of some pictures, packed.
 
         Raises:
             EOFError: if the process ended by itself.
         """
-        if trouble:
-            return packed(unreadable(self._pipeline.size, trouble))
+        whole = [picture for picture in pictures if not picture.trouble]
+        answers = iter(self._answers(whole))
+        return [packed(unreadable(self._pipeline.size, of.trouble)) if of.trouble else next(answers) for of in pictures]
+
+    def _answers(self, pictures: Sequence[Loaded]) -> list[bytes]:
+        """In one message there and back; where that takes longer than one of them may, one by one."""
+        if not pictures:
+            return []
         try:
             self._ready = self._ready or self._pipe.recv()  # until it is, its libraries are loaded: no frame's time
-            self._pipe.send((job, data))
+            self._pipe.send([(picture.job, picture.data) for picture in pictures])
             if not self._pipe.poll(self._seconds):
                 self.end()
                 self._begin()
-                return packed(unreadable(self._pipeline.size, f"took longer than {self._seconds:g} s"))
+                return self._one_by_one(pictures)
             answer = self._pipe.recv()
         except OSError:  # the pipe broke while it was written to
             raise EOFError from None
         if isinstance(answer, Exception):
             raise answer
-        face: bytes = answer
-        return face
+        faces: list[bytes] = answer
+        return faces
+
+    def _one_by_one(self, pictures: Sequence[Loaded]) -> list[bytes]:
+        if len(pictures) == 1:
+            return [packed(unreadable(self._pipeline.size, f"took longer than {self._seconds:g} s"))]
+        return [face for picture in pictures for face in self._answers([picture])]
 
 
 def _work(pipe: "Connection[Any, Any]", pipeline: FacePipeline) -> None:
@@ -86,13 +106,12 @@ def _work(pipe: "Connection[Any, Any]", pipeline: FacePipeline) -> None:
     with suppress(EOFError, OSError):
         pipe.send(True)
         while True:
-            job, data = pipe.recv()
-            pipe.send(_answer(pipeline, job, data))
+            pipe.send(_answer(pipeline, pipe.recv()))
 
 
-def _answer(pipeline: FacePipeline, job: FrameJob, data: bytes) -> bytes | Exception:
+def _answer(pipeline: FacePipeline, pictures: Sequence[tuple[FrameJob, bytes]]) -> list[bytes] | Exception:
     try:
-        return face_of(pipeline, job, data)
+        return [face_of(pipeline, job, data) for job, data in pictures]
     except Exception as error:  # the parent raises it
         return error
 

@@ -8,14 +8,17 @@ from queue import SimpleQueue
 
 import cv2
 
-from fer_transfer.detection.frame_process import FrameJob, FrameProcess, face_of, packed, unpacked
+from fer_transfer.detection.frame_process import FrameJob, FrameProcess, Loaded, face_of, packed, unpacked
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.files.journal import Journal
 from fer_transfer.files.limits import TooMuchError
 
-#: Pictures that wait for each process: enough to keep it busy, few enough to hold in memory.
+#: Messages that wait for each process: enough to keep it busy, few enough to hold in memory.
 _AHEAD = 4
+
+#: Pictures that go to a process in one message, and bytes beyond which no other joins them: a frame of a film goes alone.
+_TOGETHER, _SMALL = 32, 1 << 14
 
 #: Bytes of pictures that wait at most, and one picture.
 _HELD = 256 << 20
@@ -87,7 +90,7 @@ def _here(pipeline: FacePipeline, jobs: list[FrameJob], load: Callable[[str], by
     cv2.setNumThreads(1)  # OpenCV's cascades give their boxes in an order that depends on its threads
     try:
         for job in jobs:
-            data, trouble = _loaded(load, job)
+            _, data, trouble = _loaded(load, job)
             yield packed(unreadable(pipeline.size, trouble)) if trouble else face_of(pipeline, job, data)
     finally:
         cv2.setNumThreads(before)
@@ -101,27 +104,26 @@ def _spread(
     for process in processes:
         idle.put(process)
 
-    def face(job: FrameJob, data: bytes, trouble: str) -> bytes:
+    def faces(pictures: list[Loaded]) -> list[bytes]:
         process = idle.get()
         try:
-            return process.face(job, data, trouble)
+            return process.faces(pictures)
         finally:
             idle.put(process)
 
     threads = ThreadPoolExecutor(max(1, len(processes)))  # each waits for one process at a time
-    waiting: deque[tuple[Future[bytes], int]] = deque()
+    waiting: deque[tuple[Future[list[bytes]], int]] = deque()
     held = 0
     try:
-        for job in jobs:
-            data, trouble = _loaded(load, job)
-            waiting.append((threads.submit(face, job, data, trouble), len(data)))
-            held += len(data)
+        for pictures in _together(_loaded(load, job) for job in jobs):
+            waiting.append((threads.submit(faces, pictures), size := sum(len(picture.data) for picture in pictures)))
+            held += size
             while len(waiting) >= _AHEAD * count or held > _HELD:
                 future, size = waiting.popleft()
                 held -= size
-                yield future.result()
+                yield from future.result()
         while waiting:
-            yield waiting.popleft()[0].result()
+            yield from waiting.popleft()[0].result()
     except EOFError:
         raise FacesError(
             f"One of {count} processes ended by itself (out of memory?). What is done is kept: repeat the command, "
@@ -133,11 +135,22 @@ def _spread(
         threads.shutdown(cancel_futures=True)
 
 
-def _loaded(load: Callable[[str], bytes], job: FrameJob) -> tuple[bytes, str]:
-    """The picture's bytes, or why there are none."""
+def _together(pictures: Iterable[Loaded]) -> Iterator[list[Loaded]]:
+    """Small neighbours in one message: what a message costs is more than what a small picture costs."""
+    some: list[Loaded] = []
+    for picture in pictures:
+        some.append(picture)
+        if len(some) == _TOGETHER or sum(len(of.data) for of in some) > min(_SMALL, _HELD):
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _loaded(load: Callable[[str], bytes], job: FrameJob) -> Loaded:
     try:
-        return load(job.name), ""
+        return Loaded(job, load(job.name), "")
     except TooMuchError as error:
-        return b"", error.reason
+        return Loaded(job, b"", error.reason)
     except ReleaseError:
-        return b"", "damaged in the archive"
+        return Loaded(job, b"", "damaged in the archive")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.evaluation.predictions import Predictions
+from fer_transfer.faces.held_out import split_said
 
 Probabilities = NDArray[np.float64]
 
@@ -38,8 +39,9 @@ class Temperature:
 
     def line(self) -> str:
         """For a reader."""
+        split = split_said(self.split)
         return (
-            f"calibrated, temperature {self.value:.3f}, fitted on the {self.count} found faces of {self.split}, the selection "
+            f"calibrated, temperature {self.value:.3f}, fitted on the {self.count} found faces of {split}, the selection "
             f"split (log loss {self.before:.3f} to {self.after:.3f}; a calibration measured on that split flatters)"
         )
 

@@ -87,7 +87,7 @@ def _stages(lineages: Sequence[Lineage]) -> Iterator[StageLineage]:
 def _others(faces: Faces, trained: Sequence[str]) -> list[str]:
     """The first split with labels that is not trained on."""
     others = [split for split in faces.split_names if split not in trained]
-    return [split for split in others if (faces.labels[faces.splits == split] != UNLABELLED).any()][:1]
+    return [split for split in others if (faces.labels[faces.of_splits([split])] != UNLABELLED).any()][:1]
 
 
 def _parts(faces: Faces, used: FacesUsed) -> Parts | None:

@@ -9,6 +9,7 @@ from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.export.onnx_file import OPSET
 from fer_transfer.export.told import Told
 from fer_transfer.export.weights import architecture, loading_lines, timm_alone
+from fer_transfer.faces.held_out import split_said
 from fer_transfer.faces.source import SYNTHETIC
 from fer_transfer.files.names import shown
 from fer_transfer.inference.provenance import SplitScore
@@ -145,8 +146,8 @@ def _data(told: Told) -> Iterator[str]:
                     str(number),
                     stage.name,
                     f"{used.release} ({used.digest[:12]})",
-                    ", ".join(used.trained_on) or "-",
-                    ", ".join(chosen) or "none, the last was kept",
+                    used.training_text(", ") or "-",
+                    ", ".join(map(split_said, chosen)) or "none, the last was kept",
                     str(stage.recipe["epochs"]),
                     str(stage.seed),
                 )

@@ -24,6 +24,6 @@ def write_beside(path: Path, small: Faces, faces: Faces) -> None:
 
 def _one_each(faces: Faces) -> dict[str, Picture]:
     """The first face found of each expression, of those to train on."""
-    rows = np.flatnonzero(np.isin(faces.splits, TRAINING_SPLITS) & faces.found)
+    rows = np.flatnonzero(faces.of_splits(TRAINING_SPLITS) & faces.found)
     first = {int(faces.labels[row]): row for row in rows[::-1]}
     return {name: faces.pixels[first[i]] for i, name in enumerate(EXPRESSIONS) if i in first}

@@ -1,6 +1,6 @@
 """How many faces of which expression there are, and what is wrong with them: known without having the faces at hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,14 +43,18 @@ class FacesCounts:
 
 
 def counts_of(
-    splits: "NDArray[np.str_]", labels: "NDArray[np.int8]", found: "NDArray[np.bool_]", manifest: Mapping[str, Any]
+    names: Sequence[str],
+    splits: "NDArray[np.integer]",
+    labels: "NDArray[np.int8]",
+    found: "NDArray[np.bool_]",
+    manifest: Mapping[str, Any],
 ) -> FacesCounts:
-    """Count faces by their index (arrays [N]); duplicates, reasons and movies are those of the manifest."""
+    """Count faces by their columns (arrays [N], splits by number); duplicates, reasons and movies are those of the manifest."""
     report, duplicates = manifest["report"], manifest["duplicates"]
     reasons, movies = _lists(report.get("reasons")), _lists(report.get("movies in two splits"))
     return FacesCounts(
-        faces=count_by_split(splits, labels),
-        lost=count_by_split(splits[~found], labels[~found]),
+        faces=count_by_split(names, splits, labels),
+        lost=count_by_split(names, splits[~found], labels[~found]),
         lost_for={key.partition(", ")[2]: len(paths) for key, paths in reasons.items() if key.startswith("lost, ")},
         distinct=duplicates["distinct"],
         conflicting=duplicates["conflicting"],
@@ -93,16 +97,25 @@ def _numbers(content: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(count) for name, count in content.items()}
 
 
-def count_by_split(splits: "NDArray[np.str_]", labels: "NDArray[np.int8]") -> dict[str, dict[str, int]]:
+def count_by_split(
+    names: Sequence[str], splits: "NDArray[np.integer]", labels: "NDArray[np.int8]"
+) -> dict[str, dict[str, int]]:
     """Number of faces by split and class name ("unlabelled" for withheld labels); classes without faces are 0.
 
+    Args:
+        names: of the splits.
+        splits: integer [N], numbers of names; a split without a face is left out.
+        labels: int8 [N], canonical or UNLABELLED.
+
     >>> import numpy as np
-    >>> count_by_split(np.array(["Val", "Val"]), np.array([3, -1], np.int8))["Val"]["unlabelled"]
+    >>> count_by_split(["Val"], np.array([0, 0]), np.array([3, -1], np.int8))["Val"]["unlabelled"]
     1
     """
     counts: dict[str, dict[str, int]] = {}
-    for split in dict.fromkeys(splits.tolist()):
-        of_split = labels[splits == split]
+    for number, split in enumerate(names):
+        of_split = labels[splits == number]
+        if not len(of_split):
+            continue
         counts[split] = {name: int((of_split == i).sum()) for i, name in enumerate(EXPRESSIONS)}
         if unlabelled := int((of_split == UNLABELLED).sum()):
             counts[split][NO_LABEL] = unlabelled

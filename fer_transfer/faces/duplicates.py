@@ -4,6 +4,7 @@ FER-2013 holds one picture in twenty more than once (34034 distinct of 35887), s
 evaluation split at the same time, some with two expressions. A recipe can drop the former from training.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,17 @@ from numpy.typing import NDArray
 
 
 def duplicates(
-    splits: NDArray[np.str_], labels: NDArray[np.int8], duplicate_of: NDArray[np.int32], constant: int
+    names: Sequence[str],
+    splits: NDArray[np.integer],
+    labels: NDArray[np.int8],
+    duplicate_of: NDArray[np.int32],
+    constant: int,
 ) -> dict[str, Any]:
     """Count exact duplicates.
 
     Args:
-        splits: str [N].
+        names: of the splits, in the order of the release.
+        splits: integer [N], numbers of names; a split without a face is left out.
         labels: int8 [N], canonical or UNLABELLED.
         duplicate_of: int32 [N], row of the first face with exactly the same pixels.
         constant: number of faces of one colour.
@@ -30,8 +36,9 @@ def duplicates(
     labelled = labels >= 0
     pairs = np.unique(np.stack([duplicate_of[labelled], labels[labelled].astype(duplicate_of.dtype)]), axis=1)
     labels_of_picture = np.unique(pairs[0], return_counts=True)[1]
-    order = list(dict.fromkeys(splits.tolist()))
-    pictures = {split: duplicate_of[splits == split] for split in order}
+    by_name = {split: duplicate_of[splits == number] for number, split in enumerate(names)}
+    pictures = {split: of for split, of in by_name.items() if len(of)}
+    order = list(pictures)
     return {
         "faces": len(splits),
         "distinct": len(np.unique(duplicate_of)),

@@ -4,12 +4,14 @@
 
     faces/fer2013/
         pixels.npy      uint8 [N, H, W], grey 0..255, row-major; opened as a memory map
-        index.npy       structured [N]: id, split, label, found, duplicate_of
+        index.npy       structured [N]: id, split, label, found, duplicate_of; opened as a memory map, for the ids
         votes.npy       uint8 [N, 10], FER+ votes in the order of FERPLUS_COLUMNS (only where they were joined)
+        columns.npy     structured [N] (``faces.columns``): the index without ids, in 12 bytes a face, and whose face it is
         manifest.json   counts, settings, versions, caveats, digests, and a digest of itself (``files.document``)
         .checked.json   when the arrays were last read and compared with their digests (``files.checked``)
 
-A folder appears under its name only when it is complete: it is written aside and renamed. ``faces.opening`` reads it.
+A folder appears under its name only when it is complete: it is written aside and renamed. ``faces.opening`` reads it. What
+columns.npy repeats of the index is no part of the digest of the faces, and folders of before it was written are read without it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +25,17 @@ from numpy.typing import NDArray
 from fer_transfer.config import nearest
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.counts import FacesCounts, counts_of
+from fer_transfer.faces.division import held_out_rows
+from fer_transfer.faces.held_out import held_out_called
 from fer_transfer.files.digest import digest
 
 FORMAT_VERSION = 2
 
 #: The arrays, in the order in which the digest of the faces covers them; votes only where they were joined.
 PIXELS, INDEX, VOTES = "pixels.npy", "index.npy", "votes.npy"
+
+#: What is read of the index when faces are opened; not covered by their digest, for the index is.
+COLUMNS = "columns.npy"
 
 #: What the owners call the split to train on (FER-2013, EmotiW).
 TRAINING_SPLITS = ("Training", "Train")
@@ -61,11 +68,14 @@ class Faces:
     Attributes:
         folder: where it is.
         pixels: uint8 [N, H, W], grey, 0..255, a read-only memory map.
-        ids: str [N], unique: a frame's file name, or ``fer0000000`` by row.
-        splits: str [N], the owners' names (Training, PublicTest, PrivateTest; Train, Val, Test).
+        ids: str [N], unique: a frame's file name, or ``fer0000000`` by row; on disk until used.
+        split_names: all splits, in the order of the release, by the owners' names (Training, PublicTest, PrivateTest).
+        split_numbers: integer [N], the place of each face's split among them.
         labels: int8 [N], canonical expression 0..6, or UNLABELLED.
         found: bool [N], false where the face was lost (always true where none was searched).
         duplicate_of: int32 [N], row of the first face with exactly these pixels (its own row if it is the first).
+        subject_of: int32 [N], row of the first face of the same subject, whether a person or a movie (its own row where the
+            release does not tell); None: of before this was kept.
         votes: uint8 [N, 10] FER+ votes, or None.
         manifest: counts, settings, versions, caveats, digest.
         at_most: faces that ``rows`` gives of a split; None: all.
@@ -74,10 +84,12 @@ class Faces:
     folder: Path
     pixels: NDArray[np.uint8]
     ids: NDArray[np.str_]
-    splits: NDArray[np.str_]
+    split_names: tuple[str, ...]
+    split_numbers: NDArray[np.integer]
     labels: NDArray[np.int8]
     found: NDArray[np.bool_]
     duplicate_of: NDArray[np.int32]
+    subject_of: NDArray[np.int32] | None
     votes: NDArray[np.uint8] | None
     manifest: dict[str, Any]
     at_most: int | None = None
@@ -108,7 +120,7 @@ class Faces:
     @property
     def counts(self) -> FacesCounts:
         """What there is of which split and expression, lost, more than once, and from movies of two splits."""
-        return counts_of(self.splits, self.labels, self.found, self.manifest)
+        return counts_of(self.split_names, self.split_numbers, self.labels, self.found, self.manifest)
 
     @property
     def preparation(self) -> str:
@@ -129,9 +141,15 @@ class Faces:
         return pipeline_settings(self.manifest["settings"])
 
     @property
-    def split_names(self) -> list[str]:
-        """All splits, in the order of the release."""
-        return list(dict.fromkeys(self.splits.tolist()))
+    def splits(self) -> NDArray[np.str_]:
+        """The split of each face by name, str [N], made anew."""
+        names: NDArray[np.str_] = np.array(self.split_names, np.str_)[self.split_numbers]
+        return names
+
+    def of_splits(self, splits: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether a face is of one of these splits, bool [N]."""
+        chosen: NDArray[np.bool_] = np.isin(self.split_names, list(splits))[self.split_numbers]
+        return chosen
 
     @property
     def evaluation_splits(self) -> list[str]:
@@ -153,24 +171,35 @@ class Faces:
         """The same faces, of which ``rows`` gives at most so many of a split."""
         return replace(self, at_most=at_most)
 
+    @property
+    def subjects(self) -> str:
+        """Eight digits that tell whose face is whose from any other division; empty where the release does not tell."""
+        return str(self.manifest["files"][COLUMNS])[:8] if self.manifest.get("subjects") else ""
+
     def rows(self, splits: Sequence[str]) -> NDArray[np.int64]:
         """Rows of the given splits, in the order of the release; where there is an ``at_most``, so many of each.
+
+        Args:
+            splits: by name; also shares that are held out (``held_out.HeldOut.name``).
 
         Raises:
             FacesError: if a split is unknown or empty.
         """
-        present = sorted(set(self.splits.tolist()))
-        for split in splits:
-            if split not in present:
-                raise FacesError(
-                    f"Expected split {split!r} in {self.folder}, but it holds {', '.join(present)}."
-                    f"{nearest(split, present)} Choose one of these, or prepare the release that has it."
-                )
-        rows = np.flatnonzero(np.isin(self.splits, list(splits)))
-        if self.at_most is None:
-            return rows
-        by_split = [rows[self.splits[rows] == split] for split in dict.fromkeys(splits)]
-        return np.sort(np.concatenate([rows[:0], *(_spread(of, self.labels[of], self.at_most) for of in by_split)]))
+        by_split = [self._rows_of(split) for split in dict.fromkeys(splits)]
+        if self.at_most is not None:
+            by_split = [_spread(of, self.labels[of], self.at_most) for of in by_split]
+        return np.sort(np.concatenate([np.arange(0), *by_split]))
+
+    def _rows_of(self, split: str) -> NDArray[np.int64]:
+        if split in self.split_names:
+            return np.flatnonzero(self.of_splits([split]))
+        if (held := held_out_called(split)) is not None and held.split in self.split_names:
+            return held_out_rows(self, held)
+        present = sorted(self.split_names)
+        raise FacesError(
+            f"Expected split {split!r} in {self.folder}, but it holds {', '.join(present)}."
+            f"{nearest(split, present)} Choose one of these, or prepare the release that has it."
+        )
 
 
 def pipeline_settings(settings: Mapping[str, Any]) -> dict[str, Any] | None:

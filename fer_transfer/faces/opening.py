@@ -5,7 +5,7 @@ compared with its digest, so that opening takes milliseconds.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import FacesError
-from fer_transfer.faces.faces import FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.columns import COLUMN_TYPES, columns_of
+from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.files.checked import checked_digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
 from fer_transfer.files.nearby import near_path
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 _AGAIN = "Prepare them again (the same fer-prepare command does), or restore the files."
+
+#: What may be there; columns were not kept at first.
+_FILES = [[PIXELS, INDEX, *rest] for rest in ([], [VOTES], [COLUMNS], [VOTES, COLUMNS])]
 
 #: What the manifest holds at least.
 _KINDS = {
@@ -31,7 +35,7 @@ _INDEX_KINDS = {"id": "U", "split": "U", "label": "i", "found": "b", "duplicate_
 
 
 def open_faces(folder: str | os.PathLike[str]) -> Faces:
-    """Open prepared faces; pixels stay on disk until used.
+    """Open prepared faces; pixels and ids stay on disk until used.
 
     Raises:
         FacesError: if the folder is missing, was written by another version, or holds anything but what was written.
@@ -42,8 +46,13 @@ def open_faces(folder: str | os.PathLike[str]) -> Faces:
     pixels, index, votes = arrays[PIXELS], arrays[INDEX], arrays.get(VOTES)
     if wrong := _wrong(manifest, pixels, index, votes):
         raise _damaged(folder, wrong)
-    ids, splits, labels, found, first = (index[column] for column in _INDEX_KINDS)
-    return Faces(folder, pixels, ids, splits, labels, found, first, votes, manifest)
+    kept = COLUMNS in arrays
+    names, columns = (tuple(manifest["splits"]), arrays[COLUMNS]) if kept else columns_of(index)
+    if wrong := _wrong_columns(names, columns, index):
+        raise _damaged(folder, wrong)
+    splits, labels, found, first, subjects = (columns[name] for name in COLUMN_TYPES.names or ())
+    of_subject = subjects if kept else None
+    return Faces(folder, pixels, index["id"], names, splits, labels, found, first, of_subject, votes, manifest)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -69,18 +78,20 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if odd := [key for key, kind in _KINDS.items() if not isinstance(manifest.get(key), kind)]:
         raise _damaged(folder, f"Expected {', '.join(odd)} in {path}, but they are missing or of another kind.")
     names, digests = list(manifest["files"]), manifest["files"].values()
-    if names not in ([PIXELS, INDEX], [PIXELS, INDEX, VOTES]) or not all(isinstance(of, str) for of in digests):
-        raise _damaged(folder, f"Expected the digests of {PIXELS}, {INDEX} and perhaps {VOTES} in {path}.")
+    if names not in _FILES or not all(isinstance(of, str) for of in digests):
+        raise _damaged(folder, f"Expected the digests of {PIXELS}, {INDEX}, perhaps {VOTES}, and {COLUMNS} in {path}.")
+    if COLUMNS in names and not isinstance(manifest.get("splits"), list):
+        raise _damaged(folder, f"Expected the names of the splits in {path}.")
     return manifest
 
 
 def _array(path: Path, expected: str) -> NDArray[Any]:
-    """An array whose file has the digest expected; pixels as a read-only memory map."""
+    """An array whose file has the digest expected; pixels and index as read-only memory maps."""
     try:
         if (found := checked_digest(path)) != expected:
             what = f"Expected in {path} the bytes of digest {expected[:12]}, but got {found[:12]}."
             raise _damaged(path.parent, what)
-        array: NDArray[Any] = np.load(path, mmap_mode="r" if path.name == PIXELS else None)
+        array: NDArray[Any] = np.load(path, mmap_mode="r" if path.name in (PIXELS, INDEX) else None)
     except OSError as error:
         raise _damaged(path.parent, f"Expected {path}, but got: {error.strerror or error}.") from None
     except FacesError:
@@ -104,20 +115,29 @@ def _wrong(
         return f"Expected an index of {', '.join(_INDEX_KINDS)} for {count} faces, but got {index.dtype} {index.shape}."
     if votes is not None and (votes.dtype != np.uint8 or votes.shape != (count, len(FERPLUS_COLUMNS))):
         return f"Expected uint8 votes {(count, len(FERPLUS_COLUMNS))}, but got {votes.dtype} {votes.shape}."
-    return _wrong_values(index)
+    return None
 
 
-def _wrong_values(index: NDArray[Any]) -> str | None:
-    labels, first, rows = index["label"], index["duplicate_of"], np.arange(len(index))
+def _wrong_columns(names: Sequence[Any], columns: NDArray[Any], index: NDArray[Any]) -> str | None:
+    """What about columns cannot be. That ids are distinct was seen to when they were written, and they are as written."""
+    if columns.dtype != COLUMN_TYPES or columns.shape != index.shape:
+        return f"Expected columns {COLUMN_TYPES} {index.shape}, but got {columns.dtype} {columns.shape}."
+    labels, rows = columns["label"], np.arange(len(index))
     for what, odd in (
         (f"labels {UNLABELLED}..{len(EXPRESSIONS) - 1}", (labels < UNLABELLED) | (labels >= len(EXPRESSIONS))),
-        ("duplicate_of to name a row before", (first < 0) | (first > rows)),
+        ("duplicate_of to name a row before", _later(columns["duplicate_of"], rows)),
+        ("subject_of to name a row before", _later(columns["subject_of"], rows)),
+        (f"numbers of {len(names)} splits", columns["split"] >= len(names)),
     ):
         if odd.any():
-            ids = ", ".join(index["id"][odd][:3].tolist())
+            ids = ", ".join(map(str, index["id"][np.flatnonzero(odd)[:3]]))
             return f"Expected {what}, but {int(odd.sum())} faces have others, first {ids}."
-    distinct = len(set(index["id"].tolist()))
-    return None if distinct == len(index) else f"Expected {len(index)} distinct ids, but got {distinct}."
+    return None
+
+
+def _later(first: NDArray[np.integer], rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+    later: NDArray[np.bool_] = (first < 0) | (first > rows)
+    return later
 
 
 def _damaged(folder: Path, what: str) -> FacesError:

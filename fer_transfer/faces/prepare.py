@@ -16,7 +16,7 @@ from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.faces.aside import remove_ownerless
 from fer_transfer.faces.beside import write_beside
 from fer_transfer.faces.duplicates import duplicate_lines
-from fer_transfer.faces.faces import INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.faces import COLUMNS, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
 from fer_transfer.faces.source import FramesSource, Release, may_be_shown
@@ -28,7 +28,7 @@ from fer_transfer.files.nearby import near_path
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
-    "manifest.json", PIXELS, INDEX, VOTES, CHECKED, "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
+    "manifest.json", PIXELS, INDEX, VOTES, COLUMNS, CHECKED, "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
 })  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def prepare(
             with the same settings from a release that has changed since, or are damaged.
         workers: processes that read frames, or ``auto``: one for each core. The faces are the same for any number.
         beside: prepared faces to show these beside (``beside.jpg``), where they are there.
-        replace: also replace faces that were made with other settings.
+        replace: also replace faces that were made with other settings, or by a version that did not keep whose they are.
         again: the command that makes the faces, for messages.
         console: where progress goes, standard error by default: bars in a terminal, otherwise a line at the start and
             one at the end. The summary goes to standard output.
@@ -77,7 +77,7 @@ def prepare(
         _tell_done(console, journal, count)
         writer.settings, writer.may_be_shown = settings, may_be_shown(release)
         for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
-            writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes)
+            writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes, face.subject)
             advance(done, count)
         writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()
         release.write_extras(writer.aside)
@@ -151,7 +151,10 @@ def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str
     remove_ownerless(folder, ("manifest.json", PIXELS))
     _check_target(folder, release)
     faces = _there(folder)
-    if faces is not None and (faces.name, faces.manifest["settings"]) == (release.name, settings):
+    kept = faces is not None and (
+        faces.subject_of is not None or not replace
+    )  # of before it was kept whose face each is
+    if faces is not None and kept and (faces.name, faces.manifest["settings"]) == (release.name, settings):
         remove_parts(folder, release.name, settings)
         return folder, settings, with_permission(faces, may_be_shown(release))
     if faces is not None and not replace:

@@ -36,6 +36,7 @@ class Face:
         label: canonical expression 0..6, or UNLABELLED.
         found: whether the detector found the face (true where none was needed).
         votes: uint8 [10], FER+ votes in the order of FERPLUS_COLUMNS, or None; for all faces or for none.
+        subject: whose face it is: a person, or the movie that a frame is from; empty where the release does not tell.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,6 +45,7 @@ class Face:
     label: int = UNLABELLED
     found: bool = True
     votes: NDArray[np.uint8] | None = None
+    subject: str = ""
 
 
 class Release(Protocol):

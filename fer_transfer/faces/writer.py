@@ -4,8 +4,8 @@ import contextlib
 import hashlib
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,13 +16,21 @@ from numpy.typing import NDArray
 import fer_transfer
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.aside import Aside
+from fer_transfer.faces.columns import COLUMN_TYPES, first_with, index_types
 from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.duplicates import duplicates
-from fer_transfer.faces.faces import FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.words import Words
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import write_document
 from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+
+#: Bytes of what tells a picture from others.
+_MARK = 16
+
+#: Entries of the index that are made at a time.
+_PART = 1 << 14
 
 
 class FacesWriter:
@@ -56,10 +64,10 @@ class FacesWriter:
         self.report: dict[str, Any] = {}
         self.summary: list[str] = []
         self._constant = 0
-        self._rows: list[tuple[str, str, int, bool, int]] = []
-        self._votes: list[NDArray[np.uint8]] = []
-        self._marks: list[bytes] = []
-        self._first: dict[bytes, int] = {}
+        self._ids, self._splits, self._subjects = Words(), dict[str, int](), dict[str, int]()
+        self._columns = np.zeros(count, COLUMN_TYPES)
+        self._marks = np.zeros((count, _MARK // 8), np.uint64)
+        self._votes = bytearray()
 
     def __enter__(self) -> "FacesWriter":
         try:
@@ -81,19 +89,27 @@ class FacesWriter:
         label: int = UNLABELLED,
         found: bool = True,
         votes: NDArray[np.uint8] | None = None,
+        subject: str = "",
     ) -> None:
-        """Append one face: pixels uint8 [H, W], label canonical or UNLABELLED, votes uint8 [10] for all or none."""
+        """Append one face: pixels uint8 [H, W], label canonical or UNLABELLED, votes uint8 [10] for all or none.
+
+        The subject is a person or a movie, or empty where none is known.
+        """
         if pixels.shape != self.size or pixels.dtype != np.uint8:
             raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
         if not UNLABELLED <= label < len(EXPRESSIONS):
             raise FacesError(f"Expected a label of {UNLABELLED}..{len(EXPRESSIONS) - 1} for {id}, but got {label}.")
         data = np.ascontiguousarray(pixels).tobytes()
-        self._marks.append(_mark(data))
-        first = self._first.setdefault(self._marks[-1], len(self._rows))
-        self._rows.append((id, split, label, found, first))
+        row = len(self._ids)
+        self._ids.append(id)
+        if row < self.count:  # one too many is told at the end
+            number = self._splits.setdefault(split, len(self._splits))
+            same = self._subjects.setdefault(subject, row) if subject else row
+            self._columns[row] = number, label, found, row, same
+            self._marks[row] = _mark(data)
         self._constant += int(found and pixels.min() == pixels.max())
         if votes is not None:
-            self._votes.append(votes)
+            self._votes += votes.tobytes()
         try:
             if self._file is not None:
                 self._file.write(data)
@@ -122,70 +138,91 @@ class FacesWriter:
         return FacesError(f"Cannot write faces to {self.folder}: {error}. Free space or choose another folder (out=).")
 
     def _finish(self) -> None:
-        ids = [row[0] for row in self._rows]
-        if len(ids) != self.count or len(set(ids)) != len(ids):
-            raise FacesError(
-                f"Expected {self.count} faces with distinct ids for {self.folder}, but got {len(ids)} "
-                f"({len(set(ids))} distinct)."
-            )
-        if len(self._votes) not in (0, self.count):
-            raise FacesError(f"Expected votes of all faces for {self.folder} or of none, but got {len(self._votes)}.")
+        self._refuse_wrong_numbers()
         if self._file is not None:
             self._file.close()
         pixels = self.aside / PIXELS if self._given is None else self._given
         self._check(pixels)
-        index = np.array(
-            self._rows,
-            dtype=[
-                ("id", f"U{max(map(len, ids))}"),
-                ("split", f"U{max(len(row[1]) for row in self._rows)}"),
-                ("label", "i1"),
-                ("found", "?"),
-                ("duplicate_of", "i4"),
-            ],
-        )
-        np.save(self.aside / INDEX, index)
+        self._columns["duplicate_of"] = first_with(self._marks)
+        self._write_index()
         files = {PIXELS: pixels, INDEX: self.aside / INDEX}
         if self._votes:
-            np.save(self.aside / VOTES, np.stack(self._votes))
+            np.save(self.aside / VOTES, np.frombuffer(self._votes, np.uint8).reshape(self.count, -1))
             files[VOTES] = self.aside / VOTES
-        manifest = {
+        write_document(self.aside / "manifest.json", self._manifest(files))
+        pixels.replace(self.aside / PIXELS)  # complete from here on: whatever ends this process now, it is published
+        self._aside.publish()
+
+    def _refuse_wrong_numbers(self) -> None:
+        if len(self._ids) != self.count or self._ids.distinct() != self.count:
+            raise FacesError(
+                f"Expected {self.count} faces with distinct ids for {self.folder}, but got {len(self._ids)} "
+                f"({self._ids.distinct()} distinct)."
+            )
+        if len(self._votes) not in (0, self.count * len(FERPLUS_COLUMNS)):
+            with_votes = len(self._votes) // len(FERPLUS_COLUMNS)
+            raise FacesError(f"Expected votes of all faces for {self.folder} or of none, but got {with_votes}.")
+
+    def _write_index(self) -> None:
+        """The index, in parts: whole it takes a hundred bytes a face and more; and the columns that are read instead."""
+        types = index_types(self._ids.longest, max(map(len, self._splits)))
+        names = np.array(list(self._splits))
+        with (self.aside / INDEX).open("wb") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(types), "fortran_order": False, "shape": (self.count,)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, self.count, _PART):
+                columns = self._columns[start : start + _PART]
+                part = np.zeros(len(columns), types)
+                part["id"] = self._ids[start : start + _PART]
+                part["split"] = names[columns["split"]]
+                for name in ("label", "found", "duplicate_of"):
+                    part[name] = columns[name]
+                file.write(part.tobytes())
+        np.save(self.aside / COLUMNS, self._columns)
+
+    def _manifest(self, files: Mapping[str, Path]) -> dict[str, Any]:
+        names, columns = list(self._splits), self._columns
+        found = columns[columns["found"]]  # what stands in for lost faces is no duplicate
+        lost = columns[~columns["found"]]
+        return {
             "format": FORMAT_VERSION,
             "name": self.name,
             "count": self.count,
             "size": list(self.size),
-            "counts": count_by_split(index["split"], index["label"]),
-            "lost": count_by_split(index["split"][~index["found"]], index["label"][~index["found"]]),
+            "splits": names,
+            "subjects": len(self._subjects),
+            "counts": count_by_split(names, columns["split"], columns["label"]),
+            "lost": count_by_split(names, lost["split"], lost["label"]),
             "caveats": self.caveats,
             "may_be_shown": self.may_be_shown,
             "settings": self.settings,
             "report": self.report,
-            "duplicates": self._duplicates(index[index["found"]]),  # what stands in for lost faces is none
+            "duplicates": duplicates(names, found["split"], found["label"], found["duplicate_of"], self._constant),
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
             "digest": file_digest(files.values()),
-            "files": {name: file_digest([file]) for name, file in files.items()},
+            "files": {name: file_digest([file]) for name, file in {**files, COLUMNS: self.aside / COLUMNS}.items()},
         }
-        write_document(self.aside / "manifest.json", manifest)
-        pixels.replace(self.aside / PIXELS)  # complete from here on: whatever ends this process now, it is published
-        self._aside.publish()
 
     def _check(self, pixels: Path) -> None:
         """Whether a file that was given holds what was added: locks that do nothing let two processes write to it."""
         if self._given is None:
             return
         try:
-            there = [_mark(face.tobytes()) for face in np.load(pixels, mmap_mode="r")]
+            entries = np.load(pixels, mmap_mode="r")
         except ValueError:  # cut short
-            there = []
-        if wrong := [row[0] for row, mark, found in zip_longest(self._rows, self._marks, there) if mark != found]:
+            entries = np.zeros((0, *self.size), np.uint8)
+        there = np.zeros((len(entries), _MARK // 8), np.uint64)
+        for row, face in enumerate(entries):
+            there[row] = _mark(face.tobytes())
+        same = np.zeros(self.count, bool)
+        same[: len(there)] = (there[: self.count] == self._marks[: len(there)]).all(axis=1)
+        if not same.all():
+            first = ", ".join(shown(self._ids[row : row + 1][0]) for row in np.flatnonzero(~same)[:3].tolist())
             raise FacesError(
-                f"Expected in {pixels} the faces that were written, but {len(wrong)} are others, first "
-                f"{', '.join(map(shown, wrong[:3]))}. Another process wrote there, or the disk fails. Repeat the command."
+                f"Expected in {pixels} the faces that were written, but {int((~same).sum())} are others, first {first}. "
+                "Another process wrote there, or the disk fails. Repeat the command."
             )
-
-    def _duplicates(self, index: NDArray[Any]) -> dict[str, Any]:
-        return duplicates(index["split"], index["label"], index["duplicate_of"], self._constant)
 
 
 def with_permission(faces: Faces, may_be_shown: bool) -> Faces:
@@ -208,5 +245,5 @@ def with_permission(faces: Faces, may_be_shown: bool) -> Faces:
     return replace(faces, manifest=manifest)
 
 
-def _mark(pixels: bytes) -> bytes:
-    return hashlib.blake2b(pixels, digest_size=16).digest()
+def _mark(pixels: bytes) -> NDArray[np.uint64]:
+    return np.frombuffer(hashlib.blake2b(pixels, digest_size=_MARK).digest(), np.uint64)

@@ -18,14 +18,15 @@ def annotated(frame: NDArray[np.uint8], picture: PredictedPicture, caveat: str =
     Args:
         frame: the picture.
         picture: its faces.
-        caveat: a line at the bottom.
+        caveat: at the bottom, on as many lines as it needs.
     """
     drawn = frame.copy()
     unit = max(1, round(min(frame.shape[:2]) / 300))
     for face in picture.faces:
         _draw(drawn, face, unit)
-    if caveat:
-        _write(drawn, caveat, (4, drawn.shape[0] - 5), 0.35 * unit, (0, 0, 0))
+    lines = _lines(caveat, drawn.shape[1], 0.35 * unit)
+    for up, line in enumerate(reversed(lines)):
+        _write(drawn, line, (4, drawn.shape[0] - 5 - 15 * unit * up), 0.35 * unit, (0, 0, 0))
     return drawn
 
 
@@ -36,14 +37,16 @@ def explained(face: PredictedFace, values: NDArray[np.float32], method: str, cav
         face: with its pixels.
         values: its map, float32 [S, S], 0..1.
         method: that made it.
-        caveat: a line at the bottom.
+        caveat: at the bottom, on as many lines as it needs.
     """
     assert face.pixels is not None
     tiles = (cv2.cvtColor(face.pixels, cv2.COLOR_GRAY2BGR), heated(face.pixels, values))
     beside = np.concatenate([cv2.resize(tile, (_TILE, _TILE), interpolation=cv2.INTER_CUBIC) for tile in tiles], axis=1)
-    drawn = np.asarray(cv2.copyMakeBorder(beside, 0, 40, 0, 0, cv2.BORDER_CONSTANT), np.uint8)
+    lines = _lines(caveat, 2 * _TILE, 0.35)
+    drawn = np.asarray(cv2.copyMakeBorder(beside, 0, 25 + 15 * len(lines), 0, 0, cv2.BORDER_CONSTANT), np.uint8)
     _write(drawn, f"{_said(face)}: what spoke for it, by {method.replace('_', ' ')}", (4, _TILE + 15), 0.42, (0, 0, 0))
-    _write(drawn, caveat, (4, _TILE + 33), 0.35, (0, 0, 0))
+    for down, line in enumerate(lines):
+        _write(drawn, line, (4, _TILE + 33 + 15 * down), 0.35, (0, 0, 0))
     return drawn
 
 
@@ -61,6 +64,20 @@ def _draw(drawn: NDArray[np.uint8], face: PredictedFace, unit: int) -> None:
             cv2.circle(drawn, (round(float(eye[0])), round(float(eye[1]))), unit + 1, colour, -1)
     scale = float(np.clip(width / 160, 0.35, 1.2 * unit))
     _write(drawn, _said(face), (max(x, 0), max(y - 4, round(22 * scale))), scale, colour)
+
+
+def _lines(text: str, width: int, scale: float) -> list[str]:
+    """A text, no line of which is wider than a picture, unless a word is.
+
+    >>> _lines("emotiw: synthetic; no pre-training", 150, 0.35)
+    ['emotiw: synthetic; no', 'pre-training']
+    """
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        fits = cv2.getTextSize(longer, _FONT, scale, max(1, round(scale)))[0][0] <= width - 8
+        lines[-1:] = [longer] if fits or not lines else [*lines[-1:], word]
+    return lines
 
 
 def _write(drawn: NDArray[np.uint8], text: str, place: tuple[int, int], scale: float, ground: tuple[int, ...]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fer_transfer.evaluation.temperature import Temperature
+from fer_transfer.faces.held_out import split_said
 from fer_transfer.stages.lineage import Lineage, StageLineage
 from fer_transfer.stages.record import Record
 
@@ -38,7 +39,7 @@ class SplitScore:
     def line(self) -> str:
         """For a reader."""
         return (
-            f"{self.split}: {100 * self.accuracy:.1f} % ({self.correct}/{self.count} found faces, Wilson "
+            f"{split_said(self.split)}: {100 * self.accuracy:.1f} % ({self.correct}/{self.count} found faces, Wilson "
             f"{100 * self.level:.0f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]), macro recall "
             f"{100 * self.macro_recall:.1f} %" + (", optimistic: the epoch was chosen there" if self.selected else "")
         )
@@ -144,7 +145,7 @@ def _epochs(stage: StageLineage) -> str:
 
 def _trained_on(stage: StageLineage) -> str:
     """Releases and splits: ``fer2013 Training+PublicTest``."""
-    return ", ".join(f"{used.release} {'+'.join(used.trained_on)}" for used in stage.faces if used.trained_on)
+    return ", ".join(f"{used.release} {used.training_text('+')}" for used in stage.faces if used.trained_on)
 
 
 def caveats_of(records: Sequence[Record]) -> tuple[str, ...]:

@@ -172,7 +172,9 @@ class FER2013Release:
         those in no split's and class's folder; ``passed over`` names what is no regular file.
         """
         content = self._scanned
-        counts = count_by_split(np.array(content.splits), np.array(content.labels, np.int8))
+        numbers = {split: number for number, split in enumerate(dict.fromkeys(content.splits))}
+        splits = np.array([numbers[split] for split in content.splits])
+        counts = count_by_split(list(numbers), splits, np.array(content.labels, np.int8))
         return {
             "form": content.form,
             "counts": counts,

@@ -136,7 +136,8 @@ class FramesRelease:
         pictures = self._scanned.pictures
         for picture, face in zip(pictures, self.frames(reader, range(len(pictures))), strict=True):
             self._faces.append((picture, _told(face)))
-            yield Face(face.pixels, picture.id, picture.split, picture.label, face.kind != "lost")
+            found, movie = face.kind != "lost", picture.movie or ""
+            yield Face(face.pixels, picture.id, picture.split, picture.label, found, subject=movie)
         self._refuse_unreadable()
 
     def frames(self, reader: FrameReader, rows: range) -> Iterator[FrameFace]:

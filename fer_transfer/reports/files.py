@@ -14,6 +14,7 @@ from typing import Any
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.faces.held_out import split_said
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import DocumentError, read_document, write_document
 from fer_transfer.files.names import shown_text
@@ -131,7 +132,7 @@ def score_lines(report: Report) -> list[dict[str, Any]]:
     groups, published, study, level = report.groups, report.published, report.study, report.level
     lines = []
     for group in groups:
-        others = [Reported(split, "all", split) for split in group.other_splits(study)]
+        others = [Reported(split, "all", split_said(split)) for split in group.other_splits(study)]
         for plan in group.plans(study):
             rows = group.of(plan)
             for column in [*study.reported, *others]:

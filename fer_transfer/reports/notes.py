@@ -61,7 +61,7 @@ def _made_by(stages: Sequence[StageLineage]) -> str:
     """Stages, each with what it was trained on, and their seeds."""
     names = []
     for stage in stages:
-        faces = "; ".join(f"{used.release}: {', '.join(used.trained_on)}" for used in stage.faces if used.trained_on)
+        faces = "; ".join(f"{used.release}: {used.training_text(', ')}" for used in stage.faces if used.trained_on)
         names.append(f"{stage.name} ({faces})")
     seeds = dict.fromkeys(str(stage.seed) for stage in stages)
     return f"stage{'s' * (len(names) > 1)} {', '.join(names)} with seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"

@@ -12,6 +12,7 @@ import numpy as np
 from fer_transfer.evaluation.metrics import confusion_matrix, recall_per_class
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.faces.held_out import split_said
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import (
     between,
@@ -180,7 +181,7 @@ def others_table(group: Group, report: Report) -> Table | None:
     for split in splits:
         rows = [group.of(plan) for plan in plans]
         cells = tuple(score_text(score(of, split, "all"), report.level, marks_of(of, split)) for of in rows)
-        columns.append(Column(f"{split}\nours", cells))
+        columns.append(Column(f"{split_said(split)}\nours", cells))
     says = f"Over all faces of a split, {level_text(report.level)} interval. Study {report.study.name} does not report these."
     marks = marks_notes([column.cells for column in columns])
     name = f"others-{group.backbone}-{group.settings_id[:8]}"

@@ -13,9 +13,11 @@ from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
 from fer_transfer.faces.faces import Faces
+from fer_transfer.stages.inputs import selected_on
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
-from fer_transfer.training.module import ExpressionClassifier, balanced_weights
+from fer_transfer.training.loss import TrainingLoss, loss_of
+from fer_transfer.training.module import ExpressionClassifier
 from fer_transfer.training.optim import freeze
 
 
@@ -25,14 +27,15 @@ def data_of(job: Job, faces: Mapping[str, Faces]) -> FacesDataModule:
     Raises:
         FacesError: if a split is unknown, votes are missing, or nothing is left to train on.
     """
-    recipe = job.stage.recipe
+    recipe, sampling = job.stage.recipe, job.stage.recipe.imbalance.sampling
     module: FacesDataModule = build(
         f"{job.stage.name}.data",
-        recipe.data,
+        {**recipe.data, "selection": selected_on(recipe, faces)},
         labelling=recipe.labelling,
         faces={word: of.few(recipe.at_most) for word, of in faces.items()},
         batch_size=recipe.batch_size,
         seed=recipe.seed,
+        **({"sampling": sampling} if sampling != "all" else {}),  # a DataModule of one's own need not know it
     )
     return module
 
@@ -60,8 +63,7 @@ def module_to_train(job: Job, data: FacesDataModule, runtime: Runtime) -> tuple[
     elif recipe.batch_norm == "unfold":
         taken["unfolded"] = unfold(network, transform(_sample(data), random=False))
     freeze(network, recipe.frozen)
-    balanced = balanced_weights(data.train_set.targets) if recipe.class_weights == "balanced" else None
-    return _module(job, network, transform, runtime, balanced), taken
+    return _module(job, network, transform, runtime, loss_of(recipe, data.train_set.targets)), taken
 
 
 def finished_module(job: Job, runtime: Runtime) -> ExpressionClassifier:
@@ -76,11 +78,11 @@ def _module(
     network: torch.nn.Module,
     transform: BatchTransform,
     runtime: Runtime,
-    class_weights: torch.Tensor | None = None,
+    loss: TrainingLoss | None = None,
 ) -> ExpressionClassifier:
     if runtime.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return ExpressionClassifier(network, transform, job.stage.recipe, list(job.backbone.head), class_weights)
+    return ExpressionClassifier(network, transform, job.stage.recipe, list(job.backbone.head), loss)
 
 
 def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int = 1) -> None:

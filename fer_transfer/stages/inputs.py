@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fer_transfer.errors import ConfigError, FacesError
+from fer_transfer.faces.division import held_out_of
 from fer_transfer.faces.faces import Faces
+from fer_transfer.faces.held_out import held_out_called, split_said
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.stages.lineage import FacesUsed, Prepared
+from fer_transfer.stages.lineage import FacesUsed, Lineage, Prepared
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.study import Study
@@ -27,7 +29,7 @@ def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str],
             release lacks a split that the study names.
         FacesError: if one that is needed is missing or damaged.
     """
-    needed = {name for stage in plan.stages for part in ("train", "selection") for name in stage.recipe.data[part]}
+    needed = {name for stage in plan.stages for name in stage.recipe.words}
     opened = {name: open_faces(runtime.folder_of(name)) for name in sorted(needed)}
     optional = {column.split.partition("/")[0]: column.optional for column in reversed(study.reported)}
     for name in sorted({*runtime.faces, *optional} - needed):
@@ -72,7 +74,7 @@ def prepared(faces: Faces) -> Prepared:
 
 def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, ...]:
     """What a stage is trained and selected on, in the order in which its recipe names them."""
-    train, selection = recipe.data["train"], recipe.data["selection"]
+    train, selection = recipe.data["train"], selected_on(recipe, faces)
     return tuple(
         FacesUsed(
             prepared(faces[word]),
@@ -80,8 +82,39 @@ def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, .
             tuple(selection.get(word, ())),
             tuple(faces[word].caveats),
         )
-        for word in dict.fromkeys([*train, *selection])
+        for word in recipe.words
     )
+
+
+def selected_on(recipe: Recipe, faces: Mapping[str, Faces]) -> dict[str, list[str]]:
+    """Splits that a stage is selected on, by word: those of its data, or the share of each that it trains on.
+
+    Raises:
+        FacesError: if a share is to be held out of faces of which it is not known whose they are.
+    """
+    chosen = recipe.selection
+    if not chosen.share:
+        return dict(recipe.data["selection"])
+    return {
+        word: [held_out_of(faces[word], split, chosen.share, chosen.seed).name for split in splits]
+        for word, splits in recipe.data["train"].items()
+    }
+
+
+def check_held_out(stage: str, used: tuple[FacesUsed, ...], before: Lineage) -> None:
+    """Refuse to select on faces that a stage before was trained on: there every epoch looks good.
+
+    Raises:
+        ConfigError: naming the share.
+    """
+    for one in used:
+        for split in one.selected_on:
+            if held_out_called(split) is not None and before.trained_on(one.prepared, split):
+                share = split_said(f"{one.release}/{split}")
+                raise ConfigError(
+                    f"Stage {stage!r} would be selected on {share}, but a stage before it was trained on these faces. "
+                    "Give all stages the same recipe.selection, or this one share=0."
+                )
 
 
 def check_protected(stage: str, used: tuple[FacesUsed, ...], faces: Mapping[str, Faces], study: Study) -> None:

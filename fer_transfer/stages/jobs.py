@@ -7,7 +7,7 @@ from functools import cached_property
 
 from fer_transfer.backbones.backbone import Backbone, describe
 from fer_transfer.faces.faces import Faces
-from fer_transfer.stages.inputs import check_protected, faces_used
+from fer_transfer.stages.inputs import check_held_out, check_protected, faces_used
 from fer_transfer.stages.key import recipe_of_weights, stage_key
 from fer_transfer.stages.lineage import Lineage, StageLineage, lineage_from_json
 from fer_transfer.stages.plan import Plan, Stage
@@ -51,10 +51,11 @@ class Job:
         result = self.folder.result()
         if result is not None:
             return lineage_from_json(result.get("lineage"), self.folder.path / "result.json")
-        return self._before.then(self.own)
+        return self.before.then(self.own)
 
     @property
-    def _before(self) -> Lineage:
+    def before(self) -> Lineage:
+        """Of what the stage starts from."""
         if self.parent is not None:
             return self.parent.lineage
         if self.backbone.lineage is not None:
@@ -101,5 +102,7 @@ def jobs_of(
         start = parent.key if parent else backbones[name].identity
         recipe = recipe_of_weights(stage.recipe, backbones[name].record())
         own = StageLineage(stage.name, stage_key(recipe, start, used), start, recipe, used, note)
-        jobs[stage.name] = Job(stage, backbones[name], parent, own, store.stage(own.key))
+        job = jobs[stage.name] = Job(stage, backbones[name], parent, own, store.stage(own.key))
+        if stage.recipe.selection.share:
+            check_held_out(stage.name, used, job.before)
     return tuple(jobs.values())

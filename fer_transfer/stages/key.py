@@ -18,7 +18,11 @@ STORE_VERSION = 2
 
 #: Fields that came to the recipe when there were stores already, each with the value that changes nothing. With that value a
 #: field is left out of whatever is hashed, so that the stages and tables of those stores keep their names.
-_ADDED: Mapping[str, Any] = {"at_most": None}
+_ADDED: Mapping[str, Any] = {
+    "at_most": None,
+    "selection": {"share": 0, "seed": 0},
+    "imbalance": {"sampling": "all", "effective_number": 0, "focal": 0, "logit_adjustment": 0},
+}
 
 #: What draws the fresh weights and the order of faces, builds the network, and takes the steps. A release of one of them may
 #: change what a recipe trains, a patch of it should not.
@@ -50,7 +54,9 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
-    content = without_idle(vars(recipe))  # asdict() copies every part of every row of a sweep
+    of_selection = asdict(recipe.selection) if recipe.selection.share else _ADDED["selection"]
+    parts = {"selection": of_selection, "imbalance": dict(vars(recipe.imbalance))}
+    content = without_idle({**vars(recipe), **parts})  # asdict() copies every part of every row of a sweep
     content["labelling"] = asdict(recipe.labelling)
     content["backbone"] = {key: value for key, value in vars(recipe.backbone).items() if key != "weights"}
     content["backbone"]["network"] = dict(network)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fer_transfer.errors import StoreError
+from fer_transfer.faces.held_out import held_out_called, split_said
 from fer_transfer.files.digest import digest
 
 LINEAGE_VERSION = 1
@@ -55,7 +56,7 @@ class FacesUsed:
 
     Attributes:
         prepared: which.
-        trained_on, selected_on: its splits.
+        trained_on, selected_on: its splits; of the latter also shares that are held out of the former (``HeldOut.name``).
         caveats: what must stand beside every number made from these faces.
     """
 
@@ -73,6 +74,11 @@ class FacesUsed:
     def release(self) -> str:
         """The release's own name."""
         return self.prepared.release
+
+    def training_text(self, joint: str) -> str:
+        """What was trained on, for a reader: ``Training+PublicTest less 10 % of Training, seed 0``."""
+        less = [split_said(split) for split in self.selected_on if held_out_called(split)]
+        return joint.join(self.trained_on) + (f" less {' and '.join(less)}" if less else "")
 
 
 @dataclass(frozen=True)
@@ -138,8 +144,17 @@ class Lineage:
         return Lineage(self.weights, self.pretraining, (*self.stages, stage))
 
     def trained_on(self, prepared: Prepared, split: str) -> bool:
-        """Whether a stage was, or may have been, trained on faces of a split: then it is no evaluation."""
-        return any(used.prepared.shares(used.trained_on, prepared, split) for used in self._used())
+        """Whether a stage was, or may have been, trained on faces of a split: then it is no evaluation.
+
+        On a share that is held out of a split whatever was trained on the split was, unless it held out the same.
+        """
+        held = None if split in prepared.splits else held_out_called(split)
+        whole = split if held is None else held.split
+        return any(
+            used.prepared.shares(used.trained_on, prepared, whole)
+            and not (held and used.digest == prepared.digest and split in used.selected_on)
+            for used in self._used()
+        )
 
     def selected_on(self, prepared: Prepared, split: str) -> bool:
         """Whether a stage chose its epoch on faces of a split: a score there is optimistic."""

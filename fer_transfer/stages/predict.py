@@ -34,9 +34,9 @@ class Scored(NamedTuple):
 
 
 def scored_splits(job: Job, faces: Mapping[str, Faces], folder: StageFolder | None = None) -> list[Scored]:
-    """Every split of evaluation that the lineage of a job was not trained on, as far as its recipe goes (``at_most``).
+    """Every split of evaluation, and share that is held out, that the lineage of a job was not trained on.
 
-    In another folder than its own while it trains.
+    As far as its recipe goes (``at_most``); in another folder than its own while it trains.
     """
     recipe = job.stage.recipe
     return [
@@ -46,9 +46,14 @@ def scored_splits(job: Job, faces: Mapping[str, Faces], folder: StageFolder | No
             (folder or job.folder).predictions(of.name, split, of.digest, recipe.evaluation),
         )
         for of in faces.values()
-        for split in of.evaluation_splits
+        for split in [*of.evaluation_splits, *_held_out(job, of)]
         if not job.lineage.trained_on(prepared(of), split)
     ]
+
+
+def _held_out(job: Job, faces: Faces) -> list[str]:
+    selected = (split for used in job.own.faces if used.digest == faces.digest for split in used.selected_on)
+    return [split for split in selected if split not in faces.split_names]
 
 
 def written_digest(scored: Scored, job: Job) -> str | None:

@@ -42,7 +42,9 @@ class StageLog:
 
     Args:
         path: of ``log.txt``; a stage that goes on appends to it.
-        stage, key, seed: of the stage.
+        stage: its name.
+        key: of the stage.
+        seed: of the stage.
         echo: whether to print too.
     """
 

@@ -82,7 +82,9 @@ class Planner:
     def faces_of(self, job: Job, faces: Mapping[str, Faces]) -> int:
         """How many faces an epoch of a stage sees."""
         recipe = job.stage.recipe
-        name = _text([recipe.data, recipe.labelling, recipe.at_most, [used.digest for used in job.own.faces]])
+        name = _text(
+            [recipe.data, recipe.labelling, recipe.selection, recipe.at_most, [used.digest for used in job.own.faces]]
+        )
         if name not in self._counts:
             self._counts[name] = len(data_of(job, faces).train_set)
         return self._counts[name]
@@ -94,7 +96,7 @@ class Planner:
         return self._studies[name]
 
     def _inputs(self, plan: Plan, study: Study, runtime: Mapping[str, Any]) -> dict[str, Faces]:
-        words = [sorted({*stage.recipe.data["train"], *stage.recipe.data["selection"]}) for stage in plan.stages]
+        words = [sorted(stage.recipe.words) for stage in plan.stages]
         name = _text([words, runtime["faces"], study.name])
         if name not in self._faces:
             faces = {key: str(value) for key, value in runtime["faces"].items()}

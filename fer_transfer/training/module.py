@@ -17,6 +17,7 @@ from fer_transfer.data.datamodules import FaceBatch
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.training import scoring
+from fer_transfer.training.loss import TrainingLoss
 from fer_transfer.training.optim import parameter_groups
 from fer_transfer.training.recipe import Recipe
 
@@ -31,7 +32,7 @@ class ExpressionClassifier(pl.LightningModule):
         transform: from uint8 faces to the network's input, on the device.
         recipe: of the stage.
         head: name patterns of the network's head.
-        class_weights: float32 [7] for the loss, or None.
+        loss: of training; None: the recipe's label smoothing alone, where nothing is trained.
     """
 
     def __init__(
@@ -40,11 +41,11 @@ class ExpressionClassifier(pl.LightningModule):
         transform: BatchTransform,
         recipe: Recipe,
         head: Sequence[str],
-        class_weights: Tensor | None = None,
+        loss: TrainingLoss | None = None,
     ) -> None:
         super().__init__()
         self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
-        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.loss = loss or TrainingLoss(recipe.label_smoothing)
         self._counts = torch.zeros(2, len(EXPRESSIONS), dtype=torch.int64)  # selection faces: right, all
         self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
 
@@ -77,7 +78,7 @@ class ExpressionClassifier(pl.LightningModule):
             torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Cross-entropy (``loss``) of a randomly cropped and mirrored batch, and ``accuracy``.
+        """Loss (``TrainingLoss``) of a randomly cropped and mirrored batch, and ``accuracy``.
 
         Where processes share the batch, each gives its part: the mean of their losses, and so of their gradients, is that of
         the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout.
@@ -86,10 +87,14 @@ class ExpressionClassifier(pl.LightningModule):
         pixels = self.transform(batch.pixels, random=True, own=whole and whole.own)
         with nullcontext() if whole is None else self._own_randomness(batch_idx):
             logits = self.network(pixels)
-        weight = self.class_weights if isinstance(self.class_weights, Tensor) else None
-        loss = F.cross_entropy(logits.float(), batch.target, weight, label_smoothing=self.recipe.label_smoothing)
-        loss = loss * _part(batch, weight)
+        loss = self.loss(logits.float(), batch.target) * self._part(batch)
         return {"loss": loss, "accuracy": self._log("train", logits, batch, loss)}
+
+    def _part(self, batch: FaceBatch) -> Tensor | float:
+        """What the mean loss of a process's faces counts in the mean over the processes; 1 where it has the whole batch."""
+        if batch.whole is None:
+            return 1.0
+        return batch.processes * self.loss.mass(batch.target) / self.loss.mass(batch.whole.target)
 
     @contextmanager
     def _own_randomness(self, batch_idx: int) -> Iterator[None]:
@@ -168,31 +173,7 @@ def _hard(target: Tensor) -> Tensor:
     return target.argmax(dim=1) if target.ndim == 2 else target
 
 
-def _part(batch: FaceBatch, class_weights: Tensor | None) -> Tensor | float:
-    """What the mean loss of a process's faces counts in the mean over the processes; 1 where it has the whole batch.
-
-    torch divides the loss of hard targets by the sum of their class weights, that of soft ones by their number.
-    """
-    if batch.whole is None:
-        return 1.0
-    own, whole = batch.target, batch.whole.target
-    if class_weights is None or own.ndim == 2:
-        return batch.processes * len(own) / len(whole)
-    return batch.processes * class_weights[own].sum() / class_weights[whole].sum()
-
-
 def _is_frozen(layer: nn.Module) -> bool:
     """Whether a layer has parameters and none is trained: it must compute the same afterwards."""
     trained = [parameter.requires_grad for parameter in layer.parameters()]
     return bool(trained) and not any(trained)
-
-
-def balanced_weights(targets: Tensor) -> Tensor:
-    """float32 [7], inversely proportional to the classes' shares of the targets, mean 1 over the faces.
-
-    >>> balanced_weights(torch.tensor([0, 0, 0, 3])).tolist()[:4]
-    [0.666..., 0.0, 0.0, 2.0]
-    """
-    counts = targets.sum(dim=0) if targets.ndim == 2 else torch.bincount(targets, minlength=len(EXPRESSIONS)).float()
-    present = counts > 0
-    return torch.where(present, counts.sum() / (present.sum() * counts.clamp_min(1)), torch.zeros(()))

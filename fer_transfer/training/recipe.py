@@ -8,14 +8,16 @@ from typing import Any
 from fer_transfer.backbones.recipe import BackboneRecipe
 from fer_transfer.config import check_target, nearest, typed
 from fer_transfer.data.labelling import Labelling
+from fer_transfer.data.selection import Selection
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.training.imbalance import Imbalance
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 #: Parameters that the code passes to a configured object itself.
 _SUPPLIED = {
-    "data": ("labelling", "faces", "batch_size", "seed"),
+    "data": ("labelling", "faces", "batch_size", "seed", "sampling"),
     "augment": ("preprocessing",),
     "optimizer": ("params",),
     "scheduler": ("epoch", "epochs"),
@@ -49,6 +51,8 @@ class Recipe:
         label_smoothing: 0..1.
         gradient_clip: largest gradient norm, or null.
         skip_weights: name patterns in which a child may differ from its parent.
+        imbalance: what is done about rare expressions.
+        selection: a share of what is trained on to select on instead.
         at_most: faces of a split that are trained on, watched and scored, spread evenly over it; null: all.
         seed: of the fresh weights, the order of faces, crops, mirrors and dropout.
     """
@@ -72,8 +76,16 @@ class Recipe:
     at_most: int | None
     seed: int
     labelling: Labelling = field(default_factory=Labelling)
+    selection: Selection = field(default_factory=Selection)
+    imbalance: Imbalance = field(default_factory=Imbalance)
     frozen: list[str] = field(default_factory=list)
     skip_weights: list[str] = field(default_factory=list)
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the faces that are trained and selected on, in the order in which they are named."""
+        selected = self.data["selection"] if self.selection.share == 0 else {}
+        return list(dict.fromkeys([*self.data["train"], *selected]))
 
 
 _CHOICES = {
@@ -142,6 +154,7 @@ def _recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
     for key, (accepts, expected) in _RANGES.items():
         if not accepts(getattr(recipe, key)):
             raise ConfigError(f"Expected {key} of stage {stage!r} to be {expected}, but got {getattr(recipe, key)}.")
+    recipe.imbalance.refuse_twice(recipe.class_weights, stage)
     for part in ("train", "selection"):
         _check_splits(recipe.data.get(part), f"data.{part} of stage {stage!r}")
     if type(recipe.optimizer.get("lr")) not in (int, float):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_transfer.errors import StoreError
+from fer_transfer.faces.held_out import split_said
 from fer_transfer.files.names import shown
 from fer_transfer.stages.lineage import StageLineage
 from fer_transfer.upkeep.contents import Contents, Kept
@@ -32,11 +33,11 @@ def showing(kept: Kept, held: Contents) -> list[str]:
 
 
 def _stage(stage: StageLineage, held: Contents) -> str:
-    splits = ", ".join(f"{of.release} {'+'.join(of.trained_on)} ({of.digest[:8]})" for of in stage.faces)
+    splits = ", ".join(f"{of.release} {of.training_text('+')} ({of.digest[:8]})" for of in stage.faces if of.trained_on)
+    chosen = [split_said(f"{of.release}/{split}") for of in stage.faces for split in of.selected_on]
     here = "" if stage.key in held.stages else ", not in this store"
-    return (
-        f"-> {stage.name} {stage.key}: {splits}, seed {stage.seed}{here}{f', note: {stage.note}' if stage.note else ''}"
-    )
+    note = f", note: {stage.note}" if stage.note else ""
+    return f"-> {stage.name} {stage.key}: {splits}, selected on {', '.join(chosen)}, seed {stage.seed}{here}{note}"
 
 
 def _fields(content: Mapping[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ def test_help_shows_five_uses_on_a_screen(name, command):
     lines = stdout.splitlines()
     assert code == 0 and not stderr
     assert len(lines) <= 24 and max(map(len, lines)) <= 80, stdout
-    assert sum(line.startswith("  fer-") for line in lines) >= 5 and lines[0].startswith(f"fer-{name}: ")
+    assert sum(line.startswith("  fer-") for line in lines) == 5 and lines[0].startswith(f"fer-{name}: ")
     assert command(name, "-h")[1] == stdout
 
 

@@ -234,7 +234,7 @@ def test_help_fits_a_screen_and_waits_for_nothing_heavy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, "--help"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n  fer-predict ") == 6 and len(done.stdout.splitlines()) <= 40
+    assert done.stdout.count("\n  fer-predict ") == 5 and len(done.stdout.splitlines()) <= 40
 
 
 def test_an_ensemble_of_a_study_goes_by_its_name(predict, trained, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fer_transfer.config import build
+from fer_transfer.data import datamodules
 from fer_transfer.data.datamodules import EpochSampler, FaceDataset, Share
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.opening import open_faces
@@ -169,3 +170,30 @@ def test_unknown_split_unknown_release_and_nothing_to_train_on(releases):
         module_of(releases, "plan=emotiw", "plan.stages.emotiw.data.selection.emotiw=[]")
     with pytest.raises(ConfigError, match=r"\['sfew'\].*\['emotiw', 'fer2013'\]"):
         module_of(releases, "plan=emotiw", "+plan.stages.emotiw.data.train.sfew=[Train]")
+
+
+@pytest.mark.parametrize("skip", [0, 2])
+def test_every_batch_is_asked_for_before_it_is_made_and_no_other(releases, skip, monkeypatch):
+    monkeypatch.setattr(datamodules, "_LEAD", 2)
+    told = []
+    monkeypatch.setattr(
+        datamodules, "will_need", lambda pixels, rows: told.append((pixels.shape[1], set(rows.tolist())))
+    )
+    made = []
+    original = FaceDataset.__getitems__
+
+    def noted(self, indices):
+        made.append(({(part[0].pixels.shape[1], row) for part, local, own in self._by_part(np.asarray(indices))
+                      for row in part[1][local[own]].tolist()}, len(told)))  # fmt: skip
+        return original(self, indices)
+
+    monkeypatch.setattr(FaceDataset, "__getitems__", noted)
+    module = module_of(releases, "plan=fer32+emotiw", "recipe.batch_size=16")
+    module.skip_once(skip)
+    list(module.train_dataloader())
+    wanted = {face for faces, _ in made for face in faces}
+    asked = [{(side, row) for row in rows} for side, rows in told]
+    assert len(made) == len(module.train_set) // 16 - skip and wanted <= set().union(*asked)
+    for faces, before in made:
+        assert faces <= set().union(*asked[:before]), "asked for before"
+    assert len(set().union(*asked) - wanted) < 16, "but for what the last batch drops"

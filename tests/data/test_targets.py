@@ -29,14 +29,18 @@ WORDS = {
 
 def faces_of(votes=None, labels=None, splits=None, found=None, duplicate_of=None, name="fer2013"):
     count = next(len(column) for column in (votes, labels, splits) if column is not None)
+    splits = splits or ["Training"] * count
+    names = tuple(dict.fromkeys(splits))
     return Faces(
         folder=Path("somewhere"),
         pixels=np.zeros((count, 2, 2), np.uint8),
         ids=np.array([str(i) for i in range(count)]),
-        splits=np.array(splits or ["Training"] * count),
+        split_names=names,
+        split_numbers=np.array([names.index(split) for split in splits]),
         labels=np.array(labels if labels is not None else [0] * count, np.int8),
         found=np.array(found if found is not None else [True] * count),
         duplicate_of=np.array(duplicate_of if duplicate_of is not None else range(count), np.int32),
+        subject_of=np.arange(count, dtype=np.int32),
         votes=None if votes is None else np.array(votes, np.uint8),
         manifest={"name": name, "settings": {"ferplus": votes is not None} if name == "fer2013" else {}},
     )

@@ -23,7 +23,7 @@ ROOTS = ("train", "prepare", "report", "predict", "export", "weights")
 def test_the_site_is_built_strictly_holds_every_setting_and_fetches_nothing(tmp_path):
     pytest.importorskip("mkdocstrings", reason="needs mkdocs: pip install -e '.[docs]'")
     pytest.importorskip("material", reason="needs mkdocs: pip install -e '.[docs]'")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -158,6 +160,41 @@ def test_the_three_lines_load_the_weights(one, store, pixels, monkeypatch):
     by_folder = timm.create_model(f"local-dir:{one.folder}", pretrained=True).eval()
     assert torch.equal(by_folder(seen), ours.network(seen))
     assert by_folder.pretrained_cfg["label_names"] == list(fer_transfer.EXPRESSIONS)
+
+
+DECLARED = [
+    "import torch",
+    "library = torch.library.Library('torchvision', 'FRAGMENT')",
+    "for name in ('nms', 'qnms'): library.define(name + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')",
+]
+
+
+def in_python(code, folder):
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_three_lines_need_timm_and_safetensors_alone(one, store, pixels, tmp_path):
+    """In a process in which this package cannot be imported."""
+    ours = store.load(f"{ROW}/0", device="cpu").model
+    seen = ours.transform((torch.from_numpy(pixels),), random=False)
+    np.save(tmp_path / "seen.npy", seen.numpy())
+    code = [
+        "import sys",
+        "sys.modules['fer_transfer'] = None",
+        *one.loading,
+        "import numpy, torch",
+        f"seen = torch.from_numpy(numpy.load({str(tmp_path / 'seen.npy')!r}))",
+        f"numpy.save({str(tmp_path / 'logits.npy')!r}, model(seen).detach().numpy())",
+    ]
+    done = in_python(code, one.folder)
+    if (
+        "operator torchvision::nms does not exist" in done.stderr
+    ):  # torchvision was built for another torch: timm needs it
+        done = in_python(DECLARED + code, one.folder)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), ours.network(seen).detach(), atol=1e-5)
 
 
 def test_the_input_is_told_in_numbers(one, store, pixels):

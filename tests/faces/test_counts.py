@@ -50,7 +50,7 @@ def test_they_are_kept_as_json(faces):
 
 def test_a_reader_of_ones_own_may_report_what_it_likes(faces):
     manifest = faces.manifest | {"report": {"reasons": "none", "movies in two splits": 7}}
-    counts = counts_of(faces.splits, faces.labels, faces.found, manifest)
+    counts = counts_of(faces.split_names, faces.split_numbers, faces.labels, faces.found, manifest)
     assert counts.lost_for == {} and counts.shared_movies == {}
 
 

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from rich.console import Console
 
+from fer_transfer.config import build, plain
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import FacesError, ReleaseError
+from fer_transfer.faces import writer as writer_module
 from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import Faces
 from fer_transfer.faces.opening import open_faces
@@ -23,6 +26,7 @@ from fer_transfer.faces.prepare import prepare
 from fer_transfer.faces.source import Advance, Face
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.files.digest import file_digest
+from fer_transfer.settings import compose
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (6, 4, 5), np.uint8)
 
@@ -268,3 +272,43 @@ def test_a_disk_that_is_really_full_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "t")], capture_output=True, text=True)
     assert "FacesError: Cannot write faces" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_index_is_written_in_parts_as_numpy_writes_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are part of the digest of the faces, which keys of finished stages rest on."""
+    monkeypatch.setattr(writer_module, "_PART", 4)
+    ids = [f"{'x' * i}\u00e9{i}.png" for i in range(10)]
+    with FacesWriter(tmp_path / "t", "t", (4, 5), 10) as writer:
+        for i in range(10):
+            writer.add(
+                PIXELS[i % 6], ids[i], "Val" if i == 3 else "Train", i % 7, i != 2, subject="ab"[i % 2] if i > 4 else ""
+            )
+    whole = np.array(
+        [(ids[i], "Val" if i == 3 else "Train", i % 7, i != 2, i % 6) for i in range(10)],
+        [("id", "U15"), ("split", "U5"), ("label", "i1"), ("found", "?"), ("duplicate_of", "i4")],
+    )
+    np.save(tmp_path / "whole.npy", whole)
+    assert (tmp_path / "t" / "index.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    faces = open_faces(tmp_path / "t")
+    assert faces.digest == file_digest([tmp_path / "t" / "pixels.npy", tmp_path / "whole.npy"])
+    assert isinstance(faces.ids, np.memmap) and faces.ids.tolist() == ids and faces.split_names == ("Train", "Val")
+    assert faces.subject_of is not None and faces.subject_of.tolist() == [0, 1, 2, 3, 4, 5, 6, 5, 6, 5]
+    assert faces.manifest["subjects"] == 2
+
+
+def test_frames_of_a_movie_are_of_one_subject(tmp_path: Path) -> None:
+    for name in (
+        "Train/Happy/Airheads_000000001_00000001.png",
+        "Train/Happy/b.png",
+        "Val/Sad/Airheads_000000002_00000001.png",
+    ):
+        (tmp_path / "frames" / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "frames" / name), np.zeros((4, 4), np.uint8))
+    config = plain(compose("prepare", ["release=frames", f"release.path={tmp_path / 'frames'}"]))
+    config["release"]["aligned_size"] = [4, 4]
+    faces = prepare(build("release", config["release"]), tmp_path / "faces", quiet(), workers=1)
+    by_id = dict(zip(faces.ids.tolist(), faces.subject_of.tolist(), strict=True))  # type: ignore[union-attr]
+    movie = [row for id, row in by_id.items() if "Airheads" in id]
+    assert len(set(movie)) == 1 and len(set(by_id.values())) == 2 and faces.manifest["subjects"] == 1

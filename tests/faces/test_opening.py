@@ -20,6 +20,7 @@ from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.prepare import prepare
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.files import checked
+from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import read_document, write_document
 from fer_transfer.settings import compose
 
@@ -35,6 +36,15 @@ def change_index(column: str, value: Any) -> Callable[[Path], None]:
         index = np.load(folder / "index.npy")
         index[column][3] = value
         np.save(folder / "index.npy", index)
+
+    return change
+
+
+def change_columns(column: str, value: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        columns = np.load(folder / "columns.npy")
+        columns[column][3] = value
+        np.save(folder / "columns.npy", columns)
 
     return change
 
@@ -78,6 +88,8 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "another split": ("index.npy", change_index("split", "Val")),
     "an id twice": ("index.npy", change_index("id", "f0")),
     "no index": ("index.npy", lambda folder: os.truncate(folder / "index.npy", 0)),
+    "columns of others": ("columns.npy", change_columns("label", 1)),
+    "no columns": ("columns.npy", lambda folder: (folder / "columns.npy").unlink()),
     "short votes": ("votes.npy", an_array_of("votes.npy", lambda votes: votes[:-1])),
     "no votes": ("votes.npy", lambda folder: (folder / "votes.npy").unlink()),
     "a caveat deleted": ("manifest.json", change_manifest(caveats=[])),
@@ -154,6 +166,43 @@ def test_a_manifest_that_does_not_fit_is_named(
         open_faces(tmp_path / "tiny")
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("label", 9, r"labels -1\.\.6, but 1 faces have others, first f3"),
+        ("duplicate_of", 4, "duplicate_of to name a row before"),
+        ("subject_of", -1, "subject_of to name a row before"),
+        ("split", 2, "numbers of 2 splits"),
+    ],
+)
+def test_columns_that_cannot_be_are_named_though_their_digest_fits(
+    release: TinyRelease, tmp_path: Path, column: str, value: int, message: str
+) -> None:
+    folder = tmp_path / "tiny"
+    prepare(release, folder, Console(file=io.StringIO()))
+    change_columns(column, value)(folder)
+    manifest = read_document(folder / "manifest.json")
+    manifest["files"]["columns.npy"] = file_digest([folder / "columns.npy"])
+    write_document(folder / "manifest.json", manifest)
+    with pytest.raises(FacesError, match=message):
+        open_faces(folder)
+
+
+def test_faces_of_before_columns_were_kept_are_read_as_they_are(release: TinyRelease, tmp_path: Path) -> None:
+    """Their subjects are not known, nor is it known that there are none."""
+    prepare(release, tmp_path / "tiny", Console(file=io.StringIO()))
+    now = open_faces(tmp_path / "tiny")
+    manifest = read_document(tmp_path / "tiny" / "manifest.json")
+    del manifest["files"]["columns.npy"], manifest["splits"], manifest["subjects"]
+    write_document(tmp_path / "tiny" / "manifest.json", manifest)
+    (tmp_path / "tiny" / "columns.npy").unlink()
+    before = open_faces(tmp_path / "tiny")
+    assert before.subject_of is None and now.subject_of is not None
+    assert (before.digest, before.split_names) == (now.digest, now.split_names) == (now.digest, ("Train", "Test"))
+    for name in ("ids", "splits", "labels", "found", "duplicate_of"):
+        assert np.array_equal(getattr(before, name), getattr(now, name)), name
+
+
 def test_nothing_is_read_again_unless_a_file_changed(
     release: TinyRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +213,7 @@ def test_nothing_is_read_again_unless_a_file_changed(
     monkeypatch.setattr(checked, "file_digest", lambda paths: read.extend(paths) or original(paths))
     monkeypatch.setattr(checked.time, "time_ns", lambda: later)  # the files are old enough for their times to tell
     open_faces(folder)
-    assert sorted(path.name for path in read) == ["index.npy", "pixels.npy", "votes.npy"]
+    assert sorted(path.name for path in read) == ["columns.npy", "index.npy", "pixels.npy", "votes.npy"]
     read.clear()
     open_faces(folder)
     assert read == []
@@ -173,7 +222,7 @@ def test_nothing_is_read_again_unless_a_file_changed(
     assert [path.name for path in read] == ["votes.npy"]
     (folder / ".checked.json").write_text((folder / ".checked.json").read_text().replace("votes.npy", "index.npy"))
     open_faces(folder)
-    assert len(read) == 4, "a damaged note of what was read is as none"
+    assert len(read) == 5, "a damaged note of what was read is as none"
 
 
 def test_files_that_were_exchanged_are_read_again_whatever_times_they_carry(

@@ -352,7 +352,7 @@ def test_plans_are_composed_and_run_from_python(trained):
     assert [(stage.name, stage.recipe.epochs) for stage in plan.stages] == [("fer", 3), ("emotiw", 3)]
     row = fer_transfer.train(["plan=emotiw", *trained.overrides])  # is in the store
     assert (row.name, row.seeds) == (ROW, ("0", "1"))
-    with pytest.raises(ConfigError, match="Did you mean 'epochs'"):
+    with pytest.raises(ConfigError, match=r"Did you mean 'recipe\.epochs'"):
         fer_transfer.compose_plan(["+recipe.epoch=3"])
     with pytest.raises(ConfigError, match="a whole plan"):
         fer_transfer.train(["stage=emotiw"])

@@ -97,12 +97,14 @@ def test_how_predictions_are_made_does_not_count():
 
 def test_a_field_added_since_counts_only_where_it_changes_something():
     """Stores of before have keys and settings without it."""
-    assert "at_most" not in recipe_of_weights(recipe(), {})
+    assert not {"at_most", "selection", "imbalance"} & set(recipe_of_weights(recipe(), {}))
     assert recipe_of_weights(recipe("recipe.at_most=64"), {})["at_most"] == 64
     assert len({key(recipe()), key(recipe("recipe.at_most=64")), key(recipe("recipe.at_most=65"))}) == 3
     config = compose("train", ["plan=emotiw"])
     common = plain(config.recipe)
     assert common.pop("at_most", "missing") is None
+    assert common.pop("selection") == {"share": 0, "seed": 0}
+    assert not set(common.pop("imbalance").values()) - {"all", 0}
     del common["seed"], common["backbone"]["weights"]
     assert plan_from(config).common == digest([common, {}])
     assert plan_from(compose("train", ["plan=emotiw", "recipe.at_most=64"])).common != digest([common, {}])

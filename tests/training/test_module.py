@@ -18,7 +18,8 @@ from fer_transfer.data.datamodules import FaceBatch, Whole
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.settings import compose
 from fer_transfer.stages.plan import plan_from
-from fer_transfer.training.module import ExpressionClassifier, balanced_weights
+from fer_transfer.training.loss import TrainingLoss, balanced_weights
+from fer_transfer.training.module import ExpressionClassifier
 from fer_transfer.training.optim import freeze
 
 
@@ -32,7 +33,8 @@ def classifier(recipe, class_weights=None):
     network = backbone.network()
     freeze(network, recipe.frozen)
     transform = build("augment", recipe.augment, preprocessing=backbone.preprocessing)
-    return ExpressionClassifier(network, transform, recipe, backbone.head, class_weights)
+    loss = TrainingLoss(recipe.label_smoothing, class_weights)
+    return ExpressionClassifier(network, transform, recipe, backbone.head, loss)
 
 
 def batch_of(count=12, soft=False):

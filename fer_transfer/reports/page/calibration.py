@@ -14,6 +14,7 @@ from fer_transfer.evaluation.calibration import Bin, Reliability, reliability
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import mean_and_spread
 from fer_transfer.evaluation.temperature import Temperature, calibrated, crossed
+from fer_transfer.faces.held_out import split_said
 from fer_transfer.reports.page.blocks import Beside, Block, Cell, DataTable, Figure, Section, Words
 from fer_transfer.reports.page.charts import MUTED, OURS, PAPER, chart_of, spec
 from fer_transfer.reports.page.lines import Line, lines_of, over
@@ -76,8 +77,9 @@ def _notes(report: Report, seeds: Sequence[_Seed]) -> list[str]:
     split = report.study.first.split
     splits = list(dict.fromkeys(of.split for of in kept))
     reported = [of for of in splits if of in {column.split for column in report.study.reported}]
+    named = ", ".join(map(split_said, splits))
     notes = [
-        f"Calibrated: logits are divided by a temperature that fits the selection split of the row ({', '.join(splits)}), kept "
+        f"Calibrated: logits are divided by a temperature that fits the selection split of the row ({named}), kept "
         "beside its weights and used by fer-predict. It changes no expression, so no accuracy. Above 1: the row was too sure."
     ]
     if reported:

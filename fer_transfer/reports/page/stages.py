@@ -86,7 +86,7 @@ def _identity(stage: StageLineage, parent: str | None) -> str:
 
 def trained_on(stage: StageLineage) -> str:
     """The splits that a stage was trained on, in words."""
-    return ", ".join(f"{used.release} {' + '.join(used.trained_on)}" for used in stage.faces if used.trained_on)
+    return ", ".join(f"{used.release} {used.training_text(' + ')}" for used in stage.faces if used.trained_on)
 
 
 def _place(nodes: dict[str, Node]) -> None:
