@@ -51,7 +51,7 @@ class Candidate:
         return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FrameFace:
     """The face of one picture.
 

@@ -19,6 +19,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -267,8 +268,12 @@ def count_pictures(pictures: list[Picture]) -> dict[str, dict[str, int]]:
 
 
 def _told(face: FrameFace) -> FrameFace:
-    """A face without its pixels: thousands are kept for the report."""
-    return FrameFace(np.empty((0, 0), np.uint8), face.kind, face.reason, face.score, face.box, face.eyes, face.faces)
+    """A face without its pixels: all are kept for the report, a million perhaps. Those not searched share their zeros."""
+    box, eyes = (face.box, face.eyes) if face.box.any() or face.eyes.any() else (_NOTHING.box, _NOTHING.eyes)
+    return FrameFace(_NOTHING.pixels, intern(face.kind), intern(face.reason), face.score, box, eyes, face.faces)
+
+
+_NOTHING = FrameFace(np.empty((0, 0), np.uint8), "")
 
 
 def _row(picture: Picture, face: FrameFace) -> list[Any]:

@@ -23,7 +23,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _MOVIE = re.compile(r"(.+)_\d+_\d+")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One picture of the release: its path inside, unique id, split, label (0..6 or UNLABELLED), and movie or person or None."""
 

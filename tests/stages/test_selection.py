@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from test_ranks import STAGE, check_equal, finished, torchrun
+from tiny import tiny_faces
 
 from fer_transfer.cli.report import report
 from fer_transfer.cli.train import train
@@ -11,6 +12,7 @@ from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.opening import open_faces
+from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.files.document import read_document, write_document
 from fer_transfer.settings import compose
 from fer_transfer.stages.calibrated import kept_temperature
@@ -76,6 +78,19 @@ def test_the_shares_faces_are_scored_calibrate_and_are_said(tiny, tmp_path, caps
     assert "25 % of fer2013/Training, seed 0" in (tmp_path / "report" / "table.md").read_text()
     assert "Training less 25 % of Training, seed 0" in (tmp_path / "report" / "report.html").read_text()
     capsys.readouterr()
+
+
+def test_subjects_stay_together_and_the_lineage_says_so(tiny, tmp_path, fed, command):
+    with FacesWriter(tmp_path / "movies", "emotiw", (64, 64), 124) as writer:
+        for i, face in enumerate(tiny_faces("emotiw")):
+            writer.add(face.pixels, face.id, face.split, face.label, face.found, subject=f"movie {i // 5}")
+    run(tiny, "plan=emotiw", f"runtime.faces.emotiw={tmp_path / 'movies'}")
+    [[trained, selected]] = fed
+    movies = [{row // 5 for _, row in of} for of in (trained, selected)]
+    assert len(movies[1]) > 1 and not movies[0] & movies[1]
+    [stage] = [path.parent.name for path in (tmp_path / "store").glob("*/result.json")]
+    _, told, _ = command("store", "show", stage, f"store={tmp_path / 'store'}")
+    assert "selected on 25 % of emotiw/Train, by subject, seed 0" in told
 
 
 def tiny_folder(tiny):
