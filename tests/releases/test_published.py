@@ -33,7 +33,8 @@ def test_rafdb(elsewhere, command):
     write_rafdb(elsewhere / "own", {"Surprise": 2, **dict.fromkeys(list(ONE_EACH)[1:], 1)})
     faces, out = prepared(command, "rafdb")
     assert faces.pixels.shape == (16, 100, 100) and faces.found.all()
-    assert faces.ids[0] == "basic/Image/aligned/train_00001_aligned.jpg" and list(faces.split_names) == ["Train", "Test"]
+    assert faces.ids[0] == "basic/Image/aligned/train_00001_aligned.jpg"
+    assert faces.split_names == ("Train", "Test")
     order = [expression_index(name) for name in ("Surprise", *rafdb.CLASSES.values())]
     assert faces.labels.tolist() == order * 2
     assert "other counts than stated for RAF-DB (14): Train Surprise 2, not 1290" in out
