@@ -1,4 +1,4 @@
-"""Model files: the table, checking one brought by hand, fetching from a server on loopback that breaks off, lies and redirects."""
+"""Model files: the table, checking one brought by hand, and fetching from a server that breaks off, lies and redirects."""
 
 import hashlib
 import re
