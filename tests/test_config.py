@@ -29,6 +29,7 @@ ROOTS = {
 MISSING = {  # what is ??? there
     "backbone": ["recipe.backbone.name=test_resnet"],
     "release": ["release.path=somewhere"],
+    "release=ferplus": ["release.ferplus=somewhere"],
     "pipeline/detector=yunet": ["pipeline.detector.model=somewhere"],
 }
 

@@ -16,7 +16,7 @@ ORDER = (
     "_torchvision", "_without", "__init__",  # the version, the public names, and what comes before timm and others
     "errors", "config", "settings", "reference", "labels", "signals", "outcome", "ranks",
     "files", "bar", "detection", "faces", "releases", "synthetic",
-    "backbones", "data", "training", "evaluation",
+    "backbones", "models", "data", "training", "evaluation",
     "published", "study", "stages", "upkeep", "reports", "tracking", "sweeps",
     "inference", "export", "running",
     "cli",

@@ -1,13 +1,15 @@
-"""``fer-weights``: where the paper's networks' weights are published; check a file; write it with the record of its input.
+"""``fer-weights``: the model files that can be used; check or fetch one; write weights with the record of their input.
 
 ::
+
+    fer-weights model=face_detection_yunet_2023mar.onnx fetch=true
 
     fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel mean=imagenet_mean.binaryproto out=alexnet.safetensors
     fer-weights net=mobilenetv2_100 file=x.pth out=x.safetensors 'mean=[0.5,0.5,0.5]' +kwargs.pad_type=same
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer_transfer.cli.front import front
 
@@ -15,10 +17,15 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 HELP = """\
-fer-weights: look at a file of weights, and write it with what its input is.
+fer-weights: model files: where they are published, whether one is whole, and
+weights written with what their input is.
 
-  fer-weights                       where the paper's two networks are published
-                                    (nothing is ever fetched)
+  fer-weights                       every model file that can be used: purpose,
+                                    address, size, digest, licence
+  fer-weights model=NAME file=FILE  whether a file is the published one
+  fer-weights model=NAME fetch=true [out=FILE]
+                                    fetch it (nothing else ever does); after a
+                                    break, the same command goes on
   fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel
                                     what is in a file; nothing is written
   fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel \\
@@ -43,11 +50,13 @@ def task(config: "DictConfig") -> None:
     from fer_transfer.files.names import shown_text
 
     settings = plain(config)
+    if settings["model"] is not None or settings["fetch"]:
+        print(shown_text(_published(settings)))
+        return
     if settings["file"] is None:
         if given := [key for key, value in settings.items() if value and key != "net"]:
             raise ConfigError(f"Expected file=FILE with {', '.join(given)}, but got none.")
-        networks = [zoo_model(settings["net"])] if settings["net"] else list(ZOO.values())
-        print("\n".join(line for known in networks for line in card(known)))
+        print("\n".join(card(zoo_model(settings["net"])) if settings["net"] else _table()))
         return
     if settings["net"] is None:
         names = f"net={' or net='.join(ZOO)}"
@@ -75,6 +84,27 @@ def task(config: "DictConfig") -> None:
         settings["kwargs"],
     )
     import_weights(asked, lambda line: print(shown_text(str(line)), flush=True))
+
+
+def _table() -> list[str]:
+    from fer_transfer.models import MODELS, described
+
+    return [line for model in MODELS.values() for line in described(model)]
+
+
+def _published(settings: dict[str, Any]) -> str:
+    """Check or fetch one of the table, or say what is known of it."""
+    from fer_transfer.errors import ConfigError
+    from fer_transfer.models import check, described, fetched, known_model
+
+    if settings["model"] is None:
+        raise ConfigError("Expected model=NAME with fetch, but got none. fer-weights shows the names.")
+    model = known_model(str(settings["model"]))
+    if settings["fetch"]:
+        return fetched(model, Path(str(settings["out"] or model.name)).expanduser(), settings["address"])
+    if settings["file"] is None:
+        return "\n".join(described(model))
+    return check(model, Path(str(settings["file"])).expanduser())
 
 
 def main() -> None:

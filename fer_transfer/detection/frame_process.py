@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from fer_transfer.detection.crop import Box
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
 
 
 class FrameJob(NamedTuple):
-    """One picture to read: its name in the release, whether it is a face already, and the size that tells so."""
+    """One picture to read: its name in the release, whether it is a face already, the size that tells so, and where it is one."""
 
     name: str
     aligned: bool
     aligned_size: tuple[int, int] | None
+    box: Box | None = None
 
 
 class Loaded(NamedTuple):
@@ -124,7 +126,7 @@ def _end_with_the_parent() -> None:
 
 def face_of(pipeline: FacePipeline, job: FrameJob, data: bytes) -> bytes:
     """The face of an encoded picture, packed."""
-    return packed(pipeline.read(data, job.aligned, job.aligned_size))
+    return packed(pipeline.read(data, job.aligned, job.aligned_size, job.box))
 
 
 def packed(face: FrameFace) -> bytes:

@@ -139,13 +139,16 @@ class FacePipeline:
             found |= {**self.landmarker.settings(), "fit": self.fit, "smallest_e2e": self.smallest_e2e}
         return found
 
-    def read(self, data: bytes, aligned: bool = False, aligned_size: tuple[int, int] | None = None) -> FrameFace:
+    def read(
+        self, data: bytes, aligned: bool = False, aligned_size: tuple[int, int] | None = None, box: Box | None = None
+    ) -> FrameFace:
         """The face of an encoded picture; never raises for what the picture holds.
 
         Args:
             data: the file's bytes.
             aligned: the picture is a face already and is not searched.
             aligned_size: (height, width) by which a picture is known to be a face already.
+            box: (x, y, width, height) in pixels of the face in a picture that is not searched; None: its central square.
         """
         try:
             frame = decode(data)
@@ -153,7 +156,9 @@ class FacePipeline:
             return unreadable(self.size, error.reason)
         if aligned or frame.shape[:2] == aligned_size:
             grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-            return FrameFace(self._cut_box(grey, central_square(grey)), "bypassed", score=1.0)
+            if box is not None and not _meets(box, grey.shape):
+                return unreadable(self.size, f"{frame.shape[1]}x{frame.shape[0]}: its box {box} lies outside")
+            return FrameFace(self._cut_box(grey, box or central_square(grey)), "bypassed", score=1.0)
         try:
             return self.find(frame)
         except (cv2.error, MemoryError) as error:  # one odd frame must not stop the others
@@ -251,6 +256,12 @@ def _shared(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
     smaller = np.minimum(np.prod(one[2:] - one[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1))
     shared: NDArray[np.float64] = np.prod(np.maximum(high - low, 0), axis=1) / np.maximum(smaller, 1e-9)
     return shared
+
+
+def _meets(box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether a box has pixels in a picture of shape (height, width)."""
+    x, y, width, height = box
+    return min(width, height) > 0 and x < shape[1] and y < shape[0] and x + width > 0 and y + height > 0
 
 
 def unreadable(size: int, reason: str) -> FrameFace:

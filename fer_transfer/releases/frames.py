@@ -147,7 +147,10 @@ class FramesRelease:
         Raises:
             FacesError: if a process of the reader dies.
         """
-        jobs = [FrameJob(p.path, p.aligned, self.aligned_size) for p in self._scanned.pictures[rows.start : rows.stop]]
+        jobs = [
+            FrameJob(p.path, p.aligned, self.aligned_size, p.box)
+            for p in self._scanned.pictures[rows.start : rows.stop]
+        ]
         with Archive(self.path, self.limits) as archive:
             _ = archive.names  # a tar opens only what was walked past
             yield from reader.read(self.pipeline, jobs, archive.read, self.limits.frame_seconds)

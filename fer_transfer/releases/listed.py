@@ -54,7 +54,7 @@ class Division:
 
     def __post_init__(self) -> None:
         if self.shares is not None and self.folds is not None:
-            raise ConfigError("Expected release.shares or release.folds, but got both. Leave one out.")
+            raise ConfigError("Expected release.shares or release.folds, but got both. Give one as null.")
         if self.folds is not None and (not isinstance(self.folds, int) or self.folds < 2):
             raise ConfigError(f"Expected release.folds to be a whole number of at least 2, but got {self.folds!r}.")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
@@ -161,7 +161,7 @@ class ListedRelease(FramesRelease):
         ignored = ignored_by_kind(name for name in archive.names if not is_picture(name) and name not in used)
         order = [*(self.division.made or SPLITS), *dict.fromkeys(picture.split for picture in listed)]
         pictures = [
-            Picture(p.path, shown(p.path), p.split, self.classes.label(p.name), self.aligned, p.subject or None)
+            Picture(p.path, shown(p.id), p.split, self.classes.label(p.name), self.aligned, p.subject or None, p.box)
             for p in sorted(listed, key=lambda picture: order.index(picture.split))
         ]
         return Layout(pictures, self.aligned, False, ignored)

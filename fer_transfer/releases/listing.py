@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fer_transfer.config import nearest
+from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
@@ -19,12 +20,21 @@ class Listed:
         name: of its class, as the release spells it; empty where its label is withheld.
         split: the owners' name; empty where there is none.
         subject: whose face it is, a person or a movie; empty where the release does not tell.
+        face: which of the faces in this picture, where there may be several; empty: the picture is of one.
+        box: (x, y, width, height) of this face in pixels, where the release tells.
     """
 
     path: str
     name: str
     split: str = ""
     subject: str = ""
+    face: str = ""
+    box: Box | None = None
+
+    @property
+    def id(self) -> str:
+        """Unique in the release: its path, and which face."""
+        return f"{self.path}#{self.face}" if self.face else self.path
 
 
 def first_three(paths: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 
+from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
@@ -32,6 +33,7 @@ class Picture:
     label: int
     aligned: bool
     movie: str | None
+    box: Box | None = None  # of the face, in a picture that is not searched
 
 
 @dataclass(frozen=True)

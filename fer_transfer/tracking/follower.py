@@ -31,7 +31,9 @@ class Follower:
     """
 
     def __init__(self, options: Mapping[str, Any], say: Callable[[str], None]) -> None:
-        self.scratch = tempfile.mkdtemp(prefix="fer_transfer-")  # whatever is left there goes with it
+        self.scratch = tempfile.mkdtemp(
+            prefix="fer-"
+        )  # short: wandb puts a socket into it, or beside it where the path is long
         own = {"TMPDIR": self.scratch, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
         try:
             self.process = subprocess.Popen(

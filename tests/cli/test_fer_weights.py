@@ -83,7 +83,7 @@ def test_help_and_descriptions_need_no_torch(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
     shown = fer_weights("--help", cwd=tmp_path)
     assert len(shown.stdout.splitlines()) <= 40 and max(map(len, shown.stdout.splitlines())) <= 130
-    assert shown.returncode == 0 and "nothing is ever fetched" in shown.stdout
+    assert shown.returncode == 0 and "nothing else ever does" in shown.stdout
     assert "  partial=[]\n" in fer_weights("--settings", "partial", cwd=tmp_path).stdout
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from releases.pictures import write_picture
 
-from fer_transfer.releases import ckplus, jaffe, rafdb
+from fer_transfer.releases import ckplus, expw, jaffe, rafdb
 
 
 def write_rafdb(root: Path, counts: Mapping[str, int], originals: bool = False) -> Path:
@@ -70,4 +70,16 @@ def write_affectnet(root: Path, each: int, form: str, classes: int = 8) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, np.array(str(label) if form == "text" else label))
             np.save(path.with_name(f"{i}_val.npy"), np.array("0.1"))
+    return root
+
+
+def write_expw(root: Path, counts: Mapping[str, int]) -> Path:
+    """Photographs 40x60 with two faces each, whose boxes stand in label.lst as ExpW's: top, left, right, bottom."""
+    labels = [number for number, name in enumerate(expw.CLASSES) for _ in range(counts.get(name, 0))]
+    lines = []
+    for i, label in enumerate(labels):
+        name, left = f"word_girl_{i // 2}.jpg", 30 * (i % 2)
+        lines.append(f"{name} {i % 2} 5 {left} {left + 20} 25 60.5 {label}")
+        write_picture(root / "origin" / name, (40, 60))
+    (root / "label.lst").write_text("\n".join([*lines, ""]))
     return root

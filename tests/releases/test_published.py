@@ -3,15 +3,16 @@
 import shutil
 from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
-from releases.layouts import write_affectnet, write_ckplus, write_jaffe, write_rafdb
+from releases.layouts import write_affectnet, write_ckplus, write_expw, write_jaffe, write_rafdb
 from releases.pictures import FAST, write_picture
 from releases.test_data_sheets import sheet
 
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.labels import EXPRESSIONS, expression_index
-from fer_transfer.releases import affectnet, ckplus, rafdb
+from fer_transfer.releases import affectnet, ckplus, expw, rafdb
 
 ONE_EACH = dict.fromkeys(rafdb.CLASSES.values(), 1)
 
@@ -32,7 +33,8 @@ def test_rafdb(elsewhere, command):
     write_rafdb(elsewhere / "own", {"Surprise": 2, **dict.fromkeys(list(ONE_EACH)[1:], 1)})
     faces, out = prepared(command, "rafdb")
     assert faces.pixels.shape == (16, 100, 100) and faces.found.all()
-    assert faces.ids[0] == "basic/Image/aligned/train_00001_aligned.jpg" and faces.split_names == ["Train", "Test"]
+    assert faces.ids[0] == "basic/Image/aligned/train_00001_aligned.jpg"
+    assert faces.split_names == ("Train", "Test")
     order = [expression_index(name) for name in ("Surprise", *rafdb.CLASSES.values())]
     assert faces.labels.tolist() == order * 2
     assert "other counts than stated for RAF-DB (14): Train Surprise 2, not 1290" in out
@@ -93,7 +95,7 @@ def test_ckplus(elsewhere, command):
     err = refused(command, "ckplus", "release.folds=5")
     assert "Contempt 6: cohn-kanade-images/" in err and "release.leave_out=[Contempt]" in err
     faces, out = prepared(command, "ckplus", "release.folds=5", "release.leave_out=[contempt]")
-    assert faces.split_names == [f"fold{n}" for n in range(5)] and len(faces) == 60 * 4
+    assert list(faces.split_names) == [f"fold{n}" for n in range(5)] and len(faces) == 60 * 4
     of = Counter(EXPRESSIONS[label] for label in faces.labels.tolist())
     assert of == {name: 60 if name == "Neutral" else 30 for name in EXPRESSIONS}
     people = {fold: {id.split("/")[1] for id, split in zip(faces.ids[:].tolist(), faces.splits, strict=True) if split == fold}
@@ -135,7 +137,7 @@ def test_affectnet(elsewhere, command, form):
     err = refused(command, "affectnet")
     assert "Contempt 4: " in err and "release.leave_out=[Contempt]" in err
     faces, out = prepared(command, "affectnet", "release.leave_out=[Contempt]", "release.size=24")
-    assert faces.split_names == ["Train", "Val"] and len(faces) == 28
+    assert list(faces.split_names) == ["Train", "Val"] and len(faces) == 28
     for id, split, label in zip(faces.ids[:].tolist(), faces.splits.tolist(), faces.labels.tolist(), strict=True):
         number = int(id.split("/")[-1].removesuffix(".jpg")) % 8
         assert EXPRESSIONS[label] == EXPRESSIONS[expression_index(affectnet.CLASSES[number])]
@@ -154,3 +156,46 @@ def test_affectnet_damaged(elsewhere, command):
     shutil.rmtree(root / "train_set")
     shutil.rmtree(root / "val_set/annotations")
     assert "of 6 files none lies so" in refused(command, "affectnet")
+
+
+def test_expw(elsewhere, command):
+    """The square of each box, top and left in the owners' order; both faces of a photograph in one split."""
+    root = write_expw(elsewhere / "own", dict.fromkeys(expw.CLASSES, 12))
+    words = ["release.size=20", "pipeline.crop.stretch=false", "release.shares={Train: 0.5, Test: 0.5}"]
+    faces, out = prepared(command, "expw", *words)
+    assert faces.pixels.shape == (84, 20, 20) and faces.found.all()
+    split = dict(zip(faces.ids[:].tolist(), faces.splits.tolist(), strict=True))
+    for id, pixels, label in zip(split, faces.pixels, faces.labels.tolist(), strict=True):
+        path, _, face = id.partition("#")
+        grey = cv2.cvtColor(cv2.imread(str(root / path)), cv2.COLOR_BGR2GRAY)
+        left = 30 * int(face)
+        assert np.array_equal(pixels, grey[5:25, left : left + 20]) and split[f"{path}#0"] == split[f"{path}#1"]
+        number = 2 * int(path.rpartition("_")[2].removesuffix(".jpg")) + int(face)
+        assert EXPRESSIONS[label] == EXPRESSIONS[expression_index(expw.CLASSES[number // 12])]
+    assert "other counts than stated for ExpW (7): angry 12, not 3671" in out
+    assert sum(expw.ExpWRelease.stated[""].values()) == 91793
+    of = sheet("fer_transfer.releases.expw")["Classes"]
+    assert all(f"{n} {name} {expw.ExpWRelease.stated[''][name]}" in of for n, name in enumerate(expw.CLASSES))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("word_girl_0.jpg 7 5 20 20 25 60 1", "1 are others (1: word_girl_0.jpg 7 5 20 20 25 60 1)"),
+        ("word_girl_0.jpg 7 5 0 20 25 60 7", "a class of 0 to 6"),
+        ("word_girl_0.jpg 0 5 0 20 25 60 1", "are twice 1: origin/word_girl_0.jpg#0"),
+        ("gone.jpg 0 5 0 20 25 60 1", "not there 1: gone.jpg"),
+        ("word_girl_0.jpg 7 5", "8 words in each line"),
+    ],
+)
+def test_expw_damaged(elsewhere, command, line, said):
+    path = write_expw(elsewhere / "own", {"happy": 4}) / "label.lst"
+    path.write_text(path.read_text() + line + "\n")
+    assert said in refused(command, "expw", "release.folds=2")
+
+
+def test_a_box_outside_its_photograph_is_a_lost_face(elsewhere, command):
+    path = write_expw(elsewhere / "own", {"happy": 40}) / "label.lst"
+    path.write_text(path.read_text() + "word_girl_0.jpg 7 500 500 520 520 60 3\n")
+    faces, out = prepared(command, "expw", "release.folds=2")
+    assert (~faces.found).sum() == 1 and "60x40: its box (500, 500, 20, 20) lies outside: 1" in out

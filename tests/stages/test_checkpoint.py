@@ -133,14 +133,13 @@ def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name
     """A multirun of two plans in a process of its own; the second is not begun."""
     options = ["recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines", "runtime.threads=1"]
     process = start("train", "-m", "plan=emotiw,fer28", *tiny, *options, cwd=tmp_path)
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "/s " in line:
-            os.kill(process.pid, getattr(signal, name))
-            break
-    sent = time.monotonic()
-    out, err = process.communicate(timeout=60)
+    try:
+        lines = list(itertools.takewhile(lambda line: "/s " not in line, process.stdout))
+        process.send_signal(getattr(signal, name))
+        sent = time.monotonic()
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code and time.monotonic() - sent < 20
     assert err.strip().splitlines() == [f"stopped by {name}; what is done is kept, repeat the command to go on"]
     assert "fer28" not in "".join(lines) + out

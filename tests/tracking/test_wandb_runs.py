@@ -23,10 +23,10 @@ OPTIONS = ["logger=wandb", f"note='{NOTE}'"]
 @pytest.fixture(scope="module")
 def store(faces_folder, tmp_path_factory):
     """Of two rows: fer28, and fer28_emotiw, which takes its first stage from the store; a temporary folder of its own."""
-    root = tmp_path_factory.mktemp("tracked")
-    (root / "tmp").mkdir()
+    root = tmp_path_factory.mktemp("w")
+    (root / "t").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tempfile.tempdir", str(root / "tmp"))
+        patch.setattr("tempfile.tempdir", str(root / "t"))
         patch.setenv("WANDB_X_STATS_SAMPLING_INTERVAL", "0.2")
         for plan in ("fer28", "fer28_emotiw"):
             train(compose("train", [*overrides(faces_folder, root / "store"), f"plan={plan}", *OPTIONS]))
@@ -158,7 +158,7 @@ def test_wandb_sends_parents_first(store, runs, monkeypatch):
 
 
 def test_nothing_is_left_elsewhere(store):
-    left = [path.name for path in (store.parent / "tmp").iterdir()]
+    left = [path.name for path in (store.parent / "t").iterdir()]
     assert not [name for name in left if "wandb" in name or "fer_transfer" in name]
     names = {path.name for path in (store / "wandb").iterdir()}
     assert all(name.startswith("offline-run-") or name == "staged" for name in names)
