@@ -179,7 +179,7 @@ def test_with_one_seed_p_is_mcnemars(tmp_path):
     right = [[a == b for a, b in zip(row["said"]["0"], truth, strict=True)] for row in (one, other)]
     only = [sum(a and not b for a, b in zip(*pair, strict=True)) for pair in (right, right[::-1])]
     assert block.content["pairs"]["0 1"]["p"] == pytest.approx(binomtest(only[0], sum(only)).pvalue, rel=1e-2)
-    assert "Give faces.emotiw=FOLDER" in block.content["sets"][0]["why"]
+    assert "Give ++faces.emotiw=FOLDER" in block.content["sets"][0]["why"]
 
 
 def test_the_page_holds_each_picture_once_and_no_markup_of_others(report, faces):
