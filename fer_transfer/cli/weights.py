@@ -26,14 +26,15 @@ weights written with what their input is.
   fer-weights model=NAME fetch=true [out=FILE]
                                     fetch it (nothing else ever does); after a
                                     break, the same command goes on
+  fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel
+                                    what is in a file; nothing is written
   fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel \\
       mean=imagenet_mean.binaryproto out=alexnet.safetensors
-                                    for recipe.backbone.weights of fer-train;
-                                    without out=, what is in it; prove=true:
-                                    every layer against OpenCV's own
-  fer-weights net=mobilenetv2_100 file=x.pth out=x.safetensors \\
-      'mean=[0.5,0.5,0.5]' +kwargs.pad_type=same
-                                    any network of timm's
+                                    for recipe.backbone.weights of fer-train
+
+  prove=true                        with net and file: every layer against
+                                    OpenCV's own
+  net=mobilenetv2_100 ...           any network of timm's: mean, std, kwargs
 
   --settings [WORD]    every setting: default, meaning, choices
   --cfg job            the configuration that would run; nothing is written

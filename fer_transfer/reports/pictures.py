@@ -63,7 +63,8 @@ class Pictures:
             if isinstance(faces, Faces) and faces.digest == digest:
                 return faces
         folder, there = self._folders.get(release), known.get(release)
-        give = f"Give ++faces.{release}=FOLDER to see pictures of them."
+        key = f"faces.{release}" if release in self._folders else f"++faces.{release}"  # as Hydra takes it
+        give = f"Give {key}=FOLDER to see pictures of them."
         if isinstance(there, Faces):
             return f"{folder} holds other faces of {release} ({there.digest[:8]}) than these ({digest[:8]}). {give}"
         return f"{there or f'The faces of {release} are not at hand.'} {give}"

@@ -28,8 +28,8 @@ def test_they_are_found_by_digest_whatever_the_word(faces):
     ("folder", "digest", "why"),
     [
         ("fer2013", "0" * 64, r"fer2013 holds other faces of fer2013 \(.*\) than these \(00000000\)"),
-        ("nothing", "", r"There are no faces in .*nothing\. Give \+\+faces\.fer2013=FOLDER"),
-        ("damaged", "", r"manifest\.json.*Give \+\+faces"),
+        ("nothing", "", r"There are no faces in .*nothing\. Give faces\.fer2013=FOLDER"),
+        ("damaged", "", r"manifest\.json.*Give faces"),
     ],
 )
 def test_otherwise_it_is_said_why_and_what_to_give(faces, tmp_path, folder, digest, why):
@@ -40,8 +40,10 @@ def test_otherwise_it_is_said_why_and_what_to_give(faces, tmp_path, folder, dige
     assert pictures.of("fer2013", digest or faces.digest, [str(faces.ids[0])]) == {}
 
 
-def test_of_a_release_that_nobody_named(faces):
+def test_of_a_release_that_nobody_named(tmp_path, faces):
     assert "not at hand. Give ++faces.fer2013=FOLDER" in str(Pictures({}).missing("fer2013", faces.digest))
+    named = Pictures({"fer2013": tmp_path / "nowhere"}).missing("fer2013", faces.digest)
+    assert "nowhere. Give faces.fer2013=FOLDER" in str(named)
 
 
 def test_a_release_that_may_not_be_shown_has_none(tmp_path, faces):
