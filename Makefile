@@ -12,7 +12,8 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 PYTHONS := 3.10 3.11 3.12 3.13 3.14
-LOCK = constraints/py$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
+# Asked for by the shell, when the Python is there.
+LOCK = constraints/py$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
 INSTALL = $(if $(shell command -v uv),uv pip install --python $(BIN)/python,$(BIN)/pip install)
 
 .PHONY: demo test wheel docs notebooks claims cluster damage faults fuzz format lock clean
