@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +27,13 @@ _LONGEST = (
     "test_saliency.py",
     "test_own_data_set.py",
 )
+
+
+def pytest_configure() -> None:
+    """What a shell ignores in the background (SIGINT; SIGHUP under nohup), commands that tests start would ignore too."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -109,7 +109,7 @@ def effective_number_weights(targets: Tensor, beta: float) -> Tensor:
     """float32 [7], inversely proportional to the effective numbers of the classes (Cui et al. 2019), mean 1 over those there are.
 
     >>> effective_number_weights(torch.tensor([0, 0, 3]), 0.5).tolist()[:4]
-    [0.8..., 0.0, 0.0, 1.2]
+    [0.8..., 0.0, 0.0, 1.2...]
     """
     counts = class_counts(targets).double()
     present = counts > 0
