@@ -136,6 +136,7 @@ def test_a_server_that_brings_nothing_more_is_left_and_what_is_there_kept(server
     [
         (lambda request, start: send(request, 200, DATA[::-1]), r"Expected sha256 .* thrown away"),
         (lambda request, start: send(request, 200, DATA[:-1]), r"256000 bytes .* the server has 255999"),
+        (lambda request, start: send(request, 200, DATA, Content_Length="9" * 5000), r"the server has 9{20}\."),
         (lambda request, start: send(request, 200, b"<html>log in</html>"), r"the server has 19\."),
         (lambda request, start: send(request, 403, b"no"), r"the server answers 403"),
         (
@@ -147,7 +148,7 @@ def test_a_server_that_brings_nothing_more_is_left_and_what_is_there_kept(server
         (redirect("file:///etc/passwd"), r"Expected a file .* is not allowed"),
         (redirect("/x"), r"redirect"),
     ],
-    ids=["bytes", "length", "a page", "403", "range", "endless", "host", "scheme", "loop"],
+    ids=["bytes", "length", "digits", "a page", "403", "range", "endless", "host", "scheme", "loop"],
 )
 def test_a_server_that_lies_leaves_nothing(server: Server, tmp_path: Path, answer: Answer, message: str) -> None:
     with pytest.raises(FetchError, match=message):

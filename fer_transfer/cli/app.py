@@ -1,7 +1,6 @@
 """What the four commands share: Hydra's entry point, and errors shown as one message without a traceback."""
 
 import atexit
-import gc
 import os
 import signal
 import sys
@@ -25,8 +24,6 @@ from fer_transfer.signals import Stopped, check, ending_with, listening
 
 def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
     """Run a task under Hydra; exit with 1 if it failed. Of the jobs of a multirun the sweeper tells what became of them."""
-    # A process that ends would look through all of torch and timm once more, for up to a second.
-    atexit.register(gc.freeze)
     launching = os.getpid()
     single: list[Outcome] = []
 

@@ -32,9 +32,10 @@ stage once, and the tables printed. With what it leaves in ./demo:
 def steps(out: Path) -> Iterator[tuple[str, list[str]]]:
     """The commands, each with what it is told."""
     faces = {"fer2013": out / "faces" / "fer2013", "emotiw": out / "faces" / "emotiw"}
+    pipeline = _pipeline()
     for name, release in (("fer2013", "fer2013"), ("emotiw", "sfew")):
         path = _given("release.path", out / "releases" / release)
-        yield "prepare", [f"release=synthetic_{name}", path, _given("out", faces[name]), *_pipeline()]
+        yield "prepare", [f"release=synthetic_{name}", path, _given("out", faces[name]), *pipeline]
     where = [_given("runtime.store", out / "store"), *(_given(f"runtime.faces.{n}", of) for n, of in faces.items())]
     yield "train", ["-m", "study=ng2015", "experiment=demo", "backbone=timm", *where]
     shown = [

@@ -6,6 +6,7 @@ host over https only, and never from https to http; more bytes than stated are n
 
 import http.client
 import re
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -121,7 +122,7 @@ def _go_on(wanted: Wanted, part: Path, start: int, advance: Callable[[int, int |
         ) from None
     except urllib.error.URLError as error:
         raise _unreached(wanted, error) from None
-    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+    except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
         raise _Broken(str(error) or type(error).__name__) from None
 
 
@@ -142,7 +143,7 @@ def _first_byte(answer: Any, wanted: Wanted, start: int) -> int:
         _check_total(answer.headers.get("Content-Length"), wanted)
         return 0
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-    if answer.status != 206 or not found or int(found[1]) != start:
+    if answer.status != 206 or not found or found[1] != str(start):
         raise FetchError(
             f"Expected the bytes from {start} of {wanted.address}, but the server answers {answer.status} with "
             f"{answer.headers.get('Content-Range')}."
@@ -152,8 +153,9 @@ def _first_byte(answer: Any, wanted: Wanted, start: int) -> int:
 
 
 def _check_total(stated: str | None, wanted: Wanted) -> None:
-    if stated and stated.isdecimal() and int(stated) != wanted.size:
-        raise FetchError(f"Expected {wanted.size} bytes at {wanted.address}, but the server has {stated}.")
+    # As text: Python refuses to read a number of thousands of digits.
+    if stated and stated.isdecimal() and stated != str(wanted.size):
+        raise FetchError(f"Expected {wanted.size} bytes at {wanted.address}, but the server has {stated[:20]}.")
 
 
 def _copy(answer: Any, file: IO[bytes], at: int, wanted: Wanted, advance: Callable[[int, int | None], None]) -> None:

@@ -4,6 +4,7 @@ A reader derives from ``ListedRelease`` and says which pictures there are (``_li
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ def _are_shares(shares: Any) -> bool:
     return len(numbers) == len(shares) and abs(sum(numbers) - 1) < 1e-6
 
 
-class ListedRelease(FramesRelease):
+class ListedRelease(FramesRelease, ABC):
     """A release whose layout says which picture bears which label, for ``fer-prepare``.
 
     Args:
@@ -143,13 +144,13 @@ class ListedRelease(FramesRelease):
         maps = {"classes": dict(self.classes.classes), "leave_out": list(self.classes.leave_out)}
         return {**own, "reader": self.title, **chosen, **maps}
 
+    @abstractmethod
     def _listed(self, archive: Archive) -> list[Listed]:
         """The pictures of the release, in its order.
 
         Raises:
             ReleaseError: if it is laid out otherwise.
         """
-        raise NotImplementedError
 
     def _read_layout(self, archive: Archive) -> Layout:
         where = shown(str(self.path))
