@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fer_transfer.detection.crop import Box
+from fer_transfer.detection.geometry import decoded, encoded
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
 
 
@@ -139,6 +140,8 @@ def packed(face: FrameFace) -> bytes:
         "eyes": face.eyes.tolist(),
         "faces": face.faces,
     }
+    if face.geometry is not None:
+        told["geometry"] = encoded(face.geometry)
     return json.dumps(told).encode() + b"\n" + face.pixels.tobytes()
 
 
@@ -147,4 +150,6 @@ def unpacked(data: bytes, size: int) -> FrameFace:
     head, _, pixels = data.partition(b"\n")
     told = json.loads(head)
     told["box"], told["eyes"] = np.array(told["box"], np.float32), np.array(told["eyes"], np.float32)
+    if "geometry" in told:
+        told["geometry"] = decoded(told["geometry"])
     return FrameFace(np.frombuffer(pixels, np.uint8).reshape(size, size), **told)

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fer_transfer
+from fer_transfer.detection.geometry import Geometry
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.aside import Aside
 from fer_transfer.faces.columns import COLUMN_TYPES, first_with, index_types
 from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.geometry import FILE as GEOMETRY
+from fer_transfer.faces.geometry import GeometryWriter
 from fer_transfer.faces.words import Words
 from fer_transfer.files.digest import file_digest
 from fer_transfer.files.document import write_document
@@ -73,6 +76,7 @@ class FacesWriter:
         try:
             self._aside = Aside(self.folder)
             self.aside = self._aside.path
+            self._geometry = GeometryWriter(self.aside / GEOMETRY, self.count)
             self._file = None if self._given else (self.aside / PIXELS).open("wb")
         except OSError as error:
             raise self._disk_error(error) from None
@@ -90,10 +94,11 @@ class FacesWriter:
         found: bool = True,
         votes: NDArray[np.uint8] | None = None,
         subject: str = "",
+        geometry: Geometry | None = None,
     ) -> None:
         """Append one face: pixels uint8 [H, W], label canonical or UNLABELLED, votes uint8 [10] for all or none.
 
-        The subject is a person or a movie, or empty where none is known.
+        The subject is a person or a movie, or empty where none is known; geometry what a landmarker tells of the face.
         """
         if pixels.shape != self.size or pixels.dtype != np.uint8:
             raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
@@ -113,6 +118,7 @@ class FacesWriter:
         try:
             if self._file is not None:
                 self._file.write(data)
+            self._geometry.add(geometry)
         except OSError as error:
             raise self._disk_error(error) from None
 
@@ -132,6 +138,7 @@ class FacesWriter:
         with contextlib.suppress(OSError):
             if self._file is not None:
                 self._file.close()
+            self._geometry.close()
         self._aside.discard()
 
     def _disk_error(self, error: OSError) -> FacesError:
@@ -149,7 +156,8 @@ class FacesWriter:
         if self._votes:
             np.save(self.aside / VOTES, np.frombuffer(self._votes, np.uint8).reshape(self.count, -1))
             files[VOTES] = self.aside / VOTES
-        write_document(self.aside / "manifest.json", self._manifest(files))
+        more = (COLUMNS, GEOMETRY) if self._geometry.close() else (COLUMNS,)
+        write_document(self.aside / "manifest.json", self._manifest(files, more))
         pixels.replace(self.aside / PIXELS)  # complete from here on: whatever ends this process now, it is published
         self._aside.publish()
 
@@ -180,7 +188,8 @@ class FacesWriter:
                 file.write(part.tobytes())
         np.save(self.aside / COLUMNS, self._columns)
 
-    def _manifest(self, files: Mapping[str, Path]) -> dict[str, Any]:
+    def _manifest(self, files: Mapping[str, Path], more: Sequence[str]) -> dict[str, Any]:
+        """The digest of the faces is of ``files``; what repeats them or is no part of them, in ``more``, has its own alone."""
         names, columns = list(self._splits), self._columns
         found = columns[columns["found"]]  # what stands in for lost faces is no duplicate
         lost = columns[~columns["found"]]
@@ -201,7 +210,7 @@ class FacesWriter:
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
             "digest": file_digest(files.values()),
-            "files": {name: file_digest([file]) for name, file in {**files, COLUMNS: self.aside / COLUMNS}.items()},
+            "files": {name: file_digest([file]) for name, file in {**files, **{name: self.aside / name for name in more}}.items()},
         }
 
     def _check(self, pixels: Path) -> None:
