@@ -11,6 +11,7 @@ from fer_transfer.data.labelling import Labelling
 from fer_transfer.data.selection import Selection
 from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.training.averaging import Averaging
 from fer_transfer.training.imbalance import Imbalance
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -52,6 +53,7 @@ class Recipe:
         gradient_clip: largest gradient norm, or null.
         skip_weights: name patterns in which a child may differ from its parent.
         imbalance: what is done about rare expressions.
+        averaging: of weights, over steps or epochs.
         selection: a share of what is trained on to select on instead.
         at_most: faces of a split that are trained on, watched and scored, spread evenly over it; null: all.
         seed: of the fresh weights, the order of faces, crops, mirrors and dropout.
@@ -78,6 +80,7 @@ class Recipe:
     labelling: Labelling = field(default_factory=Labelling)
     selection: Selection = field(default_factory=Selection)
     imbalance: Imbalance = field(default_factory=Imbalance)
+    averaging: Averaging = field(default_factory=Averaging)
     frozen: list[str] = field(default_factory=list)
     skip_weights: list[str] = field(default_factory=list)
 
@@ -155,6 +158,7 @@ def _recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
         if not accepts(getattr(recipe, key)):
             raise ConfigError(f"Expected {key} of stage {stage!r} to be {expected}, but got {getattr(recipe, key)}.")
     recipe.imbalance.refuse_twice(recipe.class_weights, stage)
+    recipe.averaging.refuse_best(recipe.keep, stage)
     for part in ("train", "selection"):
         _check_splits(recipe.data.get(part), f"data.{part} of stage {stage!r}")
     if type(recipe.optimizer.get("lr")) not in (int, float):
