@@ -90,8 +90,8 @@ def fit(
             trainer.fit(module, data, ckpt_path=resumed)
     if not together.ranks.leads:
         return
-    if best or averaged:
-        (best or averaged).put_back(module)
+    if chosen := best or averaged:
+        chosen.put_back(module)
     _refuse_diverged(module, log.stage)
 
 

@@ -142,8 +142,8 @@ class ExpressionClassifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        rate = self.recipe.optimizer["lr"]
-        groups = parameter_groups(self.network, self.head, rate, self.recipe.head_multiplier)
+        rate, of_head, decay = self.recipe.optimizer["lr"], self.recipe.head_multiplier, self.recipe.layer_decay
+        groups = parameter_groups(self.network, self.head, rate, of_head, decay)
         optimizer: torch.optim.Optimizer = build("optimizer", self.recipe.optimizer, params=groups)
         return optimizer
 

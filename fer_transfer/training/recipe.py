@@ -46,6 +46,7 @@ class Recipe:
         head_multiplier: of the head's learning rate.
         frozen: patterns of parameter names that are not trained; batch normalisation whose gain and bias are among them
             normalises with its stored statistics.
+        layer_decay: of the learning rate from each layer to the one below, down from the head: 1: one rate for the backbone.
         batch_norm: ``train``; ``frozen``: normalise with the stored statistics; ``unfold``: as ``train``, after giving
             initial weights whose batch normalisation was folded away their statistics back (``batch_norm.unfold``).
         class_weights: ``none``, or ``balanced``: inversely proportional to the training counts.
@@ -78,6 +79,7 @@ class Recipe:
     at_most: int | None
     seed: int
     labelling: Labelling = field(default_factory=Labelling)
+    layer_decay: float = 1.0
     selection: Selection = field(default_factory=Selection)
     imbalance: Imbalance = field(default_factory=Imbalance)
     averaging: Averaging = field(default_factory=Averaging)
@@ -106,6 +108,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch_size": (lambda v: v >= 2, "at least 2"),  # a batch of one breaks batch normalisation
     "seed": (lambda v: 0 <= v < 2**32, "0 to 2**32 - 1"),
     "head_multiplier": (lambda v: v >= 0, "at least 0"),
+    "layer_decay": (lambda v: 0 < v <= 1, "above 0, to 1"),
     "label_smoothing": (lambda v: 0 <= v <= 1, "0 to 1"),
     "gradient_clip": (lambda v: v is None or v > 0, "null or above 0"),
     "at_most": (lambda v: v is None or v >= len(EXPRESSIONS), "null or at least one face an expression, 7"),
