@@ -18,6 +18,7 @@ from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.training import scoring
 from fer_transfer.training.loss import TrainingLoss
+from fer_transfer.training.mixer import Mixer
 from fer_transfer.training.optim import parameter_groups
 from fer_transfer.training.recipe import Recipe
 
@@ -46,6 +47,7 @@ class ExpressionClassifier(pl.LightningModule):
         super().__init__()
         self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
         self.loss = loss or TrainingLoss(recipe.label_smoothing)
+        self._mixer = Mixer(recipe.mixing, len(EXPRESSIONS)) if recipe.mixing.mixes else None
         self._counts = torch.zeros(2, len(EXPRESSIONS), dtype=torch.int64)  # selection faces: right, all
         self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
 
@@ -78,16 +80,19 @@ class ExpressionClassifier(pl.LightningModule):
             torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss (``TrainingLoss``) of a randomly cropped and mirrored batch, and ``accuracy``.
+        """Loss (``TrainingLoss``) of a randomly cropped, mirrored and mixed batch, and ``accuracy``: the likeliest target counts.
 
         Where processes share the batch, each gives its part: the mean of their losses, and so of their gradients, is that of
-        the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout.
+        the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout and mixtures.
         """
-        whole = batch.whole
+        whole, target = batch.whole, batch.target
         pixels = self.transform(batch.pixels, random=True, own=whole and whole.own)
         with nullcontext() if whole is None else self._own_randomness(batch_idx):
+            if self._mixer:
+                pixels, target = self._mixer(pixels, target)
             logits = self.network(pixels)
-        loss = self.loss(logits.float(), batch.target) * self._part(batch)
+        batch = batch._replace(target=target)
+        loss = self.loss(logits.float(), target) * self._part(batch)
         return {"loss": loss, "accuracy": self._log("train", logits, batch, loss)}
 
     def _part(self, batch: FaceBatch) -> Tensor | float:

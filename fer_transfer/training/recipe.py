@@ -13,6 +13,7 @@ from fer_transfer.errors import ConfigError
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.training.averaging import Averaging
 from fer_transfer.training.imbalance import Imbalance
+from fer_transfer.training.mixing import Mixing
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -54,6 +55,7 @@ class Recipe:
         gradient_clip: largest gradient norm, or null.
         skip_weights: name patterns in which a child may differ from its parent.
         imbalance: what is done about rare expressions.
+        mixing: of the faces of a batch.
         averaging: of weights, over steps or epochs.
         selection: a share of what is trained on to select on instead.
         at_most: faces of a split that are trained on, watched and scored, spread evenly over it; null: all.
@@ -82,6 +84,7 @@ class Recipe:
     layer_decay: float = 1.0
     selection: Selection = field(default_factory=Selection)
     imbalance: Imbalance = field(default_factory=Imbalance)
+    mixing: Mixing = field(default_factory=Mixing)
     averaging: Averaging = field(default_factory=Averaging)
     frozen: list[str] = field(default_factory=list)
     skip_weights: list[str] = field(default_factory=list)
