@@ -21,6 +21,9 @@ _ADDED: Mapping[str, Any] = {
     "at_most": None,
     "selection": {"share": 0, "seed": 0},
     "imbalance": {"sampling": "all", "effective_number": 0, "focal": 0, "logit_adjustment": 0},
+    "mixing": {"mixup": 0, "cutmix": 0, "share": 1},
+    "averaging": {"ema": 0, "swa": 0},
+    "layer_decay": 1,
 }
 
 #: What draws the fresh weights and the order of faces, builds the network, and takes the steps. A release of one of them may
@@ -53,8 +56,9 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
-    of_selection = asdict(recipe.selection) if recipe.selection.share else _ADDED["selection"]
-    parts = {"selection": of_selection, "imbalance": dict(vars(recipe.imbalance))}
+    parts = {name: dict(vars(getattr(recipe, name))) for name in ("imbalance", "averaging")}
+    parts["selection"] = dict(vars(recipe.selection)) if recipe.selection.share else _ADDED["selection"]
+    parts["mixing"] = dict(vars(recipe.mixing)) if recipe.mixing.mixes else _ADDED["mixing"]
     content = without_idle({**vars(recipe), **parts})  # asdict() copies every part of every row of a sweep
     content["labelling"] = asdict(recipe.labelling)
     content["backbone"] = {key: value for key, value in vars(recipe.backbone).items() if key != "weights"}

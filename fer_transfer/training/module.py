@@ -17,6 +17,7 @@ from fer_transfer.data.datamodules import FaceBatch
 from fer_transfer.errors import ConfigError
 from fer_transfer.training import scoring
 from fer_transfer.training.loss import TrainingLoss
+from fer_transfer.training.mixer import Mixer
 from fer_transfer.training.optim import parameter_groups
 from fer_transfer.training.recipe import Recipe
 
@@ -45,6 +46,7 @@ class ExpressionClassifier(pl.LightningModule):
         super().__init__()
         self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
         self.loss = loss or TrainingLoss(recipe.label_smoothing)
+        self._mixer = Mixer(recipe.mixing, self.classes) if recipe.mixing.mixes else None
         self._counts = torch.zeros(2, self.classes, dtype=torch.int64)  # selection faces: right, all
         self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
 
@@ -82,16 +84,19 @@ class ExpressionClassifier(pl.LightningModule):
             torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss (``TrainingLoss``) of a randomly cropped and mirrored batch, and ``accuracy``.
+        """Loss (``TrainingLoss``) of a randomly cropped, mirrored and mixed batch, and ``accuracy``: the likeliest target counts.
 
         Where processes share the batch, each gives its part: the mean of their losses, and so of their gradients, is that of
-        the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout.
+        the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout and mixtures.
         """
-        whole = batch.whole
+        whole, target = batch.whole, batch.target
         pixels = self.transform(batch.pixels, random=True, own=whole and whole.own)
         with nullcontext() if whole is None else self._own_randomness(batch_idx):
+            if self._mixer:
+                pixels, target = self._mixer(pixels, target)
             logits = self.network(pixels)
-        loss = self.loss(logits.float(), batch.target) * self._part(batch)
+        batch = batch._replace(target=target)
+        loss = self.loss(logits.float(), target) * self._part(batch)
         return {"loss": loss, "accuracy": self._log("train", logits, batch, loss)}
 
     def _part(self, batch: FaceBatch) -> Tensor | float:
@@ -146,8 +151,8 @@ class ExpressionClassifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        rate = self.recipe.optimizer["lr"]
-        groups = parameter_groups(self.network, self.head, rate, self.recipe.head_multiplier)
+        rate, of_head, decay = self.recipe.optimizer["lr"], self.recipe.head_multiplier, self.recipe.layer_decay
+        groups = parameter_groups(self.network, self.head, rate, of_head, decay)
         optimizer: torch.optim.Optimizer = build("optimizer", self.recipe.optimizer, params=groups)
         return optimizer
 
