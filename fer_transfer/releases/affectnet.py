@@ -16,9 +16,9 @@ Forms     ``train_set/images/1.jpg`` with ``train_set/annotations/1_exp.npy``, a
 Faults    One annotator a face for most, and two often disagree. Train is far from balanced, Val is balanced. Whose face a picture
           shows is not told
 Sources   Mollahosseini, Hasani and Mahoor 2017, arXiv 1708.03985 (making). Numbers and counts of both splits: as public
-          repositories count them, which agree (of seven classes github.com/coder-xinxiaohai/AffectNet_Processing: 283901, 500 each
-          in Val; of Contempt others). Layouts: as public readers have them. Not looked up in a text: the agreement's terms, that no
-          test set was given out, that most faces have one annotator
+          repositories count them, which agree (of seven classes github.com/coder-xinxiaohai/AffectNet_Processing: 283901, 500
+          each in Val; of Contempt others). Layouts: as public readers have them. Not looked up in a text: the agreement's terms,
+          that no test set was given out, that most faces have one annotator
 ========  ==============================================================================================================
 """
 

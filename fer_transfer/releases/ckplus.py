@@ -18,9 +18,9 @@ Forms     A folder or archive with ``cohn-kanade-images/S005/001/S005_001_000000
 Faults    Posed, in one laboratory. Results of papers differ in frames, classes and folds: a number means little without these
 Sources   Lucey et al. 2010, CVPR workshops: 593 sequences, 123 people. The labelled sequences, their people and classes: counted
           in the list of github.com/Open-Debin/Emotion-FAN, data/txt/CK+_10-fold_sample_IDascendorder_step10.txt. Layout and
-          numbers: as several public readers have them. The last three frames: so do copies of 981 pictures (3 times 327); the first
-          as Neutral, and folds by person: Li and Deng 2018, arXiv 1804.08348. Not looked up in a text: that survey's wording,
-          sizes of the frames, what may be printed
+          numbers: as several public readers have them. The last three frames: so do copies of 981 pictures (3 times 327); the
+          first as Neutral, and folds by person: Li and Deng 2018, arXiv 1804.08348. Not looked up in a text: that survey's
+          wording, sizes of the frames, what may be printed
 ========  ==============================================================================================================
 """
 

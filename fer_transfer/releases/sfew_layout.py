@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.names import shown
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
+from fer_transfer.labels import EXPRESSIONS, SEVEN, UNLABELLED
 
 #: The owners' names, in their order.
 SPLITS = ("Train", "Val", "Test")
@@ -148,7 +148,7 @@ def _of_folder(path: str) -> tuple[str, int]:
     """Split (empty: none) and label that the names of the folders of a path tell."""
     folders = PurePosixPath(path).parts
     splits = [split for folder in folders for split in split_words(folder)]
-    label = next((expression_index(f) for f in reversed(folders) if is_expression(f)), UNLABELLED)
+    label = next((SEVEN.index(f) for f in reversed(folders) if SEVEN.knows(f)), UNLABELLED)
     return splits[-1] if splits else "", label
 
 
@@ -186,15 +186,15 @@ def _read_name(name: str, path: Path) -> Picture | None:
 
 
 def _label(classes: list[str], name: str, split: str, path: Path) -> int:
-    if split == "Test" and not (classes and is_expression(classes[-1])):
+    if split == "Test" and not (classes and SEVEN.knows(classes[-1])):
         return UNLABELLED
     if not classes:
         raise ReleaseError(
             f"Expected a class folder below {split}, but {path} holds {shown(name)} without one. "
             f"Move it to {split}/<Class>/, where <Class> is one of {', '.join(EXPRESSIONS)}."
         )
-    label = expression_index(classes[-1], f"{path}: {shown(name)}")
-    different = [folder for folder in classes[:-1] if is_expression(folder) and expression_index(folder) != label]
+    label = SEVEN.index(classes[-1], f"{path}: {shown(name)}")
+    different = [folder for folder in classes[:-1] if SEVEN.knows(folder) and SEVEN.index(folder) != label]
     if different:
         raise ReleaseError(
             f"Expected one class for each picture, but {path}: {shown(name)} lies in both {different[0]} and {classes[-1]}. "

@@ -68,10 +68,8 @@ def test_weights_of_an_ensemble_are_fitted_on_the_share(tiny, tmp_path, capsys):
     report(config)
     with (tmp_path / "report" / "table.csv").open() as file:
         lines = {line["split"]: line for line in csv.DictReader(file) if line["plan"] == "both"}
-    said = re.search(
-        r"fitted on the (\d+) found faces of emotiw/(Train~\S+), .* \(seed 0: ([\d.]+), ",
-        lines["emotiw/Val"]["ensemble"],
-    )
+    where = r"fitted on the (\d+) found faces of emotiw/(Train~\S+), .* \(seed 0: ([\d.]+), "
+    said = re.search(where, lines["emotiw/Val"]["ensemble"])
     records = sorted(map(read_record, (tmp_path / "store" / "submissions").iterdir()), key=lambda record: record.plan)
     held = [
         Predictions.read(tmp_path / "store" / of.file, of.sha256).only_found()
