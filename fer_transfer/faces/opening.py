@@ -91,9 +91,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-<<<<<<< HEAD
-def _array(path: Path, expected: str, known: str | None) -> NDArray[Any]:
-=======
 def _classes(manifest: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     classes = manifest.get("classes", list(EXPRESSIONS))
     try:
@@ -105,8 +102,7 @@ def _classes(manifest: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     raise _damaged(folder, said)
 
 
-def _array(path: Path, expected: str) -> NDArray[Any]:
->>>>>>> main
+def _array(path: Path, expected: str, known: str | None) -> NDArray[Any]:
     """An array whose file has the digest expected; pixels and index as read-only memory maps."""
     try:
         if (found := known or checked_digest(path)) != expected:

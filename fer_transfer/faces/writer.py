@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -108,14 +109,8 @@ class FacesWriter:
         """
         if pixels.shape != self.size or pixels.dtype != np.uint8:
             raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
-<<<<<<< HEAD
-        if not UNLABELLED <= label < len(EXPRESSIONS):
-            raise FacesError(f"Expected a label of {UNLABELLED}..{len(EXPRESSIONS) - 1} for {id}, but got {label}.")
-=======
         if not UNLABELLED <= label < len(self.classes):
             raise FacesError(f"Expected a label of {UNLABELLED}..{len(self.classes) - 1} for {id}, but got {label}.")
-        data = np.ascontiguousarray(pixels).tobytes()
->>>>>>> main
         row = len(self._ids)
         self._ids.append(id)
         if row < self.count:  # one too many is told at the end
@@ -165,13 +160,13 @@ class FacesWriter:
         pixels = self.aside / PIXELS if self._given is None else self._given
         self._reading = self._reading or Readback(pixels, self._shape)
         self._reading.until(self.count)
-        digest = self._reading.end()
+        read = self._reading.end()
         self._check(pixels, self._reading.fingerprints)
         self._columns["duplicate_of"] = first_same(pixels, self._shape, self._fingerprints)
         self._write_index()
         if self._votes:
             np.save(self.aside / VOTES, np.frombuffer(self._votes, np.uint8).reshape(self.count, -1))
-        write_document(self.aside / "manifest.json", self._manifest(digest))
+        write_document(self.aside / "manifest.json", self._manifest(read))
         pixels.replace(self.aside / PIXELS)  # complete from here on: whatever ends this process now, it is published
         self._aside.publish()
 
@@ -226,24 +221,16 @@ class FacesWriter:
             "duplicates": duplicates(names, found["split"], found["label"], found["duplicate_of"], self._constant),
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
-<<<<<<< HEAD
-            "digest": file_digest(rest, pixels),
+            "digest": self._digest(rest, pixels),
             "files": self.digests,
         }
 
-    def _check(self, pixels: Path, read: NDArray[np.uint64]) -> None:
-=======
-            "digest": self._digest(files),
-            "files": {name: file_digest([file]) for name, file in {**files, COLUMNS: self.aside / COLUMNS}.items()},
-        }
-
-    def _digest(self, files: Mapping[str, Path]) -> str:
+    def _digest(self, rest: Sequence[Path], pixels: "Sha256") -> str:
         """Of the arrays; labels are numbers, so of another label set than the seven its names count too."""
-        own = file_digest(files.values())
+        own = file_digest(rest, pixels)
         return own if self.classes == EXPRESSIONS else digest([own, list(self.classes)])
 
-    def _check(self, pixels: Path) -> None:
->>>>>>> main
+    def _check(self, pixels: Path, read: NDArray[np.uint64]) -> None:
         """Whether a file that was given holds what was added: locks that do nothing let two processes write to it."""
         same = read == self._fingerprints
         if self._given is not None:  # what was read may have changed since
