@@ -86,7 +86,9 @@ def stretch_range(image: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.
     """
     low, high = float(image.min()), float(image.max())
     if image.dtype == np.uint8:
-        return cv2.LUT(image, _stretched(low, high))  # the same values, computed once for each that a pixel may have
+        # The same values, computed once for each that a pixel may have.
+        stretched: NDArray[np.uint8] = cv2.LUT(image, _stretched(low, high))
+        return stretched
     return _linear(image, low, high)
 
 

@@ -70,7 +70,7 @@ class Readback:
             self._digest.update(self._entries.header)
             for count in iter(self._told.get, None):
                 for block in self._entries.blocks(done, count):
-                    self._digest.update(block)
+                    self._digest.update(block.data)
                     self.fingerprints[done : done + len(block)] = fingerprints(block)
                     done += len(block)
         except OSError as error:
@@ -144,4 +144,4 @@ def first_same(path: Path, shape: tuple[int, ...], found: NDArray[np.uint64]) ->
 
 
 def _mark(entry: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    return np.frombuffer(hashlib.blake2b(entry, digest_size=_MARK).digest(), np.uint64)
+    return np.frombuffer(hashlib.blake2b(entry.data, digest_size=_MARK).digest(), np.uint64)

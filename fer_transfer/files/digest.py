@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from fer_transfer.files.regular import open_regular
 
 if TYPE_CHECKING:
-    from hashlib import _Hash as Sha256  # a type that has no public name
+    from hashlib import _Hash
+
+    Sha256 = _Hash  # a type that has no public name
 
 
 def file_digest(paths: Iterable[Path], begun: "Sha256 | None" = None) -> str:
