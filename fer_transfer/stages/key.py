@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fer_transfer.files.digest import digest
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.lineage import FacesUsed
 
 if TYPE_CHECKING:  # it imports torch, which looking into a store does not wait for
@@ -70,9 +69,9 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
     return content
 
 
-def code_of_keys() -> dict[str, Any]:
+def code_of_keys(classes: Sequence[str]) -> dict[str, Any]:
     """What decides a key besides recipe, start and faces: kept with the stage, so that its key can be explained."""
-    return {"expressions": list(EXPRESSIONS), "versions": deciding_versions(), "store": STORE_VERSION}
+    return {"expressions": list(classes), "versions": deciding_versions(), "store": STORE_VERSION}
 
 
 def stage_key(
@@ -91,6 +90,6 @@ def stage_key(
             "recipe": recipe,
             "start": start,
             "faces": [[used.digest, sorted(used.trained_on), sorted(used.selected_on)] for used in faces],
-            **(code_of_keys() if code is None else code),
+            **(code_of_keys(faces[0].prepared.classes) if code is None else code),
         }
     )

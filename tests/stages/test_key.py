@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from fer_transfer.config import plain
 from fer_transfer.files.digest import digest
+from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.settings import compose
 from fer_transfer.stages import key as module
 from fer_transfer.stages.key import recipe_of_weights, stage_key
@@ -59,10 +60,9 @@ def recipe(*overrides):
     return plan_from(compose("train", ["plan=emotiw", *overrides])).last.recipe
 
 
-def key(content, start="p", digest="d", train=("Train",), network=None):
-    return stage_key(
-        recipe_of_weights(content, network or {}), start, (FacesUsed(Prepared(digest, "emotiw"), train, ("Val",), ()),)
-    )
+def key(content, start="p", digest="d", train=("Train",), network=None, classes=EXPRESSIONS):
+    faces = FacesUsed(Prepared(digest, "emotiw", classes=classes), train, ("Val",), ())
+    return stage_key(recipe_of_weights(content, network or {}), start, (faces,))
 
 
 def test_path_of_the_weights_does_not_count_but_their_digest_does():
@@ -127,9 +127,7 @@ def test_the_order_of_the_faces_of_a_union_counts():
 
 def test_labels_and_the_versions_that_decide_what_is_trained_count(monkeypatch):
     base = key(recipe())
-    monkeypatch.setattr(module, "EXPRESSIONS", ("Sad", "Angry"))
-    assert key(recipe()) != base
-    monkeypatch.undo()
+    assert key(recipe(), classes=("Sad", "Angry")) != key(recipe(), classes=("Angry", "Sad")) != base
     for name in ("torch", "timm", "pytorch-lightning", "numpy"):
         monkeypatch.setattr(module, "version", lambda asked, name=name: "99.1.2" if asked == name else "2.3.4+cpu")
         other = key(recipe())
