@@ -55,7 +55,9 @@ class FaceLandmarker:
             )
         self.faces, self.detection, self.enlarge, self.doubt = faces, detection, enlarge, doubt
         load = partial(Tasks, faces, detection)
-        self.model = ModelFile(model, "MediaPipe's face landmarker (a .task bundle)", load, _ADVICE, f"MediaPipe {version()}")
+        self.model = ModelFile(
+            model, "MediaPipe's face landmarker (a .task bundle)", load, _ADVICE, f"MediaPipe {version()}"
+        )
 
     def settings(self) -> dict[str, Any]:
         """Digest of the model, options, MediaPipe's version."""

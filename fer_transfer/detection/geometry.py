@@ -29,7 +29,9 @@ GEOMETRY = np.dtype([
 Geometry = NDArray[np.void]
 
 
-def geometry_of(points: NDArray[np.floating], blendshapes: NDArray[np.floating], pose: NDArray[np.floating]) -> Geometry:
+def geometry_of(
+    points: NDArray[np.floating], blendshapes: NDArray[np.floating], pose: NDArray[np.floating]
+) -> Geometry:
     """GEOMETRY [], of points [478, 3], blendshapes [52] and pose [4, 4]."""
     numbers = np.concatenate([points.ravel(), blendshapes.ravel(), pose.ravel()]).astype("<f4")
     return geometry_from(numbers.tobytes())

@@ -100,7 +100,9 @@ def _landmarker(settings: Mapping[str, Any] | None, files: Sequence[str]) -> Lan
         model = _given(NAME, settings["model"], files)
         return FaceLandmarker(model, **_taken(settings, ("faces", "detection", "enlarge", "doubt")))
     if settings["name"] != _MESH:
-        raise ConfigError(f"Expected the {_MESH} or {NAME}, but the faces were landmarked by {settings['name']!r}. {_GIVE}")
+        raise ConfigError(
+            f"Expected the {_MESH} or {NAME}, but the faces were landmarked by {settings['name']!r}. {_GIVE}"
+        )
     mesh = FaceMesh(**_taken(settings, ("enlarge", "passes", "steady")))
     _check_model(_MESH, settings["model"], mesh.model.digest[:12], "pipeline=aligned pipeline.landmarker.model")
     return mesh

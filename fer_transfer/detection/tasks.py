@@ -109,7 +109,9 @@ def _check(data: bytes) -> None:
 
 def _imported() -> tuple[Any, Any]:
     if find_spec("mediapipe") is None:
-        raise ConfigError("Expected the package mediapipe for its FaceLandmarker, but it is not installed. pip install mediapipe")
+        raise ConfigError(
+            "Expected the package mediapipe for its FaceLandmarker, but it is not installed. pip install mediapipe"
+        )
     try:
         with _quiet():
             import mediapipe

@@ -53,7 +53,9 @@ def open_geometry(folder: Path, count: int) -> NDArray[np.void]:
     try:
         found: NDArray[np.void] = np.load(folder / FILE, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise FacesError(f"Expected {folder / FILE}, but it cannot be opened ({error}). Prepare the faces again.") from None
+        raise FacesError(
+            f"Expected {folder / FILE}, but it cannot be opened ({error}). Prepare the faces again."
+        ) from None
     if found.dtype != GEOMETRY or found.shape != (count,):
         raise FacesError(
             f"Expected {count} entries of points, blendshapes and pose in {folder / FILE}, but got {found.shape} of "

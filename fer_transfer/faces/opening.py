@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.errors import FacesError
+from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.columns import COLUMN_TYPES, columns_of
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.geometry import FILE as GEOMETRY
 from fer_transfer.files.checked import checked_digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
 from fer_transfer.files.nearby import near_path
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED, LabelSet
 
 _AGAIN = "Prepare them again (the same fer-prepare command does), or restore the files."
 
@@ -36,24 +36,29 @@ _KINDS = {
 _INDEX_KINDS = {"id": "U", "split": "U", "label": "i", "found": "b", "duplicate_of": "i"}
 
 
-def open_faces(folder: str | os.PathLike[str]) -> Faces:
+def open_faces(folder: str | os.PathLike[str], digests: Mapping[str, str] | None = None) -> Faces:
     """Open prepared faces; pixels and ids stay on disk until used.
+
+    Args:
+        folder: of the faces.
+        digests: of the arrays, of who has written them and read them back just now; None: they are read if they changed
+            since they were read last.
 
     Raises:
         FacesError: if the folder is missing, was written by another version, or holds anything but what was written.
     """
     folder = Path(folder)
     manifest = _manifest(folder)
-    files = dict(manifest["files"])
+    files, known = dict(manifest["files"]), digests or {}
     if GEOMETRY in files:  # opened when it is asked for
-        _compare(folder / GEOMETRY, files.pop(GEOMETRY))
-    arrays = {name: _array(folder / name, expected) for name, expected in files.items()}
+        _compare(folder / GEOMETRY, files.pop(GEOMETRY), known.get(GEOMETRY))
+    arrays = {name: _array(folder / name, expected, known.get(name)) for name, expected in files.items()}
     pixels, index, votes = arrays[PIXELS], arrays[INDEX], arrays.get(VOTES)
     if wrong := _wrong(manifest, pixels, index, votes):
         raise _damaged(folder, wrong)
     kept = COLUMNS in arrays
     names, columns = (tuple(manifest["splits"]), arrays[COLUMNS]) if kept else columns_of(index)
-    if wrong := _wrong_columns(names, columns, index):
+    if wrong := _wrong_columns(names, columns, index, len(_classes(manifest, folder))):
         raise _damaged(folder, wrong)
     splits, labels, found, first, subjects = (columns[name] for name in COLUMN_TYPES.names or ())
     of_subject = subjects if kept else None
@@ -90,9 +95,20 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _array(path: Path, expected: str) -> NDArray[Any]:
+def _classes(manifest: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    classes = manifest.get("classes", list(EXPRESSIONS))
+    try:
+        if isinstance(classes, list) and all(isinstance(name, str) for name in classes):
+            return LabelSet(tuple(classes)).classes
+        said = f"Expected classes to be a list of names, but got {classes!r}."
+    except ConfigError as error:
+        said = str(error)
+    raise _damaged(folder, said)
+
+
+def _array(path: Path, expected: str, known: str | None) -> NDArray[Any]:
     """An array whose file has the digest expected; pixels and index as read-only memory maps."""
-    _compare(path, expected)
+    _compare(path, expected, known)
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r" if path.name in (PIXELS, INDEX) else None)
     except OSError as error:
@@ -104,10 +120,10 @@ def _array(path: Path, expected: str) -> NDArray[Any]:
     return array
 
 
-def _compare(path: Path, expected: str) -> None:
+def _compare(path: Path, expected: str, known: str | None) -> None:
     """Whether a file has the digest expected."""
     try:
-        found = checked_digest(path)
+        found = known or checked_digest(path)
     except OSError as error:
         raise _damaged(path.parent, f"Expected {path}, but got: {error.strerror or error}.") from None
     if found != expected:
@@ -129,13 +145,13 @@ def _wrong(
     return None
 
 
-def _wrong_columns(names: Sequence[Any], columns: NDArray[Any], index: NDArray[Any]) -> str | None:
+def _wrong_columns(names: Sequence[Any], columns: NDArray[Any], index: NDArray[Any], classes: int) -> str | None:
     """What about columns cannot be. That ids are distinct was seen to when they were written, and they are as written."""
     if columns.dtype != COLUMN_TYPES or columns.shape != index.shape:
         return f"Expected columns {COLUMN_TYPES} {index.shape}, but got {columns.dtype} {columns.shape}."
     labels, rows = columns["label"], np.arange(len(index))
     for what, odd in (
-        (f"labels {UNLABELLED}..{len(EXPRESSIONS) - 1}", (labels < UNLABELLED) | (labels >= len(EXPRESSIONS))),
+        (f"labels {UNLABELLED}..{classes - 1}", (labels < UNLABELLED) | (labels >= classes)),
         ("duplicate_of to name a row before", _later(columns["duplicate_of"], rows)),
         ("subject_of to name a row before", _later(columns["subject_of"], rows)),
         (f"numbers of {len(names)} splits", columns["split"] >= len(names)),
