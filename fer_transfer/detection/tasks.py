@@ -61,7 +61,7 @@ class Tasks:
     def look(self, frame: NDArray[np.uint8]) -> list[Geometry]:
         """What is known of each face of a frame, uint8 [H, W, 3], BGR, 0..255, in no order that means anything.
 
-        Points are as the model gives them; its pixels' corners become centres: (0, 0) is the middle of the top left pixel.
+        Points are as the model gives them, in pixels: (0, 0) is the middle of the top left one.
 
         Raises:
             ConfigError: in a process that was forked of the one that made this: the library would wait for ever.
@@ -137,7 +137,6 @@ def _points(points: Any, width: int, height: int) -> NDArray[np.float64]:
     found = np.array([(point.x, point.y, point.z) for point in points]) * (width, height, width)
     if found.shape != (POINTS, 3):
         raise ValueError(f"its model gives {len(points)} points, not {POINTS}")
-    found[:, :2] -= 0.5
     return found
 
 

@@ -1,6 +1,6 @@
 """How pictures become faces for a model: by the pipeline that its own faces were made by, as the row's record keeps it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ class Cutting:
     said: str
     settings: Mapping[str, Any] | None = None
 
-    def pipeline(self, detector_model: str | None = None) -> "FacePipeline":
+    def pipeline(self, detector_model: str | Sequence[str] | None = None) -> "FacePipeline":
         """The pipeline, made again.
 
         Raises:

@@ -3,6 +3,8 @@
 import ctypes
 import io
 import multiprocessing
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -85,6 +87,27 @@ class Deadly(ViolaJones):
 def test_a_dying_process_is_one_error():
     with pytest.raises(FacesError, match="repeat the command"):
         list(FrameReader(2).read(FacePipeline(Deadly(), None, BoxCrop(16)), JOBS, _load))
+
+
+class Crashing(ViolaJones):
+    """A detector that crashes in C at a frame of 61 pixels height."""
+
+    def detect(self, frame):
+        if frame.shape[0] == 61:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().detect(frame)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_frame_that_ends_its_process_costs_itself_only(workers):
+    crashing = FacePipeline(Crashing(), None, BoxCrop(16))
+    faces = list(FrameReader(workers).read(crashing, JOBS, _load_one_that_hangs))
+    assert not multiprocessing.active_children()
+    assert (faces[4].kind, faces[4].reason) == ("lost", "unreadable: ended its process (SIGSEGV)")
+    others = [name for name in range(9) if name != 4]
+    assert _pixels(faces[i] for i in others) == _pixels(
+        list(FrameReader().read(PIPELINE, JOBS, _load))[i] for i in others
+    )
 
 
 class Hanging(ViolaJones):
