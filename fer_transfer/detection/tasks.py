@@ -56,7 +56,9 @@ class Tasks:
             raise ValueError(_first_line(error)[:200]) from None
         except OSError as error:  # 1.2 loads its C library only now
             raise _missing(error) from None
-        finalize(self, self._task.close)  # before Python takes apart what closing needs
+        closed = finalize(self, self._task.close)
+        closed.atexit = False  # Python takes apart what closing needs before it calls anything at its exit
+        self._task.close = _nothing  # and what is collected then would call it still
 
     def look(self, frame: NDArray[np.uint8]) -> list[Geometry]:
         """What is known of each face of a frame, uint8 [H, W, 3], BGR, 0..255, in no order that means anything.
@@ -130,6 +132,10 @@ def _missing(error: Exception) -> ConfigError:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _nothing() -> None:
+    """In place of closing what is closed, or what the process's end closes."""
 
 
 def _points(points: Any, width: int, height: int) -> NDArray[np.float64]:
