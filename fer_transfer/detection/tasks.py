@@ -52,7 +52,7 @@ class Tasks:
                 self._task = vision.FaceLandmarker.create_from_options(options)
                 self._process = os.getpid()
                 self.look(np.zeros((64, 64, 3), np.uint8))  # the last of what it writes comes with the first picture
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, cv2.error) as error:
             raise ValueError(_first_line(error)[:200]) from None
         except OSError as error:  # 1.2 loads its C library only now
             raise _missing(error) from None
@@ -66,6 +66,7 @@ class Tasks:
         Points are as the model gives them, in pixels: (0, 0) is the middle of the top left one.
 
         Raises:
+            cv2.error: if the library cannot look at it.
             ConfigError: in a process that was forked of the one that made this: the library would wait for ever.
         """
         if os.getpid() != self._process:
@@ -77,7 +78,12 @@ class Tasks:
         picture = self._library.Image(
             image_format=self._library.ImageFormat.SRGB, data=cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         )
-        found = self._task.detect(picture)
+        try:
+            found = self._task.detect(picture)
+        except (RuntimeError, ValueError) as error:  # told as OpenCV tells what it cannot do with a frame
+            told = cv2.error(_first_line(error))
+            told.err = _first_line(error)
+            raise told from None
         return [
             geometry_of(_points(points, width, height), _values(shapes), np.asarray(pose))
             for points, shapes, pose in zip(

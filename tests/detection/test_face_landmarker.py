@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from starting import run
 
+import fer_transfer
 from fer_transfer.detection import tasks
 from fer_transfer.detection.alignment import Alignment
 from fer_transfer.detection.detectors import ViolaJones
@@ -158,6 +159,34 @@ def test_it_is_made_again_from_its_settings(model, finder):
         pipeline_from(settings)
     with pytest.raises(ConfigError, match="SHA-256"):
         pipeline_from(settings, __file__)
+
+
+def test_a_row_trained_on_such_faces_looks_at_pictures(trained, model, tmp_path):
+    given = (
+        "release=emotiw",
+        f"release.path={trained.release}",
+        "pipeline=mediapipe",
+        f"pipeline.landmarker.model={model}",
+    )
+    assert run("prepare", *given, f"out={tmp_path / 'faces'}").returncode == 0
+    words = [word for word in trained.overrides if not word.startswith(("runtime.store=", "runtime.faces.emotiw="))]
+    store, faces = tmp_path / "store", tmp_path / "faces"
+    fer_transfer.train(["plan=emotiw", *words, f"runtime.store={store}", f"runtime.faces.emotiw={faces}"])
+    picture = next((trained.release / "Val").rglob("*.png"))
+    look = "predict", "row=emotiw/test_resnet", f"store={store}", f"input={picture}", "format=csv"
+    seen = run(*look, f"detector_model={model}")
+    assert seen.returncode == 0 and picture.name in seen.stdout, seen.stderr
+    unseen = run(*look)
+    assert unseen.returncode == 1 and "detector_model=FILE" in unseen.stderr and "b261925d4aad" in unseen.stderr
+
+
+def test_what_the_library_fails_on_is_one_lost_frame(finder, monkeypatch):
+    def fail(picture):
+        raise RuntimeError("its graph broke\nand more")
+
+    monkeypatch.setattr(finder.landmarker.model.network._task, "detect", fail)
+    face = finder.read(cv2.imencode(".png", _portrait()[0])[1].tobytes())
+    assert (face.kind, face.reason) == ("lost", "unreadable: 640x240: its graph broke")
 
 
 def _eyes_elsewhere(pipeline, frame, pipe):
