@@ -67,6 +67,8 @@ class ModelFile:
     def _loaded(self, data: bytes) -> Any:
         try:
             return self._load(data)
+        except ConfigError:  # a ValueError too, but of what the library needs, not of the file
+            raise
         except (cv2.error, ValueError) as error:
             why = f": {error}" if isinstance(error, ValueError) and str(error) else ""
             raise ConfigError(

@@ -52,7 +52,7 @@ def _off(found, eyes):
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    folder = write_sfew(tmp_path_factory.mktemp("release") / "sfew", {"Train": 7, "Val": 7, "Test": 7}, 3, (288, 360))
+    folder = write_sfew(tmp_path_factory.mktemp("release") / "sfew", {"Train": 7, "Val": 7, "Test": 7}, 3, size=(288, 360))
     (folder / "Train" / "Happy" / "nothing.png").write_bytes(
         cv2.imencode(".png", np.full((90, 120, 3), 80, np.uint8))[1].tobytes()
     )
@@ -92,7 +92,7 @@ def test_faces_are_prepared_with_what_is_known_of_each(release, model, tmp_path)
 
 
 def test_one_process_gives_what_several_give(release, model, tmp_path):
-    given = f"pipeline.landmarker.model={model}", "pipeline/detector=viola_jones", "release.split=Val"
+    given = f"pipeline.landmarker.model={model}", "pipeline/detector=viola_jones"
     assert _prepare(release, tmp_path / "one", *given, "workers=1")[0] == 0
     for part in (1, 2):
         assert _prepare(release, tmp_path / "two", *given, f"shard={part}/2", "workers=1")[0] == 0
@@ -241,9 +241,12 @@ def test_other_files_are_refused_before_anything_is_written(release, model, tmp_
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
 
 
-def test_a_system_without_its_libraries_is_told(model, monkeypatch):
-    monkeypatch.setitem(sys.modules, "mediapipe", None)  # as an import fails
-    with pytest.raises(ConfigError, match=r"apt-get install libgl1 libegl1"):
+def test_a_system_without_its_libraries_is_told(model, monkeypatch, tmp_path):
+    (tmp_path / "mediapipe.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mediapipe"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ConfigError, match=r"libGL\.so\.1: cannot open.*apt-get install libgl1 libegl1"):
         FaceLandmarker(model)
     monkeypatch.setattr(tasks, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install mediapipe"):
