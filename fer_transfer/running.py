@@ -1,15 +1,16 @@
 """A release prepared, a plan composed and run, from Python or by a command."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig
 
 from fer_transfer.config import build, path_given, plain, text_given, typed, typed_words
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.names import shown_text
+from fer_transfer.labels import SEVEN, label_set_from
 from fer_transfer.settings import compose
 from fer_transfer.signals import check, stop_file
 from fer_transfer.stages.plan import Plan, plan_from
@@ -66,12 +67,18 @@ def run_preparation(config: DictConfig, again: str) -> Path:
     from fer_transfer.faces.shards import WHOLE, shard_from
 
     shard = WHOLE if settings["shard"] is None else shard_from(settings["shard"])
-    release = build("release", settings["release"])
+    release = build("release", _release(settings))
     if shard == WHOLE:
         prepare(release, out, workers=workers, beside=settings["beside"], replace=replace, again=again)
     else:
         prepare_shard(release, out, shard, workers=workers, replace=replace, again=again)
     return out
+
+
+def _release(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The release with its label set; one of somebody's own need know none but the seven expressions."""
+    labels = label_set_from(settings["labels"])
+    return dict(settings["release"]) if labels == SEVEN else {**settings["release"], "labels": labels}
 
 
 def compose_plan(overrides: Sequence[str] = ()) -> Plan:

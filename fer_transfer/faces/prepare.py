@@ -25,6 +25,7 @@ from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
 from fer_transfer.files.names import shown
 from fer_transfer.files.nearby import near_path
+from fer_transfer.labels import SEVEN
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
@@ -145,9 +146,13 @@ def _journal(parts: Parts, release: Release) -> Iterator[Journal | None]:
 def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str, Any], Faces | None]:
     """The absolute folder, what the faces are made with, and the faces if they are there; otherwise they may be made."""
     folder = given.absolute()
-    settings = json.loads(
-        json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
-    )
+    chosen = {
+        **release.settings(),
+        **_other_labels(release),
+        "size": release.size,
+        "sources": fingerprint(release.sources),
+    }
+    settings = json.loads(json.dumps(chosen))
     may_be_shown(release)  # a mistake is met before any work
     remove_ownerless(folder, ("manifest.json", PIXELS))
     _check_target(folder, release)
@@ -161,6 +166,12 @@ def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str
     if faces is not None and not replace:
         _check_same(faces, release.name, settings, given)
     return folder, settings, None
+
+
+def _other_labels(release: Release) -> dict[str, Any]:
+    """The label set among the settings; nothing of the seven expressions, for which folders of before were made."""
+    labels = label_set_of(release)
+    return {} if labels == SEVEN else {"labels": {"classes": list(labels.classes), "names": dict(labels.names)}}
 
 
 def _scanned(release: Release, console: Console) -> int:

@@ -94,7 +94,7 @@ class Predictor:
         """
         if isinstance(pictures, np.ndarray) and pictures.ndim == 3 and pictures.shape[2] != 3:
             return self._of_cut(pictures)
-        source = source_of(pictures)
+        source = source_of(pictures, self.labels)
         predicted = tuple(of.picture for of in self.stream(source, faces, threads, keep=True))
         return PredictedFaces(predicted, self.labels, self.about, tuple(source.notes))
 
@@ -109,7 +109,7 @@ class Predictor:
         """
         if isinstance(pictures, np.ndarray) and pictures.ndim == 3 and pictures.shape[2] != 3:
             return self.model.features(_checked(pictures))
-        found = self._found(source_of(pictures), faces, threads)
+        found = self._found(source_of(pictures, self.labels), faces, threads)
         cut = [face.pixels for of in found for face in of.faces]
         size = self.pipeline.size
         return self.model.features(np.stack(cut) if cut else np.zeros((0, size, size), np.uint8))
@@ -185,16 +185,16 @@ class Predictor:
         return PredictedFaces(tuple(pictures), self.labels, self.about)
 
 
-def source_of(pictures: Any) -> Source:
-    """Whatever ``predict`` takes, as a source.
+def source_of(pictures: Any, classes: Sequence[str]) -> Source:
+    """Whatever ``predict`` takes, as a source, whose folders may be named after classes.
 
     Raises:
         ReleaseError: if it is none.
     """
     if isinstance(pictures, Source):
-        return pictures
+        return pictures.labelled_as(classes)
     if isinstance(pictures, str | os.PathLike):
-        return from_path(pictures)
+        return from_path(pictures, classes)
     return from_arrays([pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 3 else pictures)
 
 
