@@ -170,9 +170,13 @@ class FER2013Release:
             found.append("class counts differ from those stated for FER-2013")
         if MERGED in self._scanned.splits:
             found.append("test is PublicTest and PrivateTest merged: not comparable with PrivateTest")
-        if lacks := self.labels.beyond(EXPRESSIONS):
+        if lacks := self._lacking():
             found.append(f"no faces of {', '.join(lacks)}")
         return found
+
+    def _lacking(self) -> list[str]:
+        """Classes of the label set that it has no face of."""
+        return self.labels.beyond(EXPRESSIONS)
 
     def report(self) -> dict[str, Any]:
         """Form, counts by split and class, where these differ from the stated ones, and stray pictures.
