@@ -8,7 +8,7 @@ from fer_transfer.faces.division import held_out_of
 from fer_transfer.faces.faces import Faces
 from fer_transfer.faces.held_out import held_out_called, split_said
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.stages.lineage import FacesUsed, Lineage, Prepared
+from fer_transfer.stages.lineage import FacesUsed, Lineage, Prepared, classes_of
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.study import Study
@@ -92,7 +92,7 @@ def check_labels(stage: str, recipe: Recipe, used: Sequence[FacesUsed]) -> None:
     Raises:
         ConfigError: naming them.
     """
-    if recipe.at_most is not None and recipe.at_most < (count := len(used[0].prepared.classes)):
+    if recipe.at_most is not None and recipe.at_most < (count := len(classes_of(used))):
         raise ConfigError(
             f"Expected at_most of stage {stage!r} to be null or at least one face for each of its {count} classes, but got "
             f"{recipe.at_most}."

@@ -85,6 +85,11 @@ class FacesUsed:
         return joint.join(self.trained_on) + (f" less {' and '.join(less)}" if less else "")
 
 
+def classes_of(faces: Iterable[FacesUsed]) -> tuple[str, ...]:
+    """The label set of what a stage uses, which is of one (``inputs.check_labels``)."""
+    return next((used.prepared.classes for used in faces), EXPRESSIONS)
+
+
 @dataclass(frozen=True)
 class StageLineage:
     """One stage.
@@ -108,7 +113,7 @@ class StageLineage:
     @property
     def classes(self) -> tuple[str, ...]:
         """The label set of its faces, and of its head."""
-        return next((used.prepared.classes for used in self.faces), EXPRESSIONS)
+        return classes_of(self.faces)
 
     def head_after(self, before: "StageLineage") -> str:
         """What became of the head of a stage before with another label set; empty where it has the same."""
