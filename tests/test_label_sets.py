@@ -70,7 +70,7 @@ def eight(tmp_path_factory):
     write_pictures(folder / "mine", FOLDERS)
     prepare(folder, "mine", "labels=eight", "release.may_be_shown=true")
     write_faces(folder / "faces" / "fer2013", "fer2013")
-    kept = ["plan=fer28_folders", "+stages.folders.optimizer.lr=0"]
+    kept = ["plan=fer28_folders", "+stages.folders.optimizer.lr=0", "+stages.fer.at_most=16"]
     for words in (["plan=folders"], kept, [*kept, "+stages.folders.head=shared"]):
         fer_transfer.train([*words, *training(folder)])
     return folder
@@ -197,7 +197,7 @@ def test_names_that_are_markup_are_shown_as_they_are(tmp_path, command):
     (tmp_path / "conf" / "labels" / "mine.yaml").write_text(json.dumps(content))  # which is YAML too
     out = f"out={tmp_path / 'faces' / 'folders'}"
     given = ["--config-dir", str(tmp_path / "conf"), "labels=mine"]
-    code, _, err = command("prepare", *READ, f"release.path={tmp_path / 'mine'}", out, *given)
+    code, _, err = command("prepare", *given, *READ, f"release.path={tmp_path / 'mine'}", out)
     assert code == 0 and open_faces(tmp_path / "faces" / "folders").classes == OWN, err
     words = [word for word in training(tmp_path) if "fer2013" not in word]
     code, _, err = command("train", "plan=folders", *words)
