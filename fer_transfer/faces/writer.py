@@ -21,7 +21,7 @@ from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.words import Words
-from fer_transfer.files.digest import file_digest
+from fer_transfer.files.digest import digest, file_digest
 from fer_transfer.files.document import write_document
 from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
@@ -60,6 +60,7 @@ class FacesWriter:
         self.folder, self.name, self.size, self.count, self._given = Path(folder), name, size, count, pixels
         self.settings: dict[str, Any] = {}
         self.may_be_shown = False
+        self.classes: tuple[str, ...] = EXPRESSIONS
         self.caveats: list[str] = []
         self.report: dict[str, Any] = {}
         self.summary: list[str] = []
@@ -91,14 +92,14 @@ class FacesWriter:
         votes: NDArray[np.uint8] | None = None,
         subject: str = "",
     ) -> None:
-        """Append one face: pixels uint8 [H, W], label canonical or UNLABELLED, votes uint8 [10] for all or none.
+        """Append one face: pixels uint8 [H, W], label a place in ``classes`` or UNLABELLED, votes uint8 [10] for all or none.
 
         The subject is a person or a movie, or empty where none is known.
         """
         if pixels.shape != self.size or pixels.dtype != np.uint8:
             raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
-        if not UNLABELLED <= label < len(EXPRESSIONS):
-            raise FacesError(f"Expected a label of {UNLABELLED}..{len(EXPRESSIONS) - 1} for {id}, but got {label}.")
+        if not UNLABELLED <= label < len(self.classes):
+            raise FacesError(f"Expected a label of {UNLABELLED}..{len(self.classes) - 1} for {id}, but got {label}.")
         data = np.ascontiguousarray(pixels).tobytes()
         row = len(self._ids)
         self._ids.append(id)
@@ -189,10 +190,11 @@ class FacesWriter:
             "name": self.name,
             "count": self.count,
             "size": list(self.size),
+            **({} if self.classes == EXPRESSIONS else {"classes": list(self.classes)}),
             "splits": names,
             "subjects": len(self._subjects),
-            "counts": count_by_split(names, columns["split"], columns["label"]),
-            "lost": count_by_split(names, lost["split"], lost["label"]),
+            "counts": count_by_split(names, columns["split"], columns["label"], self.classes),
+            "lost": count_by_split(names, lost["split"], lost["label"], self.classes),
             "caveats": self.caveats,
             "may_be_shown": self.may_be_shown,
             "settings": self.settings,
@@ -200,9 +202,14 @@ class FacesWriter:
             "duplicates": duplicates(names, found["split"], found["label"], found["duplicate_of"], self._constant),
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
-            "digest": file_digest(files.values()),
+            "digest": self._digest(files),
             "files": {name: file_digest([file]) for name, file in {**files, COLUMNS: self.aside / COLUMNS}.items()},
         }
+
+    def _digest(self, files: Mapping[str, Path]) -> str:
+        """Of the arrays; labels are numbers, so of another label set than the seven its names count too."""
+        own = file_digest(files.values())
+        return own if self.classes == EXPRESSIONS else digest([own, list(self.classes)])
 
     def _check(self, pixels: Path) -> None:
         """Whether a file that was given holds what was added: locks that do nothing let two processes write to it."""
