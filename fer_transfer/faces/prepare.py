@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from fer_transfer.bar import bar
+from fer_transfer.config import override
 from fer_transfer.detection.reader import FrameReader, available_processes
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.faces.aside import remove_ownerless
@@ -271,7 +273,8 @@ def _check_same(faces: Faces, name: str, settings: dict[str, Any], folder: Path)
     other = f"{folder}_{asked['crop'].split()[-1] if 'crop' in differ and 'crop' in asked else 2}"
     raise FacesError(
         f"Expected faces of {name} with these settings, or none, in {folder}, but those there differ in {len(differ)}: {shown}. "
-        f"Keep both: out={other}, which fer-train then takes by ++runtime.faces.{name}={other}. Or give replace=true."
+        f"Keep both: {shlex.quote(override('out', other))}, which fer-train then takes by "
+        f"{shlex.quote(override(f'++runtime.faces.{name}', other))}. Or give replace=true."
     )
 
 
