@@ -20,12 +20,19 @@ _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 #: What takes longest begins first, so that no worker is left with it at the end.
 _LONGEST = (
-    "test_notebooks.py",
-    "test_faults.py",
+    "test_site.py",
+    "test_reader.py",
+    "test_hostile_releases.py",
+    "test_export.py",
+    "test_checkpoint.py",
     "test_sweep.py",
+    "test_notebooks.py",
+    "test_shards.py",
+    "test_tracker_trouble.py",
     "test_damage.py",
     "test_saliency.py",
     "test_own_data_set.py",
+    "test_wandb_online.py",
 )
 
 
@@ -38,7 +45,8 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Modules stay together: what they share is made once."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
+    places = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_collection_finish() -> None:

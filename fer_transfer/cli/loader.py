@@ -22,6 +22,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from fer_transfer.conf_files import ConfFiles
 from fer_transfer.config import conf_dir, nearest
 from fer_transfer.errors import ConfigError, FerTransferError
 from fer_transfer.ranks import last_words, ranks
@@ -42,6 +43,7 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, root: str, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
+        self.repository = ConfFiles(config_search_path)
         self.root = root
 
     def load_configuration(
