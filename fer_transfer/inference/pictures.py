@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive, is_archive
 from fer_transfer.files.names import shown
+from fer_transfer.files.nearby import near_path
 from fer_transfer.files.regular import open_regular
 from fer_transfer.labels import UNLABELLED
 from fer_transfer.releases.sfew_layout import is_picture, read_any_layout
@@ -69,7 +70,9 @@ def from_path(path: str | os.PathLike[str]) -> Source:
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise ReleaseError(f"Expected a picture, a folder or a video in {path}, but there is nothing. Check the path.")
+        raise ReleaseError(
+            f"Expected a picture, a folder or a video in {path}, but there is nothing.{near_path(path)} Check the path."
+        )
     if path.is_dir() or is_archive(path):
         return _from_folder(path)
     if _is_picture(path):
