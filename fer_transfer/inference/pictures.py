@@ -115,9 +115,13 @@ def _from_folder(path: Path) -> Source:
     with Archive(path) as archive:
         names = archive.names
     if not any(map(is_picture, names)):
-        first = ", ".join(map(shown, names[:3])) or "none"
+        found = (
+            f"none of its {len(names)} files is one (first: {', '.join(map(shown, names[:3]))})"
+            if names
+            else "it is empty"
+        )
         raise ReleaseError(
-            f"Expected pictures in {shown(str(path))}, but none of its {len(names)} files is one (first: {first}). Pictures are "
+            f"Expected pictures in {shown(str(path))}, but {found}. Pictures are "
             "png, jpg, bmp, tif and webp files; a video is given by itself."
         )
     layout = read_any_layout(path, names, "Test")
