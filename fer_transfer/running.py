@@ -58,6 +58,7 @@ def run_preparation(config: DictConfig, again: str) -> Path:
     """
     settings = plain(config)
     out, replace, workers = path_given(settings, "out"), settings["replace"], settings["workers"]
+    beside = text_given(settings, "beside")
     if not isinstance(replace, bool):
         raise ConfigError(f"Expected replace to be true or false, but got {replace!r}.")
     if settings["shards"] is not None:
@@ -69,7 +70,7 @@ def run_preparation(config: DictConfig, again: str) -> Path:
     shard = WHOLE if settings["shard"] is None else shard_from(settings["shard"])
     release = build("release", _release(settings))
     if shard == WHOLE:
-        prepare(release, out, workers=workers, beside=settings["beside"], replace=replace, again=again)
+        prepare(release, out, workers=workers, beside=beside, replace=replace, again=again)
     else:
         prepare_shard(release, out, shard, workers=workers, replace=replace, again=again)
     return out

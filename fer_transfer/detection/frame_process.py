@@ -76,6 +76,11 @@ class FrameProcess:
         theirs.close()
         self._ready = False
 
+    @property
+    def began(self) -> bool:
+        """Whether it got as far as its work; one that did not ended while Python started it."""
+        return bool(self._ready)
+
     def end(self) -> None:
         """End the process, whatever it is at; a thread that waits for it meets the end of file."""
         self._process.kill()

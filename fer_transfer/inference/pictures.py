@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive, is_archive
 from fer_transfer.files.names import shown
+from fer_transfer.files.nearby import near_path
 from fer_transfer.files.regular import open_regular
 from fer_transfer.labels import SEVEN, UNLABELLED, LabelSet
 from fer_transfer.releases.sfew_layout import is_picture, read_any_layout
@@ -79,7 +80,9 @@ def from_path(path: str | os.PathLike[str], classes: Sequence[str] = SEVEN.class
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise ReleaseError(f"Expected a picture, a folder or a video in {path}, but there is nothing. Check the path.")
+        raise ReleaseError(
+            f"Expected a picture, a folder or a video in {path}, but there is nothing.{near_path(path)} Check the path."
+        )
     if path.is_dir() or is_archive(path):
         return _from_folder(path, LabelSet(tuple(classes)))
     if _is_picture(path):
@@ -122,9 +125,13 @@ def _from_folder(path: Path, labels: LabelSet) -> Source:
     with Archive(path) as archive:
         names = archive.names
     if not any(map(is_picture, names)):
-        first = ", ".join(map(shown, names[:3])) or "none"
+        found = (
+            f"none of its {len(names)} files is one (first: {', '.join(map(shown, names[:3]))})"
+            if names
+            else "it is empty"
+        )
         raise ReleaseError(
-            f"Expected pictures in {shown(str(path))}, but none of its {len(names)} files is one (first: {first}). Pictures are "
+            f"Expected pictures in {shown(str(path))}, but {found}. Pictures are "
             "png, jpg, bmp, tif and webp files; a video is given by itself."
         )
     layout = read_any_layout(path, names, "Test", labels)

@@ -3,6 +3,9 @@
 import ctypes
 import io
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -85,6 +88,20 @@ class Deadly(ViolaJones):
 def test_a_dying_process_is_one_error():
     with pytest.raises(FacesError, match="repeat the command"):
         list(FrameReader(2).read(FacePipeline(Deadly(), None, BoxCrop(16)), JOBS, _load))
+
+
+def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames" / "1.png"), np.zeros((40, 40, 3), np.uint8))
+    words = ["release=frames", "release.path=frames", "pipeline=box", "out=faces", "beside=false", "workers=1"]
+    (tmp_path / "script.py").write_text(f"import fer_transfer\nfer_transfer.prepare({words})\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert 'if __name__ == "__main__":' in last and "memory" not in last
 
 
 class Hanging(ViolaJones):

@@ -343,6 +343,9 @@ def test_what_is_no_picture_is_said(store, given, message):
 def test_a_directory_of_texts_is_said(store, tmp_path):
     for name in "abcd":
         (tmp_path / f"{name}.txt").write_text("x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ReleaseError, match="but it is empty"):
+        store.load(ROW, seeds=0).predict(tmp_path / "empty")
     with pytest.raises(ReleaseError, match=r"none of its 4 files is one \(first: a.txt, b.txt, c.txt\)"):
         store.load(ROW, seeds=0).predict(tmp_path)
 
