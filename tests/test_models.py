@@ -165,7 +165,7 @@ def test_a_chain_of_redirects_has_an_end(server: Server, tmp_path: Path) -> None
     server.answers |= {f"/{n}": redirect(f"/{n - 1}" if n > 1 else "/honest") for n in range(1, 7)}
     fetch(wanted(server.url("/5")), tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == DATA
-    with pytest.raises(FetchError, match=r"redirects more than 5 times, or in a circle\.$"):
+    with pytest.raises(FetchError, match=r"^.*redirects more than 5 times, or in a circle: [^\n]*$"):
         fetch(wanted(server.url("/6")), tmp_path / "y")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 

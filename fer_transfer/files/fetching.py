@@ -25,7 +25,6 @@ from fer_transfer.files.digest import file_digest
 _BLOCK = 1 << 16
 _SECONDS = 30  # without a byte
 _TRIES = 5  # in a row that bring nothing new
-_REDIRECTS = 5
 
 
 class FetchError(Exception):
@@ -142,10 +141,6 @@ def _go_on(wanted: Wanted, part: Path, start: int, advance: Callable[[int, int |
         ) from None
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code in (301, 302, 303, 307, 308):
-            raise FetchError(
-                f"Expected a file at {wanted.address}, but the server redirects more than {_REDIRECTS} times, or in a circle."
-            ) from None
         if error.code == 416:  # of a part that is not of this file
             part.unlink(missing_ok=True)
             raise _Broken("it does not have the rest") from None
@@ -218,7 +213,8 @@ def may_follow(source: str, target: str) -> bool:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    max_redirections = _REDIRECTS
+    max_redirections = 5
+    inf_msg = "and redirects more than 5 times, or in a circle: "  # the library's is of three lines
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not may_follow(req.full_url, newurl):
