@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from starting import run
 
+import fer_transfer
 from fer_transfer.files import fetching
 from fer_transfer.files.fetching import FetchError, Wanted, fetch
-from fer_transfer.models import MODELS
+from fer_transfer.models import MODELS, known_model
 
 fer_weights = partial(run, "weights")
 DATA = bytes(range(256)) * 1000
@@ -255,3 +256,11 @@ def test_the_table_agrees_with_the_files_that_are_here(shared_weights: Path) -> 
     for model in here:
         data = (shared_weights / model.name).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (model.size, model.sha256), model.name
+
+
+def test_messages_name_models_that_there_are() -> None:
+    sources = [*Path(fer_transfer.__file__).parent.rglob("*.py"), *(Path(__file__).parents[1] / "docs").rglob("*.md")]
+    named = {name for path in sources for name in re.findall(r"fer-weights model=([\w.]+)", path.read_text())} - {
+        "NAME"
+    }
+    assert {"yunet", "mesh"} <= named and not {name for name in named if known_model(name) not in MODELS.values()}
