@@ -33,7 +33,7 @@ stage once, and the tables printed. With what it leaves in ./demo:
 def steps(out: Path) -> Iterator[tuple[str, list[str]]]:
     """The commands, each with what it is told."""
     faces = {"fer2013": out / "faces" / "fer2013", "emotiw": out / "faces" / "emotiw"}
-    pipeline = _pipeline()
+    pipeline = pipeline_at_hand()
     for name, release in (("fer2013", "fer2013"), ("emotiw", "sfew")):
         path = override("release.path", out / "releases" / release)
         yield "prepare", [f"release=synthetic_{name}", path, override("out", faces[name]), *pipeline]
@@ -48,7 +48,7 @@ def steps(out: Path) -> Iterator[tuple[str, list[str]]]:
     yield "report", [override("store", out / "store"), override("out", out / "report"), *shown]
 
 
-def _pipeline() -> list[str]:
+def pipeline_at_hand() -> list[str]:
     """Nothing where the default's mesh model is at hand, otherwise the pipeline that needs no model."""
     from fer_transfer.detection.landmarks import FaceMesh
     from fer_transfer.errors import ConfigError

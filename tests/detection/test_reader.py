@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 from starting import run
 
+from fer_transfer.cli.demo import pipeline_at_hand
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import ViolaJones
 from fer_transfer.detection.frame_process import FrameJob
@@ -192,7 +193,10 @@ def _prepare(release, out, *overrides):
 
 
 def test_the_command_with_one_and_two_processes(release, tmp_path):
-    done = [_prepare(release, tmp_path / f"w{n}", f"workers={n}", "pipeline.crop.size=64") for n in (1, 2)]
+    done = [
+        _prepare(release, tmp_path / f"w{n}", f"workers={n}", "pipeline.crop.size=64", *pipeline_at_hand())
+        for n in (1, 2)
+    ]
     assert [run.returncode for run in done] == [0, 0], done[0].stderr + done[1].stderr
     one, two = (open_faces(tmp_path / f"w{n}") for n in (1, 2))
     assert one.digest == two.digest and len(one) == 25
@@ -221,7 +225,7 @@ def test_any_folder_of_frames(release, tmp_path):
     }  # fmt: skip
     assert faces.labels.tolist() == [-1, -1, 3]
     (tmp_path / "none").mkdir()
-    empty = _prepare(tmp_path / "none", tmp_path / "out2", "release=frames")
+    empty = _prepare(tmp_path / "none", tmp_path / "out2", "release=frames", *pipeline_at_hand())
     assert empty.returncode == 1 and "Expected pictures (.png" in empty.stderr
 
 

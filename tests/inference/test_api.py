@@ -154,6 +154,7 @@ def test_a_row_trained_on_cut_faces_is_fed_as_it_was_scored(store, trained):
     np.testing.assert_allclose([got[name] for name in expected.ids], expected.probabilities, atol=1e-5)
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_a_record_of_before_the_pipeline_was_kept_is_said_to_be_assumed(store, trained, tmp_path):
     record = store.row(ROW).records[0]
     assert cutting_of([record]).settings == open_faces(trained.faces / "emotiw").pipeline
@@ -239,6 +240,7 @@ def test_what_a_row_said_of_each_face_is_a_data_frame(store, trained):
         store.row(ROW).predictions("emotiw/Vale")
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_faces_are_made_from_python(trained, capfd):
     words = ["release=emotiw", f"release.path={trained.release}", f"out={trained.faces / 'emotiw'}"]
     assert fer_transfer.prepare(words) == trained.faces / "emotiw"  # are there
