@@ -71,7 +71,9 @@ class FrameProcess:
         """
         whole = [picture for picture in pictures if not picture.trouble]
         answers = iter(self._answers(whole))
-        return [packed(unreadable(self._pipeline.size, of.trouble)) if of.trouble else next(answers) for of in pictures]
+        return [
+            packed(unreadable(self._pipeline.shape, of.trouble)) if of.trouble else next(answers) for of in pictures
+        ]
 
     def _answers(self, pictures: Sequence[Loaded]) -> list[bytes]:
         """In one message there and back; where that takes longer than one of them may, one by one."""
@@ -94,7 +96,7 @@ class FrameProcess:
 
     def _one_by_one(self, pictures: Sequence[Loaded]) -> list[bytes]:
         if len(pictures) == 1:
-            return [packed(unreadable(self._pipeline.size, f"took longer than {self._seconds:g} s"))]
+            return [packed(unreadable(self._pipeline.shape, f"took longer than {self._seconds:g} s"))]
         return [face for picture in pictures for face in self._answers([picture])]
 
 
@@ -142,9 +144,9 @@ def packed(face: FrameFace) -> bytes:
     return json.dumps(told).encode() + b"\n" + face.pixels.tobytes()
 
 
-def unpacked(data: bytes, size: int) -> FrameFace:
-    """The face that was packed, of ``size`` pixels height and width."""
+def unpacked(data: bytes, shape: tuple[int, ...]) -> FrameFace:
+    """The face that was packed, its pixels of this shape."""
     head, _, pixels = data.partition(b"\n")
     told = json.loads(head)
     told["box"], told["eyes"] = np.array(told["box"], np.float32), np.array(told["eyes"], np.float32)
-    return FrameFace(np.frombuffer(pixels, np.uint8).reshape(size, size), **told)
+    return FrameFace(np.frombuffer(pixels, np.uint8).reshape(shape), **told)

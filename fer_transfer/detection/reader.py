@@ -60,13 +60,13 @@ class FrameReader:
         """
         todo = deque(jobs)
         for done in self._done(todo):
-            yield unpacked(done, pipeline.size)
+            yield unpacked(done, pipeline.shape)
         jobs = list(todo)
         work = _spread(pipeline, jobs, load, self.workers, seconds) if self.workers else _here(pipeline, jobs, load)
         for job, face in zip(jobs, work, strict=True):
             if self.journal is not None:
                 self.journal.put(job.name, face)
-            yield unpacked(face, pipeline.size)
+            yield unpacked(face, pipeline.shape)
 
     def _done(self, jobs: deque[FrameJob]) -> Iterator[bytes]:
         """What the journal holds of the first pictures, which are taken off; what it holds besides is none of them."""
@@ -91,7 +91,7 @@ def _here(pipeline: FacePipeline, jobs: list[FrameJob], load: Callable[[str], by
     try:
         for job in jobs:
             _, data, trouble = _loaded(load, job)
-            yield packed(unreadable(pipeline.size, trouble)) if trouble else face_of(pipeline, job, data)
+            yield packed(unreadable(pipeline.shape, trouble)) if trouble else face_of(pipeline, job, data)
     finally:
         cv2.setNumThreads(before)
 

@@ -19,7 +19,7 @@ from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import COLUMNS, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
-from fer_transfer.faces.source import FramesSource, Release, may_be_shown
+from fer_transfer.faces.source import FramesSource, Release, face_shape, in_colour, may_be_shown
 from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
@@ -70,9 +70,11 @@ def prepare(
         return _summarise(faces, small)
     count = _scanned(release, console)
     with (
-        _journal(Parts(folder, release.name, settings, (count, *release.size), again), release) as journal,
+        _journal(Parts(folder, release.name, settings, (count, *face_shape(release)), again), release) as journal,
         bar(console, f"preparing {count} faces", "faces/s", 1) as advance,
-        FacesWriter(folder, release.name, release.size, count, None if journal is None else journal.array) as writer,
+        FacesWriter(
+            folder, release.name, release.size, count, None if journal is None else journal.array, in_colour(release)
+        ) as writer,
     ):
         _tell_done(console, journal, count)
         writer.settings, writer.may_be_shown = settings, may_be_shown(release)
@@ -122,7 +124,7 @@ def prepare_shard(
         console.print(f"{why}; nothing to do for shard {shard}", soft_wrap=True)
         return
     count = _scanned(release, console)
-    rows, parts = shard.rows(count), Parts(folder, release.name, settings, (count, *release.size), again)
+    rows, parts = shard.rows(count), Parts(folder, release.name, settings, (count, *face_shape(release)), again)
     with parts.open(shard) as journal, bar(console, f"preparing shard {shard}", "faces/s", 1) as advance:
         _tell_done(console, journal, len(rows))
         for done, _ in enumerate(release.frames(FrameReader(reading, journal), rows), start=1):

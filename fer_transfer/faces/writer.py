@@ -43,6 +43,7 @@ class FacesWriter:
         count: number of faces that will be added.
         pixels: a file that holds the pixels of all of them by the time they have been added (``pixels.npy``), as a journal
             does; it is taken into the folder. None: they are written.
+        colour: whether faces are RGB; else grey.
 
     >>> import tempfile
     >>> from fer_transfer.faces.opening import open_faces
@@ -55,9 +56,16 @@ class FacesWriter:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], name: str, size: tuple[int, int], count: int, pixels: Path | None = None
+        self,
+        folder: str | os.PathLike[str],
+        name: str,
+        size: tuple[int, int],
+        count: int,
+        pixels: Path | None = None,
+        colour: bool = False,
     ) -> None:
         self.folder, self.name, self.size, self.count, self._given = Path(folder), name, size, count, pixels
+        self.colour, self._shape = colour, (*size, 3) if colour else size
         self.settings: dict[str, Any] = {}
         self.may_be_shown = False
         self.caveats: list[str] = []
@@ -77,7 +85,7 @@ class FacesWriter:
         except OSError as error:
             raise self._disk_error(error) from None
         if self._file is not None:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.size)}
+            header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self._shape)}
             np.lib.format.write_array_header_1_0(self._file, header)  # stays in the buffer
         return self
 
@@ -91,12 +99,12 @@ class FacesWriter:
         votes: NDArray[np.uint8] | None = None,
         subject: str = "",
     ) -> None:
-        """Append one face: pixels uint8 [H, W], label canonical or UNLABELLED, votes uint8 [10] for all or none.
+        """Append one face: pixels uint8 [H, W] or RGB [H, W, 3], label canonical or UNLABELLED, votes uint8 [10] for all or none.
 
         The subject is a person or a movie, or empty where none is known.
         """
-        if pixels.shape != self.size or pixels.dtype != np.uint8:
-            raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
+        if pixels.shape != self._shape or pixels.dtype != np.uint8:
+            raise FacesError(f"Expected uint8 {self._shape} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
         if not UNLABELLED <= label < len(EXPRESSIONS):
             raise FacesError(f"Expected a label of {UNLABELLED}..{len(EXPRESSIONS) - 1} for {id}, but got {label}.")
         data = np.ascontiguousarray(pixels).tobytes()
@@ -189,6 +197,7 @@ class FacesWriter:
             "name": self.name,
             "count": self.count,
             "size": list(self.size),
+            **({"colour": True} if self.colour else {}),  # grey faces of before there was a choice stay what they are
             "splits": names,
             "subjects": len(self._subjects),
             "counts": count_by_split(names, columns["split"], columns["label"]),
@@ -211,7 +220,7 @@ class FacesWriter:
         try:
             entries = np.load(pixels, mmap_mode="r")
         except ValueError:  # cut short
-            entries = np.zeros((0, *self.size), np.uint8)
+            entries = np.zeros((0, *self._shape), np.uint8)
         there = np.zeros((len(entries), _MARK // 8), np.uint64)
         for row, face in enumerate(entries):
             there[row] = _mark(face.tobytes())
