@@ -1,53 +1,134 @@
-"""The seven expressions, in one canonical order, and the checked map from each release's own labels.
+"""Label sets: the classes of faces, in one order, and the checked map from the names of releases to them.
 
-FER-2013 numbers its classes 0 to 6, EmotiW names folders (alphabetical order is another permutation), and the
-paper's Figure 5 uses a third order. Everything inside this package uses ``EXPRESSIONS``; only readers of releases
-translate, through ``expression_index``.
+The paper's set is the seven expressions (``SEVEN``). FER-2013 numbers its classes 0 to 6, EmotiW names folders (in alphabetical
+order, which is another permutation), and the paper's Figure 5 uses a third order: an unchecked map would permute the head at
+hand-off. So only readers of releases translate, through ``LabelSet.index``; whatever comes after has the order of the faces' set.
 """
 
-from fer_transfer.errors import ReleaseError
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
-#: Canonical order; FER-2013's own (Goodfellow et al. 2013).
+from fer_transfer.errors import ConfigError, ReleaseError
+
+#: The seven of the paper in their canonical order; FER-2013's own (Goodfellow et al. 2013).
 EXPRESSIONS = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
 
-#: Label of a face whose expression is withheld or unknown.
+#: Label of a face whose class is withheld or unknown.
 UNLABELLED = -1
 
-_ALIASES = {
-    "anger": "Angry",
-    "disgusted": "Disgust",
-    "fearful": "Fear",
-    "happiness": "Happy",
-    "sadness": "Sad",
-    "surprised": "Surprise",
-}
-_INDEX = {name.lower(): EXPRESSIONS.index(name) for name in EXPRESSIONS}
-_INDEX |= {alias: EXPRESSIONS.index(name) for alias, name in _ALIASES.items()}
+#: What stands in counts for faces without a label: no class is called so.
+NO_LABEL = "unlabelled"
+
+#: Spellings of one expression each, known in every label set that has it under one of them.
+_SPELLINGS = (
+    ("angry", "anger"),
+    ("disgust", "disgusted"),
+    ("fear", "fearful"),
+    ("happy", "happiness"),
+    ("sad", "sadness"),
+    ("surprise", "surprised"),
+    ("contempt", "contemptuous"),
+)
+
+#: Classes at most: labels are int8.
+_MOST = 100
+
+#: Characters of a class's name at most: it heads columns.
+_LONGEST = 60
 
 
-def is_expression(name: str) -> bool:
-    """Whether ``name`` is one of the seven expressions or a known spelling of one, whatever its case."""
-    return name.strip().lower() in _INDEX
+@dataclass(frozen=True)
+class LabelSet:
+    """Classes and what else they are called.
 
-
-def expression_index(name: str, where: str = "") -> int:
-    """Canonical index (0..6) of an expression's name as releases spell it.
-
-    Args:
-        name: a class name, in any case; noun forms ("happiness") count.
-        where: file or folder, for the error message.
+    Attributes:
+        classes: in their order: labels are places in it.
+        names: class by another name that stands for it.
 
     Raises:
-        ReleaseError: if the name is none of the seven.
-
-    >>> expression_index("Happy"), expression_index("sadness"), expression_index("NEUTRAL")
-    (3, 4, 6)
+        ConfigError: if there are fewer than two classes, one twice or without a name, or a name stands for none.
     """
-    try:
-        return _INDEX[name.strip().lower()]
-    except KeyError:
-        place = f" in {where}" if where else ""
-        raise ReleaseError(
-            f"Expected one of the seven expressions {', '.join(EXPRESSIONS)}{place}, but got {name!r}. "
-            "Rename the class or remove it from the release."
-        ) from None
+
+    classes: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.classes) <= _MOST:
+            given = ", ".join(self.classes[:3]) or "none"
+            raise ConfigError(f"Expected a label set of 2 to {_MOST} classes, but got {len(self.classes)} ({given}).")
+        if odd := [name for name in (*self.classes, *self.names) if not _is_name(name)]:
+            raise ConfigError(
+                f"Expected names of classes of 1 to {_LONGEST} printable characters without blanks at the ends, none of them "
+                f"{NO_LABEL!r}, but {_first(odd)}."
+            )
+        seen = {_key(name): name for name in reversed(self.classes)}
+        if len(seen) < len(self.classes):
+            twice = [name for n, name in enumerate(self.classes) if _key(name) in map(_key, self.classes[:n])]
+            first = ", ".join(f"{seen[_key(name)]!r} and {name!r}" for name in twice[:3])
+            raise ConfigError(f"Expected each class of the label set once, but {len(twice)} stand twice: {first}.")
+        if odd := [f"{name}: {value}" for name, value in self.names.items() if value not in self.classes]:
+            raise ConfigError(f"Expected names to stand for {', '.join(self.classes)}, but {_first(odd)}.")
+        if odd := [f"{name}: {value}" for name, value in self.names.items() if seen.get(_key(name), value) != value]:
+            raise ConfigError(f"Expected no name that is another class's own, but {_first(odd)}.")
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        own = {name.casefold(): label for label, name in enumerate(self.classes)}
+        spelt = {word: own[of] for words in _SPELLINGS for of in words if of in own for word in words}
+        named = {name.strip().casefold(): self.classes.index(value) for name, value in self.names.items()}
+        return spelt | named | own
+
+    def knows(self, name: str) -> bool:
+        """Whether a name is a class's, a known spelling of it, or stands for it; whatever its case."""
+        return name.strip().casefold() in self._index
+
+    def index(self, name: str, where: str = "") -> int:
+        """The label of a name as releases spell it.
+
+        Args:
+            name: of a class, in any case; noun forms of expressions ("happiness") count.
+            where: file or folder, for the error message.
+
+        Raises:
+            ReleaseError: if it is none.
+
+        >>> SEVEN.index("Happy"), SEVEN.index("sadness"), SEVEN.index("NEUTRAL")
+        (3, 4, 6)
+        """
+        try:
+            return self._index[name.strip().casefold()]
+        except KeyError:
+            place = f" in {where}" if where else ""
+            raise ReleaseError(
+                f"Expected one of the classes {', '.join(self.classes)}{place}, but got {name!r}. "
+                "Rename the class or remove it from the release."
+            ) from None
+
+
+def as_columns(classes: Sequence[str], others: Iterable[str]) -> list[str]:
+    """Headings of classes in a table with other columns: a class that is called as one of these is ``class NAME``.
+
+    >>> as_columns(["low", "Happy"], ["low", "high"])
+    ['class low', 'Happy']
+    """
+    taken = set(others)
+    return [f"class {name}" if name in taken else name for name in classes]
+
+
+def _key(name: str) -> str:
+    """What two names of one class have in common: their letters whatever the case, or the expression that both spell."""
+    plain = name.casefold()
+    return next((words[0] for words in _SPELLINGS if plain in words), plain)
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST and name == name.strip() and name.isprintable() and name.casefold() != NO_LABEL
+
+
+def _first(odd: Sequence[str]) -> str:
+    return f"{len(odd)} are not: {', '.join(map(repr, odd[:3]))}{', ...' if len(odd) > 3 else ''}"
+
+
+#: The paper's.
+SEVEN = LabelSet(EXPRESSIONS)

@@ -17,7 +17,7 @@ from yaml import YAMLError
 
 from fer_transfer.config import conf_dir, nearest, plain, typed
 from fer_transfer.errors import ConfigError
-from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.labels import EXPRESSIONS, LabelSet
 from fer_transfer.published import Published, read_matrices, read_rows
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ class Study:
         challenge: the split whose predictions a submission zip holds, or None.
         published: CSV of published numbers: a path, or a file beside the study's; None: there are none.
         matrices: CSV of published confusion matrices of the first column: likewise.
-        classes: faces by expression, of a release or ``release/split``, as they are published (labelled ones, lost or not).
+        classes: faces by class, of a release or ``release/split``, as they are published (labelled ones, lost or not).
         networks: the published backbones that have a column of their own, with their headings.
         footnote: stands under the published rows.
-        order: of the expressions in matrices.
+        order: of the classes in matrices; faces of another label set than these keep its own.
         left_open: what it does not state.
     """
 
@@ -130,6 +130,10 @@ class Study:
         plan, _, backbone = name.partition("/")
         known = self.grid.get("backbone") or [backbone]
         return name in self.ensembles or (plan in self.plans and (not backbone or backbone in known))
+
+    def ordered(self, classes: Sequence[str]) -> list[str]:
+        """The classes of a label set in the study's order, where it is of this set; otherwise in their own."""
+        return self.order if sorted(self.order) == sorted(classes) else list(classes)
 
     def protects(self, release: str, split: str) -> bool:
         """Whether no stage may train on a split of a release of this name."""
@@ -179,11 +183,8 @@ def study_from(content: Mapping[str, Any]) -> Study:
     _check_grid(study, where)
     _check_ensembles(study, where)
     _check_claims(study, where)
+    _check_order(study, where)
     _check_classes(study, where)
-    if sorted(study.order) != sorted(EXPRESSIONS):
-        raise ConfigError(
-            f"Expected order of {where} to hold {', '.join(EXPRESSIONS)} once each, but got {study.order}."
-        )
     published_rows(study)
     _matrices(study)
     return study
@@ -234,11 +235,20 @@ def _check_splits(study: Study, where: str) -> None:
         raise ConfigError(f"Expected challenge of {where} to be a reported split, but got {study.challenge!r}.")
 
 
+def _check_order(study: Study, where: str) -> None:
+    try:
+        LabelSet(tuple(study.order))
+    except ConfigError as error:
+        raise ConfigError(
+            f"Expected order of {where} to hold every class once, but got {study.order}: {error}"
+        ) from None
+
+
 def _check_classes(study: Study, where: str) -> None:
     for name, counts in study.classes.items():
-        if sorted(counts) != sorted(EXPRESSIONS) or min(counts.values()) < 0 or not any(counts.values()):
+        if sorted(counts) != sorted(study.order) or min(counts.values()) < 0 or not any(counts.values()):
             raise ConfigError(
-                f"Expected in classes.{name} of {where} how many faces {', '.join(EXPRESSIONS)} have, but got {counts}."
+                f"Expected in classes.{name} of {where} how many faces {', '.join(study.order)} have, but got {counts}."
             )
 
 
@@ -305,7 +315,7 @@ def published_matrices(study: Study) -> dict[tuple[str, str], "NDArray[np.float6
     """The published confusion matrices, counts by backbone and plan; none where the study has none.
 
     Returns:
-        Of each float64 [7, 7], rows truth, columns prediction, in the study's order of expressions.
+        Of each float64 [C, C], rows truth, columns prediction, in the study's order of classes.
 
     Raises:
         ConfigError: if the file is not there, lacks columns or an expression, or holds anything but counts.

@@ -181,7 +181,7 @@ def _add_stage(store: Store, lineage: Lineage, machine: str) -> None:
     folder.metrics.write_text(make_metrics(own.recipe["epochs"], seed=int(own.key[:8], 16)))
     write_document(folder.path / "recipe.json", {**own.recipe, "start": own.start})
     environment = {"device": machine, "fer_transfer": "0.1.0", "torch": "2.13.0"}
-    result = {"key": own.key, "stage": own.name, "lineage": lineage.to_json(), "code": code_of_keys()}
+    result = {"key": own.key, "stage": own.name, "lineage": lineage.to_json(), "code": code_of_keys(own.classes)}
     folder.finish({**result, "seconds": 60.0, "environment": environment})
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fer_transfer.detection.alignment import Alignment
 from fer_transfer.detection.detectors import ViolaJones
 from fer_transfer.detection.landmarks import LEFT_EYE, RIGHT_EYE, FaceMesh
-from fer_transfer.labels import expression_index
+from fer_transfer.labels import SEVEN
 from fer_transfer.synthetic.drawing import Pose, draw_face
 from fer_transfer.synthetic.person import random_muscles, random_person
 
@@ -29,7 +29,7 @@ def text(picture: np.ndarray, words: str, place: tuple[int, int], colour: tuple[
 def main() -> None:
     picture = np.full((SIDE, SIDE, 3), 90, np.uint8)
     rng = np.random.default_rng(4)
-    person, muscles = random_person(rng), random_muscles(rng, expression_index("Neutral"))
+    person, muscles = random_person(rng), random_muscles(rng, SEVEN.index("Neutral"))
     draw_face(picture, person, muscles, Pose(centre=(SIDE / 2, 400), scale=270, roll=0.12))
     fit = FaceMesh().fit(picture, ViolaJones().detect(picture).boxes[0])
     eyes = fit.eyes

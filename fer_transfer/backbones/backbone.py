@@ -46,16 +46,17 @@ class Backbone:
     kwargs: Mapping[str, Any]
     tensors: Mapping[str, Tensor] = field(repr=False)
 
-    def network(self, load: bool = True) -> nn.Module:
-        """A new timm network with a fresh head of seven outputs.
+    def network(self, load: bool = True, classes: int = len(EXPRESSIONS)) -> nn.Module:
+        """A new timm network with a fresh head.
 
         Args:
             load: fill in the initial weights; False where a parent stage's weights follow.
+            classes: outputs of the head.
 
         Raises:
             WeightsError: if the initial weights do not fit.
         """
-        network = build_network(self.recipe.name, self.kwargs, len(EXPRESSIONS))
+        network = build_network(self.recipe.name, self.kwargs, classes)
         if load and self.tensors:
             load_into(network, self.tensors, _skipped(self.recipe, self.head), _source(self.recipe))
         return network

@@ -183,6 +183,14 @@ class CaffeNet(nn.Module):
         else:
             self.fc8 = nn.Identity()
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """Each convolution and each fully connected layer is a layer, in timm's words.
+
+        Args:
+            coarse: makes no difference here.
+        """
+        return {"stem": r"^conv1\b", "blocks": r"^(?:conv|fc)(\d)"}
+
     def parameter_multipliers(self) -> dict[str, tuple[float, float]]:
         """By parameter name, the multipliers of learning rate and weight decay: (1, 1) for weights, (2, 0) for biases."""
         return {name: (2.0, 0.0) if name.endswith(".bias") else (1.0, 1.0) for name, _ in self.named_parameters()}

@@ -64,7 +64,7 @@ class FaceBatch(NamedTuple):
 
     Attributes:
         pixels: uint8 [n_i, H_i, W_i], or RGB [n_i, H_i, W_i, 3], for each release in the batch.
-        target: int64 [sum n_i] expressions, or float32 [sum n_i, 7] for soft labels, in the order of ``pixels``.
+        target: int64 [sum n_i] classes, or float32 [sum n_i, C] for soft labels, in the order of ``pixels``.
         whole: the batch that these faces are a share of, or None: they are all.
     """
 
@@ -83,7 +83,7 @@ class FaceBatch(NamedTuple):
         return 1 if self.whole is None else self.whole.processes
 
 
-#: Faces of one release, rows int64 [n] of them, and targets int64 [n] or float32 [n, 7].
+#: Faces of one release, rows int64 [n] of them, and targets int64 [n] or float32 [n, C].
 Part = tuple[Faces, NDArray[np.int64], Tensor]
 
 
@@ -104,7 +104,7 @@ class FaceDataset(Dataset[FaceBatch]):
 
     @property
     def targets(self) -> Tensor:
-        """All targets, int64 [N] or float32 [N, 7]."""
+        """All targets, int64 [N] or float32 [N, C]."""
         return torch.cat([targets for _, _, targets in self.parts])
 
     def __getitem__(self, index: int) -> FaceBatch:

@@ -15,8 +15,8 @@ class Labelling:
 
     Attributes:
         labels: ``release``: as distributed. ``ferplus_majority``: the single expression with most FER+ votes; faces whose
-            most votes go to contempt, unknown or no face, or are tied, are left out. ``ferplus_soft``: the votes for the
-            seven, as probabilities; faces with none are left out. Releases without votes keep their labels.
+            most votes go to no class, such as unknown or no face, or are tied, are left out. ``ferplus_soft``: the votes for
+            the classes, as probabilities; faces with none are left out. Releases without votes keep their labels.
         drop_non_faces: leave out of training what most FER+ taggers called no face.
         drop_leaked: leave out of training every face whose exact pixels also stand in a split not trained on.
         train_on_lost: train also on frames where no face was found (the paper leaves them out: 921 of 958).

@@ -11,12 +11,7 @@ from fer_transfer.data.labelling import Labelling
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.division import unrelated
 from fer_transfer.faces.faces import FERPLUS_COLUMNS, Faces
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
-
-#: Canonical index of each FER+ column, or UNLABELLED for contempt, unknown and NF.
-_FERPLUS_TO_EXPRESSION = np.array(
-    [expression_index(name) if is_expression(name) else UNLABELLED for name in FERPLUS_COLUMNS]
-)
+from fer_transfer.labels import UNLABELLED, LabelSet
 
 
 def check_votes(faces: Sequence[Faces], labelling: Labelling) -> None:
@@ -25,7 +20,7 @@ def check_votes(faces: Sequence[Faces], labelling: Labelling) -> None:
     Other releases (EmotiW) keep their labels: one recipe serves all stages of a plan.
 
     Raises:
-        FacesError: naming the folders.
+        FacesError: naming the folders; or the classes of faces with votes that these do not know.
     """
     needed = labelling.labels != "release" or labelling.drop_non_faces
     without = [f.folder for f in faces if f.votes is None and "ferplus" in f.manifest["settings"]]
@@ -34,6 +29,15 @@ def check_votes(faces: Sequence[Faces], labelling: Labelling) -> None:
             f"Expected FER+ votes in {', '.join(map(str, without))}, but there are none. "
             "Prepare with release.ferplus=<fer2013new.csv>, or use recipe.labelling.labels=release."
         )
+
+    if labelling.labels != "release":
+        for of in faces:
+            if of.votes is not None and (unknown := sorted(set(range(len(of.classes))) - set(_voted(of.classes)))):
+                names = ", ".join(of.classes[label] for label in unknown)
+                raise FacesError(
+                    f"Expected classes that FER+ votes know ({', '.join(FERPLUS_COLUMNS[:8])}) in {of.folder}, but {names} are "
+                    "none. Use recipe.labelling.labels=release."
+                )
 
 
 def select_rows(faces: Faces, splits: Sequence[str], labelling: Labelling, training: bool) -> NDArray[np.int64]:
@@ -71,25 +75,23 @@ def without_held_out(faces: Faces, rows: NDArray[np.int64], splits: Sequence[str
 
 
 def targets_of(faces: Faces, rows: NDArray[np.int64], labels: str) -> Tensor:
-    """int64 [n] expressions, or float32 [n, 7] probabilities for ``ferplus_soft``."""
+    """int64 [n] classes, or float32 [n, C] probabilities for ``ferplus_soft``."""
     if labels != "ferplus_soft":
         return torch.from_numpy(_hard_labels(faces, labels)[rows].astype(np.int64))
     if faces.votes is None:
-        return torch.nn.functional.one_hot(
-            torch.from_numpy(faces.labels[rows].astype(np.int64)), len(EXPRESSIONS)
-        ).float()
-    soft = _expression_votes(faces.votes)[rows].astype(np.float32)
+        hard = torch.from_numpy(faces.labels[rows].astype(np.int64))
+        return torch.nn.functional.one_hot(hard, len(faces.classes)).float()
+    soft = _class_votes(faces.votes, faces.classes)[rows].astype(np.float32)
     return torch.from_numpy(soft / soft.sum(axis=1, keepdims=True))
 
 
 def balanced_chances(targets: Tensor) -> Tensor:
-    """Float64 [N]: chances of faces where an expression is drawn first, each as likely, and then a face by its share of it.
+    """Float64 [N]: chances of faces where a class is drawn first, each as likely, and then a face by its share of it.
 
     >>> balanced_chances(torch.tensor([0, 0, 0, 3])).tolist()
     [0.333..., 0.333..., 0.333..., 1.0]
     """
-    hard = targets.ndim == 1
-    shares = torch.nn.functional.one_hot(targets, len(EXPRESSIONS)).double() if hard else targets.double()
+    shares = torch.nn.functional.one_hot(targets).double() if targets.ndim == 1 else targets.double()
     counts = shares.sum(dim=0)
     return shares @ torch.where(counts > 0, 1 / counts, torch.zeros_like(counts))
 
@@ -100,13 +102,19 @@ def _hard_labels(faces: Faces, labels: str) -> NDArray[np.int64]:
     if labels == "release" or votes is None:
         return faces.labels.astype(np.int64)
     if labels == "ferplus_soft":
-        expressions = _expression_votes(votes)
-        return np.where(expressions.sum(axis=1) > 0, expressions.argmax(axis=1), UNLABELLED)
+        of_classes = _class_votes(votes, faces.classes)
+        return np.where(of_classes.sum(axis=1) > 0, of_classes.argmax(axis=1), UNLABELLED)
     tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
-    return np.where(tied, UNLABELLED, _FERPLUS_TO_EXPRESSION[votes.argmax(axis=1)])
+    return np.where(tied, UNLABELLED, _voted(faces.classes)[votes.argmax(axis=1)])
 
 
-def _expression_votes(votes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """int64 [N, 7], FER+ votes for the seven in canonical order."""
-    order = [int(np.flatnonzero(i == _FERPLUS_TO_EXPRESSION)[0]) for i in range(len(EXPRESSIONS))]
-    return votes[:, order].astype(np.int64)
+def _voted(classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """int64 [10], the class of each FER+ column; UNLABELLED for unknown and NF, and for contempt where it is none."""
+    labels = LabelSet(classes)
+    return np.array([labels.index(name) if labels.knows(name) else UNLABELLED for name in FERPLUS_COLUMNS])
+
+
+def _class_votes(votes: NDArray[np.uint8], classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """int64 [N, C], FER+ votes for the classes in their order."""
+    voted = _voted(classes)
+    return votes[:, [int(np.flatnonzero(i == voted)[0]) for i in range(len(classes))]].astype(np.int64)

@@ -1,6 +1,7 @@
 """Several models as one: the mean of their probabilities, and the weights of it that fit some faces best."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +28,21 @@ def averaged(members: Sequence[Predictions], weights: Sequence[float] | None = N
         weights: of each, summing to 1; None: all alike.
 
     Raises:
-        ValueError: if there are none, or they are not of the same faces with the same labels.
+        ValueError: if there are none, or they are not of the same faces with the same labels of one set.
     """
     if not members:
         raise ValueError("Expected predictions of one model or more, but got none.")
     first = members[0]
     for other in members[1:]:
+        if other.classes != first.classes:
+            raise ValueError(
+                f"Expected predictions of one label set, but got {', '.join(first.classes)} and {', '.join(other.classes)}."
+            )
         if not (np.array_equal(other.ids, first.ids) and np.array_equal(other.labels, first.labels)):
             raise ValueError(f"Expected predictions of the same {len(first)} faces from every model, but got others.")
     shares = np.full(len(members), 1 / len(members)) if weights is None else np.asarray(weights, np.float64)
     mean = mean_of([of.probabilities for of in members], shares)
-    return Predictions(first.ids, first.labels, first.found, mean)
+    return replace(first, probabilities=mean)
 
 
 def fit_weights(members: Sequence[Predictions]) -> tuple[float, ...]:

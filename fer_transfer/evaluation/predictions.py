@@ -1,25 +1,27 @@
 """Predictions on disk: one CSV row per face, from which every table is computed.
 
-Columns: ``id, label, found, Angry, Disgust, Fear, Happy, Sad, Surprise, Neutral``. The label is a word, empty where it
-is withheld; probabilities are softmax outputs in 0..1.
+Columns: ``id, label, found``, then the classes in the order of the label set (``Angry, Disgust, Fear, Happy, Sad, Surprise,
+Neutral``). The label is a class's name, empty where it is withheld; probabilities are softmax outputs in 0..1.
 """
 
 import csv
 import hashlib
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import StoreError
+from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.files.spreadsheet import escaped, unescaped
 from fer_transfer.files.whole import written_whole
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED, LabelSet
 
 _AGAIN = "Run fer-train again, which writes them again from the weights."
-_HEADER = ["id", "label", "found", *EXPRESSIONS]
+_HEADER = ["id", "label", "found"]
 
 
 @dataclass(frozen=True)
@@ -28,22 +30,24 @@ class Predictions:
 
     Attributes:
         ids: str [N].
-        labels: int8 [N], canonical 0..6 or UNLABELLED.
+        labels: int8 [N], places in classes, or UNLABELLED.
         found: bool [N], whether the detector found the face.
-        probabilities: float64 [N, 7], canonical order, rows sum to 1.
+        probabilities: float64 [N, C], in the order of classes; rows sum to 1.
+        classes: of the label set.
     """
 
     ids: NDArray[np.str_]
     labels: NDArray[np.int8]
     found: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
+    classes: tuple[str, ...] = EXPRESSIONS
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """int64 [N], the most probable expression."""
+        """int64 [N], the most probable class."""
         predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return predicted
 
@@ -52,19 +56,32 @@ class Predictions:
         """Whether every face has its label (EmotiW withholds those of Test)."""
         return bool((self.labels != UNLABELLED).all())
 
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """Counts int64 [C, C], rows truth, columns prediction; of faces that all have labels."""
+        return confusion_matrix(self.labels, self.predicted, len(self.classes))
+
     def only_found(self) -> "Predictions":
         """Those of the faces that the detector found (the paper's 429 of 436)."""
-        return Predictions(
-            self.ids[self.found], self.labels[self.found], self.found[self.found], self.probabilities[self.found]
+        return self.of(self.found)
+
+    def of(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> "Predictions":
+        """Those of some faces: a mask bool [N], or rows in their order."""
+        return replace(
+            self,
+            ids=self.ids[rows],
+            labels=self.labels[rows],
+            found=self.found[rows],
+            probabilities=self.probabilities[rows],
         )
 
     def write(self, path: Path) -> str:
         """Write as CSV, aside and renamed; returns the SHA-256 of the file."""
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerow(_HEADER)
+        writer.writerow([*_HEADER, *map(escaped, self.classes)])
         for i in range(len(self)):
-            label = "" if self.labels[i] == UNLABELLED else EXPRESSIONS[self.labels[i]]
+            label = "" if self.labels[i] == UNLABELLED else escaped(self.classes[self.labels[i]])
             values = (f"{p:.8g}" for p in self.probabilities[i])
             writer.writerow([escaped(str(self.ids[i])), label, int(self.found[i]), *values])
         data = text.getvalue().encode("utf-8", "surrogateescape")  # names of files need not be text
@@ -95,25 +112,30 @@ class Predictions:
             )
         try:
             header, *rows = csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""))
-            if header != _HEADER:
-                raise ValueError(f"expected columns {','.join(_HEADER)}, but got {','.join(header)}")
-            return cls._of_rows(rows)
+            if header[: len(_HEADER)] != _HEADER:
+                raise ValueError(f"expected columns {','.join(_HEADER)} and the classes, but got {','.join(header)}")
+            return cls._of_rows(rows, LabelSet(tuple(map(unescaped, header[len(_HEADER) :]))).classes)
         except (
             ValueError,
             IndexError,
             csv.Error,
-        ) as error:  # a cut line, a word for a number; ReleaseError is a ValueError
+        ) as error:  # a cut line, a word for a number; ConfigError is a ValueError
             raise StoreError(f"Expected predictions in {path}, but got: {error}. {_AGAIN}") from None
 
     @classmethod
-    def _of_rows(cls, rows: list[list[str]]) -> "Predictions":
-        if odd := [i for i, row in enumerate(rows) if len(row) != len(_HEADER) or row[2] not in ("0", "1")]:
+    def _of_rows(cls, rows: list[list[str]], classes: tuple[str, ...]) -> "Predictions":
+        columns, places = (
+            len(_HEADER) + len(classes),
+            {name: place for place, name in enumerate(classes)} | {"": UNLABELLED},
+        )
+        if odd := [i for i, row in enumerate(rows) if len(row) != columns or row[2] not in ("0", "1")]:
             raise ValueError(f"rows of other columns, first {[i + 2 for i in odd[:3]]} ({len(odd)} in all)")
         read = cls(
             np.array([unescaped(row[0]) for row in rows], dtype=np.str_),
-            np.array([expression_index(row[1]) if row[1] else UNLABELLED for row in rows], dtype=np.int8),
+            np.array([_place(unescaped(row[1]), places) for row in rows], dtype=np.int8),
             np.array([row[2] == "1" for row in rows], dtype=np.bool_),
-            np.array([[float(p) for p in row[3:]] for row in rows], dtype=np.float64).reshape(-1, len(EXPRESSIONS)),
+            np.array([[float(p) for p in row[3:]] for row in rows], dtype=np.float64).reshape(-1, len(classes)),
+            classes,
         )
         sums = read.probabilities.sum(axis=1)
         wrong = np.flatnonzero(~(np.isfinite(sums) & (np.abs(sums - 1) < 1e-3)))
@@ -123,3 +145,9 @@ class Predictions:
                 f"{', '.join(read.ids[wrong[:3]].tolist())} ({wrong.size} faces)"
             )
         return read
+
+
+def _place(name: str, places: Mapping[str, int]) -> int:
+    if name not in places:
+        raise ValueError(f"a label {name!r} that is no column")
+    return places[name]

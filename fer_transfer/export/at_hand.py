@@ -23,7 +23,7 @@ class FacesAtHand:
     Attributes:
         said: which they are, for a reader: "64 faces of emotiw/Val".
         pixels: uint8 [N, H, W], or RGB [N, H, W, 3].
-        labels: int64 [N], 0..6; empty of faces that are no release's.
+        labels: int64 [N], places in the label set; empty of faces that are no release's.
     """
 
     said: str

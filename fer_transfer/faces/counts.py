@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+from fer_transfer.labels import NO_LABEL, UNLABELLED
 
 if TYPE_CHECKING:  # records hold counts: reading them does not wait for numpy
     import numpy as np
     from numpy.typing import NDArray
 
-#: Beside the expressions in counts: faces whose label is withheld or unknown.
-NO_LABEL = "unlabelled"
-
-#: Faces by expression, every expression, and NO_LABEL where there are such faces.
+#: Faces by class, every class of the faces' label set, and NO_LABEL where there are faces whose label is withheld or unknown.
 ByClass = Mapping[str, int]
 
 
@@ -48,13 +45,14 @@ def counts_of(
     labels: "NDArray[np.int8]",
     found: "NDArray[np.bool_]",
     manifest: Mapping[str, Any],
+    classes: Sequence[str],
 ) -> FacesCounts:
     """Count faces by their columns (arrays [N], splits by number); duplicates, reasons and movies are those of the manifest."""
     report, duplicates = manifest["report"], manifest["duplicates"]
     reasons, movies = _lists(report.get("reasons")), _lists(report.get("movies in two splits"))
     return FacesCounts(
-        faces=count_by_split(names, splits, labels),
-        lost=count_by_split(names, splits[~found], labels[~found]),
+        faces=count_by_split(names, splits, labels, classes),
+        lost=count_by_split(names, splits[~found], labels[~found], classes),
         lost_for={key.partition(", ")[2]: len(paths) for key, paths in reasons.items() if key.startswith("lost, ")},
         distinct=duplicates["distinct"],
         conflicting=duplicates["conflicting"],
@@ -64,15 +62,19 @@ def counts_of(
     )
 
 
-def counts_from_json(content: Mapping[str, Any]) -> FacesCounts:
+def counts_from_json(content: Mapping[str, Any], classes: Sequence[str]) -> FacesCounts:
     """Read what ``dataclasses.asdict`` made of counts.
+
+    Args:
+        content: plain data.
+        classes: of the faces.
 
     Raises:
         KeyError, TypeError, ValueError, AttributeError: if it is anything else.
     """
     return FacesCounts(
-        faces={split: _by_class(of) for split, of in content["faces"].items()},
-        lost={split: _by_class(of) for split, of in content["lost"].items()},
+        faces={split: _by_class(of, classes) for split, of in content["faces"].items()},
+        lost={split: _by_class(of, classes) for split, of in content["lost"].items()},
         lost_for=_numbers(content["lost_for"]),
         distinct=int(content["distinct"]),
         conflicting=int(content["conflicting"]),
@@ -87,9 +89,9 @@ def _lists(of: Any) -> dict[str, list[Any]]:
     return {key: value for key, value in of.items() if isinstance(value, list)} if isinstance(of, Mapping) else {}
 
 
-def _by_class(content: Mapping[str, Any]) -> dict[str, int]:
-    """Of every expression, and of faces without a label where there are any."""
-    names = (*EXPRESSIONS, NO_LABEL) if NO_LABEL in content else EXPRESSIONS
+def _by_class(content: Mapping[str, Any], classes: Sequence[str]) -> dict[str, int]:
+    """Of every class, and of faces without a label where there are any."""
+    names = (*classes, NO_LABEL) if NO_LABEL in content else classes
     return {name: int(content[name]) for name in names}
 
 
@@ -98,25 +100,26 @@ def _numbers(content: Mapping[str, Any]) -> dict[str, int]:
 
 
 def count_by_split(
-    names: Sequence[str], splits: "NDArray[np.integer]", labels: "NDArray[np.int8]"
+    names: Sequence[str], splits: "NDArray[np.integer]", labels: "NDArray[np.int8]", classes: Sequence[str]
 ) -> dict[str, dict[str, int]]:
     """Number of faces by split and class name ("unlabelled" for withheld labels); classes without faces are 0.
 
     Args:
         names: of the splits.
         splits: integer [N], numbers of names; a split without a face is left out.
-        labels: int8 [N], canonical or UNLABELLED.
+        labels: int8 [N], places in classes, or UNLABELLED.
+        classes: of the label set.
 
     >>> import numpy as np
-    >>> count_by_split(["Val"], np.array([0, 0]), np.array([3, -1], np.int8))["Val"]["unlabelled"]
-    1
+    >>> count_by_split(["Val"], np.array([0, 0]), np.array([1, -1], np.int8), ["calm", "cross"])
+    {'Val': {'calm': 0, 'cross': 1, 'unlabelled': 1}}
     """
     counts: dict[str, dict[str, int]] = {}
     for number, split in enumerate(names):
         of_split = labels[splits == number]
         if not len(of_split):
             continue
-        counts[split] = {name: int((of_split == i).sum()) for i, name in enumerate(EXPRESSIONS)}
+        counts[split] = {name: int((of_split == i).sum()) for i, name in enumerate(classes)}
         if unlabelled := int((of_split == UNLABELLED).sum()):
             counts[split][NO_LABEL] = unlabelled
     return counts

@@ -7,7 +7,8 @@
         index.npy       structured [N]: id, split, label, found, duplicate_of; opened as a memory map, for the ids
         votes.npy       uint8 [N, 10], FER+ votes in the order of FERPLUS_COLUMNS (only where they were joined)
         columns.npy     structured [N] (``faces.columns``): the index without ids, in 12 bytes a face, and whose face it is
-        manifest.json   counts, settings, versions, caveats, digests, and a digest of itself (``files.document``)
+        manifest.json   counts, settings, versions, caveats, digests, and a digest of itself (``files.document``); the label
+                        set (``classes``), where it is another than the seven expressions
         .checked.json   when the arrays were last read and compared with their digests (``files.checked``)
 
 A folder appears under its name only when it is complete: it is written aside and renamed. ``faces.opening`` reads it. What
@@ -28,6 +29,7 @@ from fer_transfer.faces.counts import FacesCounts, counts_of
 from fer_transfer.faces.division import held_out_rows
 from fer_transfer.faces.held_out import held_out_called
 from fer_transfer.files.digest import digest
+from fer_transfer.labels import EXPRESSIONS
 
 FORMAT_VERSION = 2
 
@@ -71,7 +73,7 @@ class Faces:
         ids: str [N], unique: a frame's file name, or ``fer0000000`` by row; on disk until used.
         split_names: all splits, in the order of the release, by the owners' names (Training, PublicTest, PrivateTest).
         split_numbers: integer [N], the place of each face's split among them.
-        labels: int8 [N], canonical expression 0..6, or UNLABELLED.
+        labels: int8 [N], places in ``classes``, or UNLABELLED.
         found: bool [N], false where the face was lost (always true where none was searched).
         duplicate_of: int32 [N], row of the first face with exactly these pixels (its own row if it is the first).
         subject_of: int32 [N], row of the first face of the same subject, whether a person or a movie (its own row where the
@@ -103,8 +105,13 @@ class Faces:
         return str(self.manifest["name"])
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The label set, in the order of the labels; where the manifest names none, the seven expressions."""
+        return tuple(self.manifest.get("classes", EXPRESSIONS))
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of pixels, index and votes, hexadecimal."""
+        """SHA-256 of pixels, index and votes, and of the label set where it is not the seven expressions; hexadecimal."""
         return str(self.manifest["digest"])
 
     @property
@@ -125,7 +132,7 @@ class Faces:
     @property
     def counts(self) -> FacesCounts:
         """What there is of which split and expression, lost, more than once, and from movies of two splits."""
-        return counts_of(self.split_names, self.split_numbers, self.labels, self.found, self.manifest)
+        return counts_of(self.split_names, self.split_numbers, self.labels, self.found, self.manifest, self.classes)
 
     @property
     def preparation(self) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.errors import FacesError
+from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.columns import COLUMN_TYPES, columns_of
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.files.checked import checked_digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
 from fer_transfer.files.nearby import near_path
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED, LabelSet
 
 _AGAIN = "Prepare them again (the same fer-prepare command does), or restore the files."
 
@@ -48,7 +48,7 @@ def open_faces(folder: str | os.PathLike[str]) -> Faces:
         raise _damaged(folder, wrong)
     kept = COLUMNS in arrays
     names, columns = (tuple(manifest["splits"]), arrays[COLUMNS]) if kept else columns_of(index)
-    if wrong := _wrong_columns(names, columns, index):
+    if wrong := _wrong_columns(names, columns, index, len(_classes(manifest, folder))):
         raise _damaged(folder, wrong)
     splits, labels, found, first, subjects = (columns[name] for name in COLUMN_TYPES.names or ())
     of_subject = subjects if kept else None
@@ -87,6 +87,17 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _classes(manifest: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    classes = manifest.get("classes", list(EXPRESSIONS))
+    try:
+        if isinstance(classes, list) and all(isinstance(name, str) for name in classes):
+            return LabelSet(tuple(classes)).classes
+        said = f"Expected classes to be a list of names, but got {classes!r}."
+    except ConfigError as error:
+        said = str(error)
+    raise _damaged(folder, said)
+
+
 def _array(path: Path, expected: str) -> NDArray[Any]:
     """An array whose file has the digest expected; pixels and index as read-only memory maps."""
     try:
@@ -122,13 +133,13 @@ def _wrong(
     return None
 
 
-def _wrong_columns(names: Sequence[Any], columns: NDArray[Any], index: NDArray[Any]) -> str | None:
+def _wrong_columns(names: Sequence[Any], columns: NDArray[Any], index: NDArray[Any], classes: int) -> str | None:
     """What about columns cannot be. That ids are distinct was seen to when they were written, and they are as written."""
     if columns.dtype != COLUMN_TYPES or columns.shape != index.shape:
         return f"Expected columns {COLUMN_TYPES} {index.shape}, but got {columns.dtype} {columns.shape}."
     labels, rows = columns["label"], np.arange(len(index))
     for what, odd in (
-        (f"labels {UNLABELLED}..{len(EXPRESSIONS) - 1}", (labels < UNLABELLED) | (labels >= len(EXPRESSIONS))),
+        (f"labels {UNLABELLED}..{classes - 1}", (labels < UNLABELLED) | (labels >= classes)),
         ("duplicate_of to name a row before", _later(columns["duplicate_of"], rows)),
         ("subject_of to name a row before", _later(columns["subject_of"], rows)),
         (f"numbers of {len(names)} splits", columns["split"] >= len(names)),

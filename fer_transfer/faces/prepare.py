@@ -19,7 +19,7 @@ from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import COLUMNS, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
-from fer_transfer.faces.source import FramesSource, Release, face_shape, in_colour, may_be_shown
+from fer_transfer.faces.source import FramesSource, Release, face_shape, in_colour, label_set_of, may_be_shown
 from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
@@ -78,6 +78,7 @@ def prepare(
     ):
         _tell_done(console, journal, count)
         writer.settings, writer.may_be_shown = settings, may_be_shown(release)
+        writer.classes = label_set_of(release).classes
         for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
             writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes, face.subject)
             advance(done, count)

@@ -13,7 +13,7 @@ from fer_transfer.detection.pipeline import FrameFace
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import read_text
-from fer_transfer.labels import UNLABELLED
+from fer_transfer.labels import SEVEN, UNLABELLED, LabelSet
 
 #: Side file by which a release that was made, not collected, says so; its JSON tells how it was made.
 SYNTHETIC_MARK = "synthetic.json"
@@ -33,7 +33,7 @@ class Face:
         pixels: uint8 [H, W], grey, or [H, W, 3], RGB, 0..255; the same for all faces of a release.
         id: unique within the release: the picture's relative POSIX path or name, or ``fer0000000`` by row.
         split: the owners' name (Training, PublicTest, PrivateTest; Train, Val, Test).
-        label: canonical expression 0..6, or UNLABELLED.
+        label: place in the release's label set (``label_set_of``), or UNLABELLED.
         found: whether the detector found the face (true where none was needed).
         votes: uint8 [10], FER+ votes in the order of FERPLUS_COLUMNS, or None; for all faces or for none.
         subject: whose face it is: a person, or the movie that a frame is from; empty where the release does not tell.
@@ -127,6 +127,13 @@ def in_colour(release: Release) -> bool:
 def face_shape(release: Release) -> tuple[int, ...]:
     """Of the pixels of a face: (height, width), or (height, width, 3) in colour."""
     return (*release.size, 3) if in_colour(release) else release.size
+
+
+def label_set_of(release: Release) -> LabelSet:
+    """The classes of a release's labels: those that it says (``labels``), or the seven expressions."""
+    labels = getattr(release, "labels", SEVEN)
+    assert isinstance(labels, LabelSet), "a release's labels are a label set"
+    return labels
 
 
 def is_synthetic(path: Path) -> bool:

@@ -21,7 +21,7 @@ from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.words import Words
-from fer_transfer.files.digest import file_digest
+from fer_transfer.files.digest import digest, file_digest
 from fer_transfer.files.document import write_document
 from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
@@ -68,6 +68,7 @@ class FacesWriter:
         self.colour, self._shape = colour, (*size, 3) if colour else size
         self.settings: dict[str, Any] = {}
         self.may_be_shown = False
+        self.classes: tuple[str, ...] = EXPRESSIONS
         self.caveats: list[str] = []
         self.report: dict[str, Any] = {}
         self.summary: list[str] = []
@@ -99,14 +100,14 @@ class FacesWriter:
         votes: NDArray[np.uint8] | None = None,
         subject: str = "",
     ) -> None:
-        """Append one face: pixels uint8 [H, W] or RGB [H, W, 3], label canonical or UNLABELLED, votes uint8 [10] for all or none.
+        """Append one face: pixels uint8 [H, W] or RGB [H, W, 3], label a place in ``classes`` or UNLABELLED, votes uint8 [10].
 
-        The subject is a person or a movie, or empty where none is known.
+        Votes are for all or none. The subject is a person or a movie, or empty where none is known.
         """
         if pixels.shape != self._shape or pixels.dtype != np.uint8:
             raise FacesError(f"Expected uint8 {self._shape} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
-        if not UNLABELLED <= label < len(EXPRESSIONS):
-            raise FacesError(f"Expected a label of {UNLABELLED}..{len(EXPRESSIONS) - 1} for {id}, but got {label}.")
+        if not UNLABELLED <= label < len(self.classes):
+            raise FacesError(f"Expected a label of {UNLABELLED}..{len(self.classes) - 1} for {id}, but got {label}.")
         data = np.ascontiguousarray(pixels).tobytes()
         row = len(self._ids)
         self._ids.append(id)
@@ -198,10 +199,11 @@ class FacesWriter:
             "count": self.count,
             "size": list(self.size),
             **({"colour": True} if self.colour else {}),  # grey faces of before there was a choice stay what they are
+            **({} if self.classes == EXPRESSIONS else {"classes": list(self.classes)}),
             "splits": names,
             "subjects": len(self._subjects),
-            "counts": count_by_split(names, columns["split"], columns["label"]),
-            "lost": count_by_split(names, lost["split"], lost["label"]),
+            "counts": count_by_split(names, columns["split"], columns["label"], self.classes),
+            "lost": count_by_split(names, lost["split"], lost["label"], self.classes),
             "caveats": self.caveats,
             "may_be_shown": self.may_be_shown,
             "settings": self.settings,
@@ -209,9 +211,14 @@ class FacesWriter:
             "duplicates": duplicates(names, found["split"], found["label"], found["duplicate_of"], self._constant),
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
-            "digest": file_digest(files.values()),
+            "digest": self._digest(files),
             "files": {name: file_digest([file]) for name, file in {**files, COLUMNS: self.aside / COLUMNS}.items()},
         }
+
+    def _digest(self, files: Mapping[str, Path]) -> str:
+        """Of the arrays; labels are numbers, so of another label set than the seven its names count too."""
+        own = file_digest(files.values())
+        return own if self.classes == EXPRESSIONS else digest([own, list(self.classes)])
 
     def _check(self, pixels: Path) -> None:
         """Whether a file that was given holds what was added: locks that do nothing let two processes write to it."""

@@ -19,7 +19,6 @@ from fer_transfer.inference.judging import Judged, judged, judged_lines, predict
 from fer_transfer.inference.pictures import Source
 from fer_transfer.inference.predictor import Predictor, Streamed
 from fer_transfer.inference.results import PredictedFaces, PredictedPicture
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.signals import Stopped
 
 _SHOWN = 20
@@ -76,9 +75,9 @@ def report_lines(predicted: PredictedFaces) -> Iterator[str]:
 
 
 def scores_of(predicted: PredictedFaces) -> list[Judged]:
-    """Scores over the labelled pictures; none where none is labelled, or the model knows other classes."""
-    predictions = predictions_of(predicted) if predicted.labels == EXPRESSIONS else None
-    return judged(predictions) if predictions is not None and len(predictions) else []
+    """Scores over the labelled pictures; none where none is labelled."""
+    predictions = predictions_of(predicted)
+    return judged(predictions) if len(predictions) else []
 
 
 def _artists(folder: Path, predictor: Predictor, source: Source, asked: Asked, stack: ExitStack) -> list[Artist]:

@@ -18,7 +18,7 @@ from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.files.whole import written_whole
 from fer_transfer.inference.frames import data_frame
 from fer_transfer.inference.provenance import Provenance
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+from fer_transfer.labels import UNLABELLED, as_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class PredictedFace:
         pixels: uint8 [S, S], grey, or [S, S, 3], RGB, the face as the network's transform gets it; None where it was not kept.
         labels: the classes.
         probabilities: float64 [C], in their order; calibrated where the model is, smoothed where that was asked for.
-        label: the expression that the picture's folder names, or UNLABELLED.
+        label: the class that the picture's folder names, a place in labels, or UNLABELLED.
         time: seconds from the beginning of a video, or None.
         track: number of the face through a video, where it was followed.
     """
@@ -129,10 +129,10 @@ class PredictedFaces(Sequence[PredictedFace]):
             StoreError: if the file cannot be written.
         """
         text = io.StringIO()
-        table = csv.DictWriter(text, _columns(self.labels), lineterminator="\n")
+        table = csv.DictWriter(text, list(map(escaped, _columns(self.labels))), lineterminator="\n")
         table.writeheader()
         for row in self._rows():
-            table.writerow({key: _cell(value) for key, value in row.items()})
+            table.writerow({escaped(key): _cell(value) for key, value in row.items()})
         return _written(text.getvalue(), path)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
@@ -145,14 +145,15 @@ class PredictedFaces(Sequence[PredictedFace]):
             "model": self.about.to_json(),
             "labels": list(self.labels),
             "notes": list(self.notes),
-            "pictures": [_picture_json(picture) for picture in self.pictures],
+            "pictures": [_picture_json(picture, self.labels) for picture in self.pictures],
         }
         return _written(json.dumps(content, indent=1, allow_nan=False) + "\n", path)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for picture in self.pictures:
             empty = dict.fromkeys(_columns(self.labels))
-            common = {**empty, "picture": shown(picture.name), "time": picture.time, "label": _label(picture.label)}
+            label = _label(picture.label, self.labels)
+            common = {**empty, "picture": shown(picture.name), "time": picture.time, "label": label}
             if not picture.faces:
                 yield {**common, "found": 0, "reason": picture.reason}
             for face in picture.faces:
@@ -161,7 +162,8 @@ class PredictedFaces(Sequence[PredictedFace]):
 
 def _columns(labels: tuple[str, ...]) -> list[str]:
     places = ["x", "y", "width", "height", "right_eye_x", "right_eye_y", "left_eye_x", "left_eye_y"]
-    return ["picture", "time", "face", "track", "found", "reason", "fit", *places, "label", "expression", *labels]
+    own = ["picture", "time", "face", "track", "found", "reason", "fit", *places, "label", "expression"]
+    return [*own, *as_columns(labels, own)]
 
 
 def _face_row(face: PredictedFace) -> dict[str, Any]:
@@ -175,16 +177,16 @@ def _face_row(face: PredictedFace) -> dict[str, Any]:
         "reason": face.reason,
         "fit": round(face.fit, 4),
     }
-    by_label = dict(zip(face.labels, map(float, face.probabilities), strict=True))
+    by_label = dict(zip(_columns(face.labels)[-len(face.labels) :], map(float, face.probabilities), strict=True))
     box = {"x": x, "y": y, "width": width, "height": height}
     return {**told, **box, **eyes, "expression": face.expression, **by_label}
 
 
-def _picture_json(picture: PredictedPicture) -> dict[str, Any]:
+def _picture_json(picture: PredictedPicture, labels: tuple[str, ...]) -> dict[str, Any]:
     told = {
         "picture": shown(picture.name),
         "time": picture.time,
-        "label": _label(picture.label),
+        "label": _label(picture.label, labels),
         "reason": picture.reason,
     }
     return {**told, "faces": [_face_json(face) for face in picture.faces]}
@@ -194,12 +196,12 @@ def _face_json(face: PredictedFace) -> dict[str, Any]:
     row = _face_row(face)
     kept = {key: row[key] for key in ("face", "track", "found", "reason", "fit", "expression")}
     box = [row[key] for key in ("x", "y", "width", "height")]
-    by_label = {label: row[label] for label in face.labels}
+    by_label = dict(zip(face.labels, map(float, face.probabilities), strict=True))
     return {**kept, "found": face.found, "box": box, "eyes": face.eyes.round(2).tolist(), "probabilities": by_label}
 
 
-def _label(label: int) -> str | None:
-    return None if label == UNLABELLED else EXPRESSIONS[label]
+def _label(label: int, labels: tuple[str, ...]) -> str | None:
+    return None if label == UNLABELLED else labels[label]
 
 
 def _cell(value: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from fer_transfer.inference.frames import data_frame
 from fer_transfer.inference.provenance import SplitScore, caveats_of
 from fer_transfer.inference.stored import StoredPredictions
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+from fer_transfer.labels import UNLABELLED, as_columns
 from fer_transfer.upkeep.ensembles import Composed, Fit
 from fer_transfer.upkeep.rows import StoredRow
 
@@ -66,7 +66,7 @@ class Row(StoredRow):
 
         Returns:
             A data frame: ``face`` (its id), ``label`` (None where it is not known), ``expression`` (said), and the
-            probability of each expression, not calibrated.
+            probability of each class, not calibrated (``class NAME`` of one that is called as another column).
 
         Raises:
             StoreError: if it was not scored there, or predictions are missing or damaged.
@@ -75,10 +75,11 @@ class Row(StoredRow):
         said = self._stored.of_split(split)
         columns: dict[str, Sequence[Any]] = {
             "face": said.ids.tolist(),
-            "label": [None if label == UNLABELLED else EXPRESSIONS[label] for label in said.labels.tolist()],
-            "expression": [EXPRESSIONS[one] for one in said.predicted.tolist()],
+            "label": [None if label == UNLABELLED else said.classes[label] for label in said.labels.tolist()],
+            "expression": [said.classes[one] for one in said.predicted.tolist()],
         }
-        by_class = {name: said.probabilities[:, i].tolist() for i, name in enumerate(EXPRESSIONS)}
+        names = as_columns(said.classes, columns)
+        by_class = {name: said.probabilities[:, i].tolist() for i, name in enumerate(names)}
         return data_frame(columns | by_class, library)
 
     @property

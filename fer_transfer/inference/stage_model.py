@@ -18,7 +18,6 @@ from fer_transfer.config import build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.errors import ConfigError, WeightsError
 from fer_transfer.inference.model import CutFaces
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.lineage import Lineage, lineage_from_json
 from fer_transfer.training import scoring
 
@@ -65,7 +64,7 @@ class StageModel:
         backbone = str(recipe["backbone"]["name"])
         self.name = name or backbone
         self.kwargs = {**recorded_kwargs(file), **(recipe["backbone"].get("kwargs") or {})}
-        self.network = _network(backbone, self.kwargs, file).to(self.device)
+        self.network = _network(backbone, self.kwargs, file, len(self.labels)).to(self.device)
         self.preprocessing = preprocessing_of(
             record_of(self.network), {}, file.record, built_for(self.network), source=str(file.path)
         )
@@ -75,8 +74,8 @@ class StageModel:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The seven expressions."""
-        return EXPRESSIONS
+        """The label set of the stage."""
+        return self.lineage.stages[-1].classes
 
     def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
         """See ``FaceModel.probabilities``."""
@@ -126,9 +125,9 @@ def _lineage(file: WeightsFile) -> Lineage:
     return lineage
 
 
-def _network(name: str, kwargs: Mapping[str, Any], file: WeightsFile) -> nn.Module:
+def _network(name: str, kwargs: Mapping[str, Any], file: WeightsFile, classes: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        network = build_network(name, kwargs, len(EXPRESSIONS))
+        network = build_network(name, kwargs, classes)
     load_into(network, file.tensors, source=str(file.path))
     ready: nn.Module = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return ready

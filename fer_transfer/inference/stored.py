@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.ensemble import averaged
-from fer_transfer.evaluation.metrics import confusion_matrix, macro_recall
+from fer_transfer.evaluation.metrics import macro_recall
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.evaluation.temperature import Temperature, fitted
@@ -107,7 +107,7 @@ class StoredPredictions:
         return f"{self.records[0].faces[faces].release}/{split}"
 
     def _score(self, faces: str, split: str, mean: Predictions) -> SplitScore:
-        matrix = confusion_matrix(mean.labels, mean.predicted)
+        matrix = mean.matrix
         correct, count = int(np.trace(matrix)), len(mean)
         prepared = self.records[0].faces[faces].prepared
         selected = any(record.lineage.selected_on(prepared, split) for record in self.records)

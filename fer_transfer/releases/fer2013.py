@@ -42,7 +42,7 @@ from fer_transfer.files.archive import Archive, Member, is_archive, open_file, p
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
 from fer_transfer.files.picture import PictureError, decode
-from fer_transfer.labels import EXPRESSIONS, expression_index
+from fer_transfer.labels import EXPRESSIONS, SEVEN
 from fer_transfer.releases.ferplus import read_votes
 from fer_transfer.releases.pixel_csv import SIDE, USAGES, PixelRows, read_pixel_rows
 
@@ -174,7 +174,7 @@ class FER2013Release:
         content = self._scanned
         numbers = {split: number for number, split in enumerate(dict.fromkeys(content.splits))}
         splits = np.array([numbers[split] for split in content.splits])
-        counts = count_by_split(list(numbers), splits, np.array(content.labels, np.int8))
+        counts = count_by_split(list(numbers), splits, np.array(content.labels, np.int8), EXPRESSIONS)
         return {
             "form": content.form,
             "counts": counts,
@@ -276,7 +276,7 @@ def _read_pictures(archive: Archive, advance: Advance) -> _Content:
     total, done = archive.size(placed), 0
     read: dict[str, NDArray[np.uint8]] = {}
     for name in placed:
-        expression_index(name.split("/")[-2], f"{archive.path}: {shown(name)}")
+        SEVEN.index(name.split("/")[-2], f"{archive.path}: {shown(name)}")
         data = archive.read(name)
         read[name] = _decode(data, f"{archive.path}: {shown(name)}")
         done += len(data)
@@ -287,7 +287,7 @@ def _read_pictures(archive: Archive, advance: Advance) -> _Content:
         content.moved += told is not None and _FOLDERS[folder.lower()] not in (told, MERGED)
         content.ids.append(shown(name))
         content.splits.append(told or _FOLDERS[folder.lower()])
-        content.labels.append(expression_index(expression))
+        content.labels.append(SEVEN.index(expression))
         content.pixels.append(read[name][None])
     return content
 

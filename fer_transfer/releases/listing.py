@@ -8,7 +8,7 @@ from fer_transfer.config import nearest
 from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.names import shown
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
+from fer_transfer.labels import EXPRESSIONS, SEVEN, UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class ClassMap:
     leave_out: Sequence[str]
 
     def __post_init__(self) -> None:
-        if odd := {name: value for name, value in self.classes.items() if not is_expression(value)}:
+        if odd := {name: value for name, value in self.classes.items() if not SEVEN.knows(value)}:
             raise ConfigError(f"Expected release.classes to give {', '.join(EXPRESSIONS)}, but got {odd}.")
         if both := [name for name in self.classes if self.leaves_out(name)]:
             raise ConfigError(f"Expected {both[0]!r} in release.classes or in release.leave_out, but it is in both.")
@@ -82,11 +82,11 @@ class ClassMap:
 
     def knows(self, name: str) -> bool:
         """Whether a name is that of an expression, or stands for one."""
-        return name in self.classes or is_expression(name)
+        return name in self.classes or SEVEN.knows(name)
 
     def label(self, name: str) -> int:
         """Canonical label 0..6 of a name that is known, or UNLABELLED of none."""
-        return expression_index(self.classes.get(name, name)) if name else UNLABELLED
+        return SEVEN.index(self.classes.get(name, name)) if name else UNLABELLED
 
     def kept(self, listed: Sequence[Listed], where: str) -> list[Listed]:
         """The pictures whose classes are not left out, once every name is checked.

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.names import shown
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED, expression_index, is_expression
+from fer_transfer.labels import EXPRESSIONS, SEVEN, UNLABELLED
 
 #: The owners' names, in their order.
 SPLITS = ("Train", "Val", "Test")
@@ -134,7 +134,7 @@ def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
     for name in filter(is_picture, names):
         folders = PurePosixPath(name).parts[:-1]
         splits = [split for folder in folders for split in split_words(folder)]
-        label = next((expression_index(f) for f in reversed(folders) if is_expression(f)), UNLABELLED)
+        label = next((SEVEN.index(f) for f in reversed(folders) if SEVEN.knows(f)), UNLABELLED)
         pictures.append(
             Picture(name, shown(name), splits[-1] if splits else split, label, False, movie_of(shown(name)))
         )
@@ -180,15 +180,15 @@ def _read_name(name: str, path: Path) -> Picture | None:
 
 
 def _label(classes: list[str], name: str, split: str, path: Path) -> int:
-    if split == "Test" and not (classes and is_expression(classes[-1])):
+    if split == "Test" and not (classes and SEVEN.knows(classes[-1])):
         return UNLABELLED
     if not classes:
         raise ReleaseError(
             f"Expected a class folder below {split}, but {path} holds {shown(name)} without one. "
             f"Move it to {split}/<Class>/, where <Class> is one of {', '.join(EXPRESSIONS)}."
         )
-    label = expression_index(classes[-1], f"{path}: {shown(name)}")
-    different = [folder for folder in classes[:-1] if is_expression(folder) and expression_index(folder) != label]
+    label = SEVEN.index(classes[-1], f"{path}: {shown(name)}")
+    different = [folder for folder in classes[:-1] if SEVEN.knows(folder) and SEVEN.index(folder) != label]
     if different:
         raise ReleaseError(
             f"Expected one class for each picture, but {path}: {shown(name)} lies in both {different[0]} and {classes[-1]}. "

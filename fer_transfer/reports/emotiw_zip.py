@@ -8,7 +8,6 @@ from fer_transfer.errors import ConfigError, StoreError
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.names import shown
 from fer_transfer.files.whole import written_whole
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import caveat_line
 from fer_transfer.reports.report import Report
 
@@ -31,7 +30,7 @@ def check_team(team: str) -> str:
 
 
 def write_submission_zip(predictions: Predictions, folder: Path, team: str, comment: str = "") -> Path:
-    """Write ``folder/<team>.zip``: for each image ``<its name without ending>.txt`` with one of the seven words.
+    """Write ``folder/<team>.zip``: for each image ``<its name without ending>.txt`` with the name of a class.
 
     Faces that the detector lost are in it too: the challenge scores every Test image. The same predictions give the
     same bytes.
@@ -54,7 +53,7 @@ def write_submission_zip(predictions: Predictions, folder: Path, team: str, comm
             raise StoreError(
                 f"Expected images of distinct names, but two are called {stem!r}. Prepare the faces again."
             )
-        words[stem] = EXPRESSIONS[expression]
+        words[stem] = predictions.classes[expression]
     if not words:
         raise StoreError(
             "Expected predictions of Test images, but there are none. Prepare a release with a Test split."

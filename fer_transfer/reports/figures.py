@@ -26,7 +26,6 @@ from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row
 from fer_transfer.reports.scores import Score
 from fer_transfer.stages.metrics import read_metrics
-from fer_transfer.study import published_matrices
 
 #: Of ours and of the paper's, told apart by shade and by shape (Okabe and Ito 2008).
 _OURS, _PAPER, _LOUD = "#0072B2", "#D55E00", "#B00020"
@@ -61,7 +60,6 @@ def write_figures(report: Report, out: Path) -> list[str]:
     if not report.groups:
         return []
     lines = lines_of(report)
-    published = published_matrices(report.study)
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks
         _save(_accuracies(report, lines), out / "figures" / "accuracy")
@@ -75,7 +73,7 @@ def write_figures(report: Report, out: Path) -> list[str]:
                     out / "figures" / f"confusion-{part}",
                 )
                 _save(
-                    _panels("Recall", group, labelled, report, _recall(report, published)),
+                    _panels("Recall", group, labelled, report, _recall(report)),
                     out / "figures" / f"recall-{part}",
                 )
             if trained := [line for line in own if any(_stages(report, row) for row in line.rows)]:
@@ -176,22 +174,21 @@ def _confusion(report: Report) -> Draw:
         for (truth, said), count in np.ndenumerate(matrix):
             colour = "white" if shares[truth, said] > 0.6 else "black"
             axes.text(said, truth, f"{count:.0f}", ha="center", va="center", fontsize=6, color=colour)
-        names = report.study.order
+        names = [shown_text(name) for name in line.names(report)]
         axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=6)
         axes.set_yticks(range(len(names)), names, fontsize=6)
 
     return draw
 
 
-def _recall(report: Report, published: dict[tuple[str, str], NDArray[np.float64]]) -> Draw:
+def _recall(report: Report) -> Draw:
     def draw(axes: Axes, line: Line) -> None:
-        ours = line.matrix(report)
-        paper = published.get((line.group.backbone, line.published.plan)) if line.published else None
+        ours, paper = line.matrix(report), line.published_matrix(report)
         assert ours is not None
         for matrix, colour, marker, place in ((ours, _OURS, "o", -0.15), (paper, _PAPER, "D", 0.15)):
             if matrix is not None:
                 _recalls(axes, matrix, report.level, colour, marker, 0.0 if paper is None else place)
-        names = report.study.order
+        names = [shown_text(name) for name in line.names(report)]
         axes.set_yticks(range(len(names)), names, fontsize=6)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlim(0, 100)

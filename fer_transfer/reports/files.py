@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from fer_transfer.errors import StoreError
-from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.faces.held_out import split_said
 from fer_transfer.files.digest import file_digest
@@ -20,7 +19,7 @@ from fer_transfer.files.document import DocumentError, read_document, write_docu
 from fer_transfer.files.names import shown_text
 from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.files.whole import written_whole
-from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.labels import as_columns
 from fer_transfer.published import Published
 from fer_transfer.reports.cells import is_selected
 from fer_transfer.reports.claims_table import claim_lines, claim_names
@@ -200,21 +199,21 @@ def _published_columns(row: Published | None, column: Reported) -> dict[str, Any
 def class_lines(row: Row, study: Study, level: float) -> list[dict[str, Any]]:
     """Counts and recall of each expression on every labelled split of a row, over the found and over all faces.
 
-    Lines are in the study's order; the seven columns after ``truth`` count the predictions.
+    Lines are in the study's order of classes; the columns after ``truth``, a class each, count the predictions.
     """
     lines = []
     for split, predictions in row.predictions.items():
         for over, chosen in (("found", predictions.only_found()), ("all", predictions)):
             if not len(chosen) or not chosen.labelled:
                 continue
-            matrix = confusion_matrix(chosen.labels, chosen.predicted)
-            for name in study.order:
-                truth = EXPRESSIONS.index(name)
+            matrix, order = chosen.matrix, study.ordered(chosen.classes)
+            places = [chosen.classes.index(name) for name in order]
+            for name, truth in zip(order, places, strict=True):
                 n, k = int(matrix[truth].sum()), int(matrix[truth, truth])
                 low, high = wilson_interval(k, n, level)
                 lines.append(
                     {"split": split, "over": over, "truth": name}
-                    | {column: int(matrix[truth, EXPRESSIONS.index(column)]) for column in study.order}
+                    | dict(zip(as_columns(order, _CLASS_NAMES), matrix[truth, places].tolist(), strict=True))
                     | {"k": k, "n": n, "recall": 100 * k / n if n else None, "low": 100 * low, "high": 100 * high}
                     | {"caveats": "; ".join(row.caveats)}
                 )
@@ -231,7 +230,7 @@ def write_csv(report: Report, out: Path) -> list[str]:
     per_class = []
     for row, lines in by_row.items():
         where = {name: getattr(row, name) for name in _OF_ROW}
-        kept = [{key: value for key, value in line.items() if key not in report.study.order} for line in lines]
+        kept = [{key: value for key, value in line.items() if key in _CLASS_NAMES} for line in lines]
         per_class += [where | line for line in kept]
     missing = [asdict(one) for one in report.missing]
     of_all = {

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import mean_and_spread
 from fer_transfer.reports.ensembles import EnsembleRow, made_record
 from fer_transfer.reports.missing import Missing
@@ -159,7 +158,13 @@ def fold_mean(by_seed: Sequence[Sequence[Row]], split: str) -> FoldMean | None:
 
 def _together(base: str, split: str, group: Group, members: Sequence[FoldRow], says: str) -> FoldsRow:
     said = [row.predictions[split] for row in members]
-    joined = Predictions(*(np.concatenate([getattr(of, of_row.name) for of in said]) for of_row in fields(Predictions)))
+    joined = replace(
+        said[0],
+        ids=np.concatenate([of.ids for of in said]),
+        labels=np.concatenate([of.labels for of in said]),
+        found=np.concatenate([of.found for of in said]),
+        probabilities=np.concatenate([of.probabilities for of in said]),
+    )
     record = made_record(base, group.backbone, members)
     return FoldsRow(
         members[0].path,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_transfer.evaluation.metrics import confusion_matrix, macro_recall
+from fer_transfer.evaluation.metrics import macro_recall
 from fer_transfer.evaluation.statistics import mean_and_spread, wilson_interval
 from fer_transfer.reports.results import Row
 
@@ -74,7 +74,7 @@ def score(rows: Sequence[Row], split: str, over: str) -> Score | str:
         return "damaged" if any(split in row.damaged for row in rows) else "-"
     if not all(predictions.labelled for predictions in chosen):
         return "withheld"
-    matrices = [confusion_matrix(predictions.labels, predictions.predicted) for predictions in chosen]
+    matrices = [predictions.matrix for predictions in chosen]
     return Score(
         tuple(row.seed for row in having),
         tuple(int(np.trace(matrix)) for matrix in matrices),

@@ -1,4 +1,4 @@
-"""The faces on which a row is most surely wrong and most surely right, by true expression."""
+"""The faces on which a row is most surely wrong and most surely right, by true class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from fer_transfer.evaluation.ensemble import averaged
 from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.labels import EXPRESSIONS
 
 
 @dataclass(frozen=True)
@@ -17,9 +16,10 @@ class SureFace:
 
     Attributes:
         id: of the face.
-        truth, predicted: canonical 0..6; the prediction by the mean probabilities over the seeds.
+        truth, predicted: places in the label set; the prediction by the mean probabilities over the seeds.
         probability: the mean probability of the predicted expression, 0..1.
-        agreeing: number of seeds that predict this expression themselves.
+        agreeing: number of seeds that predict this class themselves.
+        classes: of the label set.
     """
 
     id: str
@@ -27,6 +27,17 @@ class SureFace:
     predicted: int
     probability: float
     agreeing: int
+    classes: tuple[str, ...]
+
+    @property
+    def bears(self) -> str:
+        """Its class."""
+        return self.classes[self.truth]
+
+    @property
+    def said(self) -> str:
+        """The class that it was taken for."""
+        return self.classes[self.predicted]
 
 
 @dataclass(frozen=True)
@@ -34,11 +45,13 @@ class Surest:
     """Of one true expression the faces that were predicted most surely, the surest first.
 
     Attributes:
-        truth: canonical 0..6.
+        truth: its place in the label set.
+        name: it.
         wrong, right: some of the faces that bear it.
     """
 
     truth: int
+    name: str
     wrong: tuple[SureFace, ...]
     right: tuple[SureFace, ...]
 
@@ -65,10 +78,19 @@ def surest(by_seed: Sequence[Predictions], count: int) -> list[Surest]:
     def first(chosen: NDArray[np.bool_]) -> tuple[SureFace, ...]:
         rows = order[chosen[order]][:count]
         return tuple(
-            SureFace(str(mean.ids[i]), int(mean.labels[i]), int(mean.predicted[i]), float(surely[i]), int(agreeing[i]))
+            SureFace(
+                str(mean.ids[i]),
+                int(mean.labels[i]),
+                int(mean.predicted[i]),
+                float(surely[i]),
+                int(agreeing[i]),
+                mean.classes,
+            )
             for i in rows
         )
 
-    occurring = [truth for truth in range(len(EXPRESSIONS)) if (mean.labels == truth).any()]
+    occurring = [truth for truth in range(len(mean.classes)) if (mean.labels == truth).any()]
     of = {truth: mean.labels == truth for truth in occurring}
-    return [Surest(truth, first(of[truth] & ~right), first(of[truth] & right)) for truth in occurring]
+    return [
+        Surest(truth, mean.classes[truth], first(of[truth] & ~right), first(of[truth] & right)) for truth in occurring
+    ]

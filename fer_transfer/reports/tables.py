@@ -9,11 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from fer_transfer.evaluation.metrics import confusion_matrix, recall_per_class
+from fer_transfer.evaluation.metrics import recall_per_class
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.faces.held_out import split_said
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import (
     between,
     columns_shown,
@@ -189,17 +188,17 @@ def others_table(group: Group, report: Report) -> Table | None:
 
 
 def recalls_table(group: Group, report: Report) -> Table | None:
-    """Recall of each expression on the study's first column, mean over seeds; None where nothing there is labelled.
+    """Recall of each class on the study's first column, mean over seeds; None where nothing there is labelled.
 
     A network that never says Disgust shows here and hides in the accuracy.
     """
-    study, rows, counts = report.study, [], None
-    order = _order(study)
+    study, rows = report.study, list[tuple[str, ...]]()
+    counts, names, order = np.zeros(0, np.int64), list[str](), list[int]()
     for plan in group.plans(study):
-        matrices = [m for row in group.of(plan) if (m := _matrix(row, study.first)) is not None]
-        if matrices:
-            counts = matrices[0].sum(axis=1)
-            recall = np.mean([recall_per_class(matrix) for matrix in matrices], axis=0)
+        if said := [of for row in group.of(plan) if (of := _chosen(row, study.first)) is not None]:
+            names, order = _order(said[0], study)
+            counts = said[0].matrix.sum(axis=1)
+            recall = np.mean([recall_per_class(of.matrix) for of in said], axis=0)
             marks = marks_of(group.of(plan), study.first.split)
             rows.append(
                 (
@@ -207,29 +206,26 @@ def recalls_table(group: Group, report: Report) -> Table | None:
                     *("-" if np.isnan(recall[i]) else f"{100 * recall[i]:.0f}" for i in order),
                 )
             )
-    if counts is None:
+    if not rows:
         return None
     over = f"{study.first.heading}, {study.first.over} faces"
     return Table(
         f"recalls-{group.backbone}-{group.settings_id[:8]}",
         f"Recall in percent by expression: {group.title}",
         group.caveats,
-        table_of(rows, ("Plan", *(f"{EXPRESSIONS[i]}\nn {counts[i]}" for i in order))),
+        table_of(rows, ("Plan", *(f"{name}\nn {counts[i]}" for name, i in zip(names, order, strict=True)))),
         legend=(f"Ours. {over}, mean over seeds.", *marks_notes(rows)),
     )
 
 
-def _order(study: Study) -> list[int]:
-    return [EXPRESSIONS.index(name) for name in study.order]
-
-
-def _matrix(row: Row, column: Reported) -> np.ndarray | None:
-    """Counts of a row on a column; None where it has no predictions there, or labels are withheld."""
-    chosen = _chosen(row, column)
-    return confusion_matrix(chosen.labels, chosen.predicted) if chosen is not None else None
+def _order(said: Predictions, study: Study) -> tuple[list[str], list[int]]:
+    """The classes in the study's order, and the place of each in the label set."""
+    names = study.ordered(said.classes)
+    return names, [said.classes.index(name) for name in names]
 
 
 def _chosen(row: Row, column: Reported) -> Predictions | None:
+    """What a row says on a column; None where it has no predictions there, or labels are withheld."""
     predictions = row.predictions.get(column.split)
     if predictions is None or row.without(column.split):
         return None
@@ -260,23 +256,24 @@ def claims_table(group: Group, report: Report) -> Table:
 
 def confusion_table(row: Row, column: Reported, report: Report) -> Table | None:
     """Counts and recall per class in the study's order; None where labels are unknown."""
-    matrix, study = _matrix(row, column), report.study
-    if matrix is None:
+    said = _chosen(row, column)
+    if said is None:
         return None
+    matrix, (names, order) = said.matrix, _order(said, report.study)
     recall, part = recall_per_class(matrix), "‡" if row.is_part(column.split) else ""
-    rows, order = [], _order(study)
-    for truth in order:
+    rows = []
+    for name, truth in zip(names, order, strict=True):
         n, k = int(matrix[truth].sum()), int(matrix[truth, truth])
         low, high = wilson_interval(k, n, report.level)
         share = (f"{100 * recall[truth]:.1f}", between((100 * low, 100 * high))) if n else ("-", "")
-        rows.append((EXPRESSIONS[truth], *(str(matrix[truth, c]) for c in order), str(n), *share))
+        rows.append((name, *(str(matrix[truth, c]) for c in order), str(n), *share))
     of_row = f"{row.plan}, {row.backbone}, settings {row.settings_id[:8]}, seed {row.seed}"
     made_of = (f"{row.plan}: {row.ensemble}.",) if row.ensemble else ()
     return Table(
         f"confusion-{row.name}-{column.split}-{column.over}",
         f"{of_row}: {column.split}{part}, {column.over} faces",
         row.caveats,
-        table_of(rows, ("Truth", *study.order, "n", "Recall", f"{level_text(report.level)} interval")),
+        table_of(rows, ("Truth", *names, "n", "Recall", f"{level_text(report.level)} interval")),
         brief=made_of,
         legend=tuple(marks_notes([[part]])),
     )

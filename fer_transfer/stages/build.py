@@ -54,7 +54,7 @@ def transform_of(job: Job, runtime: Runtime) -> BatchTransform:
 def module_to_train(job: Job, data: FacesDataModule, runtime: Runtime) -> tuple[ExpressionClassifier, dict[str, Any]]:
     """The module of a stage, filled from its parent or its initial weights, and what was taken from them."""
     recipe, transform = job.stage.recipe, transform_of(job, runtime)
-    network = job.backbone.network(load=job.parent is None)
+    network = job.backbone.network(load=job.parent is None, classes=len(job.classes))
     taken: dict[str, Any] = {"from": job.own.start}
     if job.parent is not None:
         weights = job.parent.folder.weights
@@ -63,12 +63,12 @@ def module_to_train(job: Job, data: FacesDataModule, runtime: Runtime) -> tuple[
     elif recipe.batch_norm == "unfold":
         taken["unfolded"] = unfold(network, transform(_sample(data), random=False))
     freeze(network, recipe.frozen)
-    return _module(job, network, transform, runtime, loss_of(recipe, data.train_set.targets)), taken
+    return _module(job, network, transform, runtime, loss_of(recipe, data.train_set.targets, len(job.classes))), taken
 
 
 def finished_module(job: Job, runtime: Runtime) -> ExpressionClassifier:
     """The module of a stage that is in the store, with its weights."""
-    network = job.backbone.network(load=False)
+    network = job.backbone.network(load=False, classes=len(job.classes))
     load_into(network, open_weights(job.folder.weights).tensors, source=str(job.folder.weights))
     return _module(job, network, transform_of(job, runtime), runtime)
 
@@ -95,9 +95,9 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int
     if recipe.precision == "16-mixed" and runtime.accelerator == "cpu":
         raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
     data = data_of(job, faces)
-    network = job.backbone.network(load=job.parent is None)
+    network = job.backbone.network(load=job.parent is None, classes=len(job.classes))
     if job.parent is not None:
-        parent = job.parent.backbone.network(load=False).state_dict()
+        parent = job.parent.backbone.network(load=False, classes=len(job.parent.classes)).state_dict()
         load_into(network, parent, _skipped(job), f"stage {job.parent.stage.name!r}")
     freeze(network, recipe.frozen)
     transform = transform_of(job, runtime)

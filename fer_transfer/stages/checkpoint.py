@@ -53,9 +53,14 @@ class WholeFile(TorchCheckpointIO):
 
 
 class BestEpoch(Callback):
-    """Keeps the weights of the epoch with the highest ``selection_accuracy``, the first of several; in the checkpoint too."""
+    """Keeps the weights of the epoch with the highest ``selection_accuracy``, the first of several; in the checkpoint too.
 
-    def __init__(self) -> None:
+    Args:
+        watched: the weights that had it, where they are not the module's own (``averaged``).
+    """
+
+    def __init__(self, watched: Callable[[], Mapping[str, Tensor]] | None = None) -> None:
+        self._watched = watched
         self._score, self._weights = -1.0, dict[str, Tensor]()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -63,7 +68,8 @@ class BestEpoch(Callback):
         score = float(trainer.callback_metrics["selection_accuracy"])
         if score > self._score:
             self._score = score
-            self._weights = {name: tensor.detach().cpu().clone() for name, tensor in pl_module.state_dict().items()}
+            weights = self._watched() if self._watched else pl_module.state_dict()
+            self._weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What is kept."""

@@ -20,6 +20,7 @@ from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
 from fer_transfer.ranks import Ranks
 from fer_transfer.signals import check, deferred
+from fer_transfer.stages.averaged import AveragedWeights
 from fer_transfer.stages.checkpoint import BestEpoch, Resumable, WholeFile, read_checkpoint
 from fer_transfer.stages.progress import EpochLog, StageLog
 from fer_transfer.stages.runtime import Runtime
@@ -51,8 +52,10 @@ def fit(
     """
     recipe, style = module.recipe, runtime.progress_style()
     resumed = together.led(lambda: read_checkpoint(folder.checkpoint, log.key, log))
-    best = BestEpoch() if recipe.keep == "best" else None
+    averaged = AveragedWeights(recipe.averaging, recipe.epochs) if recipe.averaging.averages else None
+    best = BestEpoch(averaged.weights if averaged else None) if recipe.keep == "best" else None
     callbacks = [
+        *([averaged] if averaged else []),  # before whatever looks at its average
         EpochLog(folder, log, tracker, len(data.train_set), data.selected_by),
         *([best] if best else []),  # before the checkpoint, which then holds what was best so far
         Resumable(folder.checkpoint, log.key, data, runtime.checkpoint_minutes, together),
@@ -87,8 +90,8 @@ def fit(
             trainer.fit(module, data, ckpt_path=resumed)
     if not together.ranks.leads:
         return
-    if best:
-        best.put_back(module)
+    if chosen := best or averaged:
+        chosen.put_back(module)
     _refuse_diverged(module, log.stage)
 
 

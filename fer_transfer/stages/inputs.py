@@ -1,6 +1,6 @@
 """The prepared faces of a plan, opened and checked before anything is trained: those it needs, and those it can be scored on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fer_transfer.errors import ConfigError, FacesError
@@ -72,7 +72,7 @@ def _check_words(opened: Mapping[str, Faces], study: Study) -> None:
 
 def prepared(faces: Faces) -> Prepared:
     """What a lineage or a record knows a preparation by."""
-    return Prepared(faces.digest, faces.name, faces.origin, tuple(faces.split_names))
+    return Prepared(faces.digest, faces.name, faces.origin, tuple(faces.split_names), faces.classes)
 
 
 def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, ...]:
@@ -88,6 +88,26 @@ def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, .
         )
         for word in recipe.words
     )
+
+
+def check_labels(stage: str, recipe: Recipe, used: Sequence[FacesUsed]) -> None:
+    """Refuse faces of several label sets, whose labels are places in different lists, and fewer faces than classes.
+
+    Raises:
+        ConfigError: naming them.
+    """
+    if recipe.at_most is not None and recipe.at_most < (count := len(used[0].prepared.classes)):
+        raise ConfigError(
+            f"Expected at_most of stage {stage!r} to be null or at least one face for each of its {count} classes, but got "
+            f"{recipe.at_most}."
+        )
+    sets = {one.prepared.classes: one.release for one in reversed(used)}
+    if len(sets) > 1:
+        each = "; ".join(f"{release}: {', '.join(classes)}" for classes, release in reversed(sets.items()))
+        raise ConfigError(
+            f"Expected faces of one label set for stage {stage!r}, but got {len(sets)}: {each}. Prepare them with the same "
+            "labels, which maps names of classes (fer-prepare labels=NAME)."
+        )
 
 
 def selected_on(recipe: Recipe, faces: Mapping[str, Faces]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from fer_transfer.backbones.backbone import Backbone, describe
 from fer_transfer.faces.faces import Faces
-from fer_transfer.stages.inputs import check_held_out, check_protected, faces_used
+from fer_transfer.stages.inputs import check_held_out, check_labels, check_protected, faces_used
 from fer_transfer.stages.key import recipe_of_weights, stage_key
 from fer_transfer.stages.lineage import Lineage, StageLineage, lineage_from_json
 from fer_transfer.stages.plan import Plan, Stage
@@ -38,6 +38,11 @@ class Job:
     def key(self) -> str:
         """Of the stage."""
         return self.own.key
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The label set of its faces, and of its head."""
+        return self.own.classes
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -97,6 +102,7 @@ def jobs_of(
         if name not in backbones:
             backbones[name] = describe(stage.recipe.backbone)
         used = faces_used(stage.recipe, faces)
+        check_labels(stage.name, stage.recipe, used)
         check_protected(stage.name, used, faces, study)
         parent = jobs[stage.init_from] if stage.init_from else None
         start = parent.key if parent else backbones[name].identity

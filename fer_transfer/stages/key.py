@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fer_transfer.files.digest import digest
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.lineage import FacesUsed
 
 if TYPE_CHECKING:  # it imports torch, which looking into a store does not wait for
@@ -22,6 +21,9 @@ _ADDED: Mapping[str, Any] = {
     "at_most": None,
     "selection": {"share": 0, "seed": 0},
     "imbalance": {"sampling": "all", "effective_number": 0, "focal": 0, "logit_adjustment": 0},
+    "mixing": {"mixup": 0, "cutmix": 0, "share": 1},
+    "averaging": {"ema": 0, "swa": 0},
+    "layer_decay": 1,
 }
 
 #: What draws the fresh weights and the order of faces, builds the network, and takes the steps. A release of one of them may
@@ -54,8 +56,9 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
-    of_selection = asdict(recipe.selection) if recipe.selection.share else _ADDED["selection"]
-    parts = {"selection": of_selection, "imbalance": dict(vars(recipe.imbalance))}
+    parts = {name: dict(vars(getattr(recipe, name))) for name in ("imbalance", "averaging")}
+    parts["selection"] = dict(vars(recipe.selection)) if recipe.selection.share else _ADDED["selection"]
+    parts["mixing"] = dict(vars(recipe.mixing)) if recipe.mixing.mixes else _ADDED["mixing"]
     content = without_idle({**vars(recipe), **parts})  # asdict() copies every part of every row of a sweep
     content["labelling"] = asdict(recipe.labelling)
     content["backbone"] = {key: value for key, value in vars(recipe.backbone).items() if key != "weights"}
@@ -65,9 +68,9 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
     return content
 
 
-def code_of_keys() -> dict[str, Any]:
+def code_of_keys(classes: Sequence[str]) -> dict[str, Any]:
     """What decides a key besides recipe, start and faces: kept with the stage, so that its key can be explained."""
-    return {"expressions": list(EXPRESSIONS), "versions": deciding_versions(), "store": STORE_VERSION}
+    return {"expressions": list(classes), "versions": deciding_versions(), "store": STORE_VERSION}
 
 
 def stage_key(
@@ -86,6 +89,6 @@ def stage_key(
             "recipe": recipe,
             "start": start,
             "faces": [[used.digest, sorted(used.trained_on), sorted(used.selected_on)] for used in faces],
-            **(code_of_keys() if code is None else code),
+            **(code_of_keys(faces[0].prepared.classes) if code is None else code),
         }
     )

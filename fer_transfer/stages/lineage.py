@@ -12,6 +12,7 @@ from typing import Any
 from fer_transfer.errors import StoreError
 from fer_transfer.faces.held_out import held_out_called, split_said
 from fer_transfer.files.digest import digest
+from fer_transfer.labels import EXPRESSIONS
 
 LINEAGE_VERSION = 1
 
@@ -25,12 +26,14 @@ class Prepared:
         release: the release's own name, from the manifest.
         origin: of the files they were made from (``Faces.origin``), or "".
         splits: all that it holds.
+        classes: the label set.
     """
 
     digest: str
     release: str
     origin: str = ""
     splits: tuple[str, ...] = ()
+    classes: tuple[str, ...] = EXPRESSIONS
 
     def is_of(self, other: "Prepared") -> bool:
         """Whether these are the same faces, or another preparation of one release: its splits hold the same people."""
@@ -100,6 +103,11 @@ class StageLineage:
     recipe: Mapping[str, Any]
     faces: tuple[FacesUsed, ...]
     note: str | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The label set of its faces, and of its head."""
+        return self.faces[0].prepared.classes
 
     @property
     def seed(self) -> int:
@@ -247,7 +255,8 @@ def _stage(content: Mapping[str, Any]) -> StageLineage:
 def prepared_from_json(content: Mapping[str, Any]) -> Prepared:
     """Read a preparation as it stands in a lineage or a record."""
     digest, release, origin = (_text(content[key]) for key in ("digest", "release", "origin"))
-    return Prepared(digest, release, origin, tuple(map(_text, content["splits"])))
+    splits, classes = (tuple(map(_text, of)) for of in (content["splits"], content.get("classes", EXPRESSIONS)))
+    return Prepared(digest, release, origin, splits, classes)
 
 
 def _text(value: Any) -> str:

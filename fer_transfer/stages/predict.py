@@ -36,7 +36,7 @@ class Scored(NamedTuple):
 def scored_splits(job: Job, faces: Mapping[str, Faces], folder: StageFolder | None = None) -> list[Scored]:
     """Every split of evaluation, and share that is held out, that the lineage of a job was not trained on.
 
-    As far as its recipe goes (``at_most``); in another folder than its own while it trains.
+    Of faces of its label set, as far as its recipe goes (``at_most``); in another folder than its own while it trains.
     """
     recipe = job.stage.recipe
     return [
@@ -46,6 +46,7 @@ def scored_splits(job: Job, faces: Mapping[str, Faces], folder: StageFolder | No
             (folder or job.folder).predictions(of.name, split, of.digest, recipe.evaluation),
         )
         for of in faces.values()
+        if of.classes == job.classes
         for split in [*of.evaluation_splits, *_held_out(job, of)]
         if not job.lineage.trained_on(prepared(of), split)
     ]
@@ -137,4 +138,4 @@ def _of_split(module: ExpressionClassifier, faces: Faces, split: str, device: to
             pixels = torch.from_numpy(faces.pixels[rows[start : start + 256]]).to(device)
             outputs.append(module.probabilities((pixels,)).cpu())
     probabilities = torch.cat(outputs).double().numpy()
-    return Predictions(faces.ids[rows], faces.labels[rows], faces.found[rows], probabilities)
+    return Predictions(faces.ids[rows], faces.labels[rows], faces.found[rows], probabilities, faces.classes)

@@ -28,7 +28,7 @@ class ScoredFaces:
         prepared: which they are.
         caveats: what must stand beside numbers made from them.
         preparation: how frames were cut, in a few words.
-        counts: faces by split and expression, lost ones, duplicates; None in records of a version that did not keep them.
+        counts: faces by split and class, lost ones, duplicates; None in records of a version that did not keep them.
         pipeline: how frames become such faces (``FacePipeline.settings``), so that other pictures are cut alike; None where
             none were searched, or in a record of before it was kept.
     """
@@ -99,6 +99,11 @@ class Record:
     def seed(self) -> str:
         """The seed, or those of the stages where they differ: ``0+7``."""
         return str(self.seeds[0]) if len(set(self.seeds)) == 1 else "+".join(map(str, self.seeds))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The label set of its predictions: that of its last stage."""
+        return self.lineage.stages[-1].classes
 
     @property
     def own_stages(self) -> tuple[StageLineage, ...]:
@@ -199,11 +204,12 @@ def _record(content: Mapping[str, Any], path: Path) -> Record:
 def _faces(content: Mapping[str, Any]) -> ScoredFaces:
     caveats, preparation = _texts(content, "caveats"), _text(content, "preparation")
     counts, pipeline = content.get("counts"), content.get("pipeline")
+    prepared = prepared_from_json(content["prepared"])
     return ScoredFaces(
-        prepared_from_json(content["prepared"]),
+        prepared,
         caveats,
         preparation,
-        None if counts is None else counts_from_json(counts),
+        None if counts is None else counts_from_json(counts, prepared.classes),
         None if pipeline is None else dict(pipeline),
     )
 

@@ -19,7 +19,6 @@ from fer_transfer.errors import ConfigError, FerTransferError, NoMemoryError, Pr
 from fer_transfer.faces.faces import Faces
 from fer_transfer.files.document import write_document
 from fer_transfer.files.names import shown_text
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.signals import check as check_signals
 from fer_transfer.stages.build import check, data_of, module_to_train
 from fer_transfer.stages.fit import fit
@@ -280,7 +279,7 @@ class Runner:
                 "key": job.key,
                 "stage": job.stage.name,
                 "lineage": job.lineage.to_json(),
-                "code": code_of_keys(),
+                "code": code_of_keys(job.classes),
                 "initial_weights": taken,
                 "input": module.transform.description,
                 "seconds": round(time.perf_counter() - started, 1),
@@ -303,7 +302,7 @@ class Runner:
         """What travels with the weights; whoever starts from the file inherits it. Of the input: what it was trained at."""
         return {
             "backbone": job.stage.recipe.backbone.name,
-            "expressions": ",".join(EXPRESSIONS),
+            "expressions": ",".join(job.classes),
             RECORD_KEY: json.dumps(job.backbone.record() | module.transform.record()),
             LINEAGE_KEY: json.dumps(job.lineage.to_json()),
             "key": job.key,

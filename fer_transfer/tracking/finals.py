@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.errors import StoreError
-from fer_transfer.evaluation.metrics import accuracy, confusion_matrix, macro_recall, recall_per_class
+from fer_transfer.evaluation.metrics import accuracy, macro_recall, recall_per_class
 from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.upkeep.contents import read_stage
 from fer_transfer.upkeep.predictions import predictions_of
@@ -32,14 +31,13 @@ class SplitScores:
 
     @cached_property
     def matrix(self) -> NDArray[np.int64]:
-        """int64 [7, 7], rows truth, over all faces."""
-        return confusion_matrix(self.predictions.labels, self.predictions.predicted)
+        """int64 [C, C], rows truth, over all faces."""
+        return self.predictions.matrix
 
     @property
     def numbers(self) -> dict[str, float]:
         """Accuracy and macro recall over all faces and over those the detector found, 0..1, recalls, and counts, by name."""
-        found = self.predictions.only_found()
-        of_found = confusion_matrix(found.labels, found.predicted)
+        of_found = self.predictions.only_found().matrix
         values = {
             "accuracy": accuracy(self.matrix),
             "macro_recall": macro_recall(self.matrix),
@@ -54,9 +52,10 @@ class SplitScores:
 
     @property
     def recalls(self) -> dict[str, float]:
-        """Recall by expression, 0..1, of those that occur."""
+        """Recall by class, 0..1, of those that occur."""
         recall = recall_per_class(self.matrix)
-        return {name: float(value) for name, value in zip(EXPRESSIONS, recall, strict=True) if not np.isnan(value)}
+        by_class = zip(self.predictions.classes, recall, strict=True)
+        return {name: float(value) for name, value in by_class if not np.isnan(value)}
 
     @property
     def by_certainty(self) -> NDArray[np.int64]:

@@ -63,7 +63,7 @@ class OutletError(Exception):
 
 def main() -> None:
     """Entry point of the process."""
-    os.nice(10)  # the training comes first
+    os.nice(19)  # the training comes first
     lines: SimpleQueue[str | None] = SimpleQueue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     options = json.loads(lines.get() or "{}")

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.tracking.finals import finals_of
@@ -56,7 +55,8 @@ class TensorboardOutlet:
         numbers: dict[str, float] = {}
         for scores in finals_of(folder):
             numbers |= {f"{scores.name}/{name}": value for name, value in scores.numbers.items()}
-            self._open.add_figure(f"confusion/{scores.name}", confusion_figure(scores.matrix, scores.name), self._next)
+            figure = confusion_figure(scores.matrix, scores.predictions.classes, scores.name)
+            self._open.add_figure(f"confusion/{scores.name}", figure, self._next)
         self._write_settings(numbers)
         self.end()
 
@@ -86,19 +86,20 @@ class TensorboardOutlet:
         self._open.add_hparams(dict(_flat(self._run.config)), dict(numbers), run_name=".", global_step=self._next)
 
 
-def confusion_figure(matrix: NDArray[np.int64], title: str) -> Figure:
+def confusion_figure(matrix: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
     """A confusion matrix as a picture.
 
     Args:
-        matrix: int64 [7, 7], rows truth, in the order of ``EXPRESSIONS``.
+        matrix: int64 [C, C], rows truth.
+        classes: in their order.
         title: what it is of.
     """
     figure = Figure(figsize=(6, 5.5), layout="constrained")
     axes = figure.add_subplot()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(EXPRESSIONS)), EXPRESSIONS, rotation=45, ha="right")
-    axes.set_yticks(range(len(EXPRESSIONS)), EXPRESSIONS)
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(range(len(classes)), classes, parse_math=False)
     axes.set(xlabel="predicted", ylabel="label")
     axes.set_title(title, parse_math=False)
     for (row, column), count in np.ndenumerate(matrix):

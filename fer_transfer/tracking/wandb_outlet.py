@@ -15,7 +15,6 @@ import wandb
 
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.thumbnails import thumbnails
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.tracking.finals import SplitScores, finals_of
@@ -204,7 +203,7 @@ class WandbOutlet:
             f"confusion/{scores.name}": wandb.plot.confusion_matrix(
                 y_true=predictions.labels.tolist(),
                 preds=predictions.predicted.tolist(),
-                class_names=list(EXPRESSIONS),
+                class_names=list(predictions.classes),
                 title=f"Confusion matrix, {scores.name}",
             ),
             f"recall/{scores.name}": wandb.plot.bar(recalls, "expression", "recall", title=title),
@@ -214,13 +213,14 @@ class WandbOutlet:
     def _table(self, scores: SplitScores) -> wandb.Table:
         """A line a face, the most surely wrong first."""
         predictions, pictures = scores.predictions, self._pictures(scores)
-        columns = ["face", "label", "predicted", "right", "found", *(f"p {name}" for name in EXPRESSIONS)]
+        classes = predictions.classes
+        columns = ["face", "label", "predicted", "right", "found", *(f"p {name}" for name in classes)]
         table = wandb.Table(columns=[*(["picture"] if pictures else []), *columns])
         for i in scores.by_certainty.tolist():
             label, predicted = int(predictions.labels[i]), int(predictions.predicted[i])
             probabilities = [round(float(p), 4) for p in predictions.probabilities[i]]
             found = bool(predictions.found[i])
-            named = [str(predictions.ids[i]), EXPRESSIONS[label], EXPRESSIONS[predicted], label == predicted, found]
+            named = [str(predictions.ids[i]), classes[label], classes[predicted], label == predicted, found]
             table.add_data(*([pictures.get(str(predictions.ids[i]))] if pictures else []), *named, *probabilities)
         return table
 

@@ -1,10 +1,9 @@
-"""The training loss: cross-entropy, and what a recipe does about rare expressions (``training.imbalance`` has the sources)."""
+"""The training loss: cross-entropy, and what a recipe does about rare classes (``training.imbalance`` has the sources)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.training.recipe import Recipe
 
 #: What 1 - p counts at least: its power below 1 has no slope at 0.
@@ -16,9 +15,9 @@ class TrainingLoss(nn.Module):
 
     Args:
         label_smoothing: 0..1.
-        weights: float32 [7] of the expressions, or None: alike.
+        weights: float32 [C] of the classes, or None: alike.
         focal: the focal loss's gamma; 0: cross-entropy.
-        adjustment: float32 [7] that is added to logits, or None.
+        adjustment: float32 [C] that is added to logits, or None.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class TrainingLoss(nn.Module):
         self.register_buffer("adjustment", adjustment, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss of float32 logits [N, 7] and targets, int64 [N] or float32 [N, 7]."""
+        """The loss of float32 logits [N, C] and targets, int64 [N] or float32 [N, C]."""
         if self.adjustment is not None:
             logits = logits + self.adjustment
         if not self.focal:
@@ -72,46 +71,47 @@ def focal_loss(
     return (terms * weights).sum() / (weights[target].sum() if target.ndim == 1 else len(target))
 
 
-def loss_of(recipe: Recipe, targets: Tensor) -> TrainingLoss:
+def loss_of(recipe: Recipe, targets: Tensor, classes: int) -> TrainingLoss:
     """The loss of a stage.
 
     Args:
         recipe: its own.
-        targets: of all faces that it trains on, int64 [N] or float32 [N, 7].
+        targets: of all faces that it trains on, int64 [N] or float32 [N, C].
+        classes: C, of the label set.
     """
     imbalance, weights, adjustment = recipe.imbalance, None, None
     if recipe.class_weights == "balanced":
-        weights = balanced_weights(targets)
+        weights = balanced_weights(targets, classes)
     elif imbalance.effective_number:
-        weights = effective_number_weights(targets, imbalance.effective_number)
+        weights = effective_number_weights(targets, classes, imbalance.effective_number)
     if imbalance.logit_adjustment:
-        adjustment = imbalance.logit_adjustment * log_shares(targets)
+        adjustment = imbalance.logit_adjustment * log_shares(targets, classes)
     return TrainingLoss(recipe.label_smoothing, weights, imbalance.focal, adjustment)
 
 
-def class_counts(targets: Tensor) -> Tensor:
-    """Float32 [7]: faces of each expression, of soft targets the sums of their shares."""
-    return targets.sum(dim=0) if targets.ndim == 2 else torch.bincount(targets, minlength=len(EXPRESSIONS)).float()
+def class_counts(targets: Tensor, classes: int) -> Tensor:
+    """Float32 [C]: faces of each class, of soft targets the sums of their shares."""
+    return targets.sum(dim=0) if targets.ndim == 2 else torch.bincount(targets, minlength=classes).float()
 
 
-def balanced_weights(targets: Tensor) -> Tensor:
-    """float32 [7], inversely proportional to the classes' shares of the targets, mean 1 over the faces.
+def balanced_weights(targets: Tensor, classes: int) -> Tensor:
+    """float32 [C], inversely proportional to the classes' shares of the targets, mean 1 over the faces.
 
-    >>> balanced_weights(torch.tensor([0, 0, 0, 3])).tolist()[:4]
+    >>> balanced_weights(torch.tensor([0, 0, 0, 3]), 4).tolist()
     [0.666..., 0.0, 0.0, 2.0]
     """
-    counts = class_counts(targets)
+    counts = class_counts(targets, classes)
     present = counts > 0
     return torch.where(present, counts.sum() / (present.sum() * counts.clamp_min(1)), torch.zeros(()))
 
 
-def effective_number_weights(targets: Tensor, beta: float) -> Tensor:
-    """float32 [7], inversely proportional to the effective numbers of the classes (Cui et al. 2019), mean 1 over those there are.
+def effective_number_weights(targets: Tensor, classes: int, beta: float) -> Tensor:
+    """float32 [C], inversely proportional to the effective numbers of the classes (Cui et al. 2019), mean 1 over those there are.
 
-    >>> effective_number_weights(torch.tensor([0, 0, 3]), 0.5).tolist()[:4]
+    >>> effective_number_weights(torch.tensor([0, 0, 3]), 4, 0.5).tolist()
     [0.8..., 0.0, 0.0, 1.2...]
     """
-    counts = class_counts(targets).double()
+    counts = class_counts(targets, classes).double()
     present = counts > 0
     weights = torch.where(
         present, (1 - beta) / (1 - beta ** counts.clamp_min(1e-6)), torch.zeros((), dtype=torch.double)
@@ -119,11 +119,11 @@ def effective_number_weights(targets: Tensor, beta: float) -> Tensor:
     return (weights * present.sum() / weights.sum()).float()
 
 
-def log_shares(targets: Tensor) -> Tensor:
-    """float32 [7], logarithms of the classes' shares of the targets; a class without a face counts as one of one.
+def log_shares(targets: Tensor, classes: int) -> Tensor:
+    """float32 [C], logarithms of the classes' shares of the targets; a class without a face counts as one of one.
 
-    >>> log_shares(torch.tensor([0, 0, 0, 3])).exp().tolist()[:4]
+    >>> log_shares(torch.tensor([0, 0, 0, 3]), 4).exp().tolist()
     [0.75, 0.25, 0.25, 0.25]
     """
-    counts = class_counts(targets)
+    counts = class_counts(targets, classes)
     return (counts.clamp_min(1) / counts.sum()).log()

@@ -15,9 +15,9 @@ from fer_transfer.config import bind, build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FaceBatch
 from fer_transfer.errors import ConfigError
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.training import scoring
 from fer_transfer.training.loss import TrainingLoss
+from fer_transfer.training.mixer import Mixer
 from fer_transfer.training.optim import parameter_groups
 from fer_transfer.training.recipe import Recipe
 
@@ -25,10 +25,10 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 class ExpressionClassifier(pl.LightningModule):
-    """Classifies uint8 faces into the seven expressions.
+    """Classifies uint8 faces into the classes of a label set.
 
     Args:
-        network: a timm network with seven outputs; what is not trained of it has been frozen (``optim.freeze``).
+        network: a timm network with an output for each class; what is not trained of it has been frozen (``optim.freeze``).
         transform: from uint8 faces to the network's input, on the device.
         recipe: of the stage.
         head: name patterns of the network's head.
@@ -46,16 +46,22 @@ class ExpressionClassifier(pl.LightningModule):
         super().__init__()
         self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
         self.loss = loss or TrainingLoss(recipe.label_smoothing)
-        self._counts = torch.zeros(2, len(EXPRESSIONS), dtype=torch.int64)  # selection faces: right, all
+        self._mixer = Mixer(recipe.mixing, self.classes) if recipe.mixing.mixes else None
+        self._counts = torch.zeros(2, self.classes, dtype=torch.int64)  # selection faces: right, all
         self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
 
+    @property
+    def classes(self) -> int:
+        """C, of the label set."""
+        return int(self.network.num_classes)  # type: ignore[arg-type]
+
     def forward(self, groups: tuple[Tensor, ...]) -> Tensor:
-        """Logits float [N, 7] of uint8 faces [n_i, H_i, W_i], by the centre crop."""
+        """Logits float [N, C] of uint8 faces [n_i, H_i, W_i], by the centre crop."""
         logits: Tensor = self.network(self.transform(groups, random=False))
         return logits
 
     def probabilities(self, groups: tuple[Tensor, ...]) -> Tensor:
-        """Softmax float32 [N, 7] of uint8 faces, as the recipe evaluates: of the centre crop, or its mean over ten."""
+        """Softmax float32 [N, C] of uint8 faces, as the recipe evaluates: of the centre crop, or its mean over ten."""
         return scoring.probabilities(self.network, self.transform, groups, self.recipe.evaluation)
 
     def train(self, mode: bool = True) -> "ExpressionClassifier":
@@ -78,16 +84,19 @@ class ExpressionClassifier(pl.LightningModule):
             torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss (``TrainingLoss``) of a randomly cropped and mirrored batch, and ``accuracy``.
+        """Loss (``TrainingLoss``) of a randomly cropped, mirrored and mixed batch, and ``accuracy``: the likeliest target counts.
 
         Where processes share the batch, each gives its part: the mean of their losses, and so of their gradients, is that of
-        the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout.
+        the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout and mixtures.
         """
-        whole = batch.whole
+        whole, target = batch.whole, batch.target
         pixels = self.transform(batch.pixels, random=True, own=whole and whole.own)
         with nullcontext() if whole is None else self._own_randomness(batch_idx):
+            if self._mixer:
+                pixels, target = self._mixer(pixels, target)
             logits = self.network(pixels)
-        loss = self.loss(logits.float(), batch.target) * self._part(batch)
+        batch = batch._replace(target=target)
+        loss = self.loss(logits.float(), target) * self._part(batch)
         return {"loss": loss, "accuracy": self._log("train", logits, batch, loss)}
 
     def _part(self, batch: FaceBatch) -> Tensor | float:
@@ -105,21 +114,21 @@ class ExpressionClassifier(pl.LightningModule):
             yield
 
     def on_validation_epoch_start(self) -> None:
-        """Start to count by expression."""
+        """Start to count by class."""
         self._counts = torch.zeros_like(self._counts, device=self.device)
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:
         """Loss and accuracy on the selection splits, and what their macro recall is made of."""
-        none = torch.zeros(0, len(EXPRESSIONS), device=batch.target.device)  # fewer faces than processes
+        none = torch.zeros(0, self.classes, device=batch.target.device)  # fewer faces than processes
         logits = self(batch.pixels) if len(batch.target) else none
         loss = F.cross_entropy(logits.float(), batch.target, reduction="sum")
         self._log("selection", logits, batch, loss * batch.processes / batch.faces)
-        of_class = _hard(batch.target)[:, None] == torch.arange(len(EXPRESSIONS), device=logits.device)
+        of_class = _hard(batch.target)[:, None] == torch.arange(self.classes, device=logits.device)
         right = of_class & (logits.argmax(dim=1) == _hard(batch.target))[:, None]
         self._counts += torch.stack([right.sum(dim=0), of_class.sum(dim=0)])
 
     def on_validation_epoch_end(self) -> None:
-        """Macro recall on the selection splits: the mean over the expressions that occur there."""
+        """Macro recall on the selection splits: the mean over the classes that occur there."""
         right, faces = self.trainer.strategy.reduce(self._counts, reduce_op="sum")
         recall = right[faces > 0].float() / faces[faces > 0]
         self.log("selection_macro_recall", recall.mean(), sync_dist=self.trainer.world_size > 1)
@@ -142,8 +151,8 @@ class ExpressionClassifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        rate = self.recipe.optimizer["lr"]
-        groups = parameter_groups(self.network, self.head, rate, self.recipe.head_multiplier)
+        rate, of_head, decay = self.recipe.optimizer["lr"], self.recipe.head_multiplier, self.recipe.layer_decay
+        groups = parameter_groups(self.network, self.head, rate, of_head, decay)
         optimizer: torch.optim.Optimizer = build("optimizer", self.recipe.optimizer, params=groups)
         return optimizer
 
@@ -169,7 +178,7 @@ class ExpressionClassifier(pl.LightningModule):
 
 
 def _hard(target: Tensor) -> Tensor:
-    """int64 [N], the one expression of each face, or the likeliest."""
+    """int64 [N], the one class of each face, or the likeliest."""
     return target.argmax(dim=1) if target.ndim == 2 else target
 
 

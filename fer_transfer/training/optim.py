@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from timm.models import group_parameters
 from torch import nn
 
 from fer_transfer.errors import ConfigError
@@ -55,7 +56,7 @@ def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
 
 
 def parameter_groups(
-    network: nn.Module, head: Sequence[str], learning_rate: float, head_multiplier: float
+    network: nn.Module, head: Sequence[str], learning_rate: float, head_multiplier: float, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
     """Trainable parameters in groups, backbone first, then head; the head's learning rate is multiplied.
 
@@ -72,20 +73,41 @@ def parameter_groups(
         head: name patterns of the head.
         learning_rate: of the backbone.
         head_multiplier: 10 is customary for a fresh head on a trained backbone; unknown in the paper.
+        layer_decay: 0..1, of the learning rate from each layer of the backbone to the one below; 1: one rate for all, in two
+            groups; otherwise there is a group for each layer.
 
     Raises:
-        ConfigError: if a network asks for a decay multiplier other than 0 or 1.
+        ConfigError: if a network asks for a decay multiplier other than 0 or 1, or does not say what its layers are.
     """
+    below = {} if layer_decay == 1 else layers_below(network)
     multipliers: Mapping[str, tuple[float, float]] = getattr(network, "parameter_multipliers", dict)()
     if odd := [name for name, (_, decay) in multipliers.items() if decay not in (0, 1)]:
         raise ConfigError(f"Expected weight decay multipliers of 0 or 1, but got {len(odd)} others: {odd[:3]}.")
-    groups: dict[tuple[bool, tuple[float, float]], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, int, tuple[float, float]], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             is_head = any(fnmatchcase(name, pattern) for pattern in head)
-            groups.setdefault((is_head, multipliers.get(name, (1.0, 1.0))), []).append(parameter)
+            depth = 0 if is_head else below.get(name, 0)
+            groups.setdefault((is_head, depth, multipliers.get(name, (1.0, 1.0))), []).append(parameter)
     result = []
-    for (is_head, (rate, decay)), parameters in sorted(groups.items(), key=lambda group: group[0][0]):  # stable
-        scaled = learning_rate * head_multiplier if is_head else learning_rate
+    for (is_head, depth, (rate, decay)), parameters in sorted(groups.items(), key=lambda group: group[0][:2]):  # stable
+        scaled = learning_rate * (head_multiplier if is_head else layer_decay**depth)
         result.append({"params": parameters, "lr": scaled * rate, **({} if decay else {"weight_decay": 0.0})})
     return result
+
+
+def layers_below(network: nn.Module) -> dict[str, int]:
+    """How many layers below its last one a network has each parameter, by name, as timm's ``group_matcher`` counts layers.
+
+    Raises:
+        ConfigError: if the network has none.
+    """
+    matcher: Callable[..., Mapping[str, Any]] | None = getattr(network, "group_matcher", None)
+    if matcher is None:
+        raise ConfigError(
+            f"Expected for recipe.layer_decay a network that says what its layers are (timm's group_matcher), but "
+            f"{type(network).__name__} does not. Give recipe.layer_decay=1."
+        )
+    layers: dict[str, int] = group_parameters(network, matcher(coarse=False), reverse=True)
+    last = max(layers.values())
+    return {name: last - layer for name, layer in layers.items()}

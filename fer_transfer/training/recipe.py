@@ -10,8 +10,9 @@ from fer_transfer.config import check_target, nearest, typed
 from fer_transfer.data.labelling import Labelling
 from fer_transfer.data.selection import Selection
 from fer_transfer.errors import ConfigError
-from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.training.averaging import Averaging
 from fer_transfer.training.imbalance import Imbalance
+from fer_transfer.training.mixing import Mixing
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -45,6 +46,7 @@ class Recipe:
         head_multiplier: of the head's learning rate.
         frozen: patterns of parameter names that are not trained; batch normalisation whose gain and bias are among them
             normalises with its stored statistics.
+        layer_decay: of the learning rate from each layer to the one below, down from the head: 1: one rate for the backbone.
         batch_norm: ``train``; ``frozen``: normalise with the stored statistics; ``unfold``: as ``train``, after giving
             initial weights whose batch normalisation was folded away their statistics back (``batch_norm.unfold``).
         class_weights: ``none``, or ``balanced``: inversely proportional to the training counts.
@@ -52,6 +54,8 @@ class Recipe:
         gradient_clip: largest gradient norm, or null.
         skip_weights: name patterns in which a child may differ from its parent.
         imbalance: what is done about rare expressions.
+        mixing: of the faces of a batch.
+        averaging: of weights, over steps or epochs.
         selection: a share of what is trained on to select on instead.
         at_most: faces of a split that are trained on, watched and scored, spread evenly over it; null: all.
         seed: of the fresh weights, the order of faces, crops, mirrors and dropout.
@@ -76,8 +80,11 @@ class Recipe:
     at_most: int | None
     seed: int
     labelling: Labelling = field(default_factory=Labelling)
+    layer_decay: float = 1.0
     selection: Selection = field(default_factory=Selection)
     imbalance: Imbalance = field(default_factory=Imbalance)
+    mixing: Mixing = field(default_factory=Mixing)
+    averaging: Averaging = field(default_factory=Averaging)
     frozen: list[str] = field(default_factory=list)
     skip_weights: list[str] = field(default_factory=list)
 
@@ -103,9 +110,10 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch_size": (lambda v: v >= 2, "at least 2"),  # a batch of one breaks batch normalisation
     "seed": (lambda v: 0 <= v < 2**32, "0 to 2**32 - 1"),
     "head_multiplier": (lambda v: v >= 0, "at least 0"),
+    "layer_decay": (lambda v: 0 < v <= 1, "above 0, to 1"),
     "label_smoothing": (lambda v: 0 <= v <= 1, "0 to 1"),
     "gradient_clip": (lambda v: v is None or v > 0, "null or above 0"),
-    "at_most": (lambda v: v is None or v >= len(EXPRESSIONS), "null or at least one face an expression, 7"),
+    "at_most": (lambda v: v is None or v >= 2, "null or at least 2"),
 }
 
 
@@ -155,6 +163,7 @@ def _recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
         if not accepts(getattr(recipe, key)):
             raise ConfigError(f"Expected {key} of stage {stage!r} to be {expected}, but got {getattr(recipe, key)}.")
     recipe.imbalance.refuse_twice(recipe.class_weights, stage)
+    recipe.averaging.refuse_best(recipe.keep, stage)
     for part in ("train", "selection"):
         _check_splits(recipe.data.get(part), f"data.{part} of stage {stage!r}")
     if type(recipe.optimizer.get("lr")) not in (int, float):

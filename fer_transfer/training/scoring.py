@@ -14,7 +14,7 @@ Groups = Sequence[Tensor]
 
 
 def probabilities(network: Callable[[Tensor], Tensor], transform: BatchTransform, groups: Groups, by: str) -> Tensor:
-    """Softmax float32 [N, 7] of uint8 faces [n_i, H_i, W_i].
+    """Softmax float32 [N, C] of uint8 faces [n_i, H_i, W_i].
 
     Args:
         network: gives logits.

@@ -63,7 +63,7 @@ def _scores(kept: Kept) -> list[list[str]]:
 
 def _score(of: PredictionsFile) -> list[str]:
     """Of the faces that have labels; Wilson's intervals and the rest are the report's."""
-    from fer_transfer.evaluation.metrics import accuracy, confusion_matrix, macro_recall
+    from fer_transfer.evaluation.metrics import accuracy, macro_recall
 
     told = of.told or {}
     name = [of.release, str(told.get("split", "?")), str(told.get("by", "?"))]
@@ -73,7 +73,7 @@ def _score(of: PredictionsFile) -> list[str]:
         return [*name, "DAMAGED", "", ""]
     if not read.labelled:
         return [*name, str(len(read)), "no labels", ""]
-    matrix = confusion_matrix(read.labels, read.predicted)
+    matrix = read.matrix
     return [*name, str(len(read)), f"{accuracy(matrix):.2%}", f"{macro_recall(matrix):.2%}"]
 
 

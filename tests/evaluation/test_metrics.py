@@ -12,7 +12,7 @@ faces = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, ma
 @given(faces)
 def test_everything_agrees_with_scikit_learn(pairs):
     labels, predicted = np.array(pairs).T
-    matrix = confusion_matrix(labels.astype(np.int8), predicted)
+    matrix = confusion_matrix(labels.astype(np.int8), predicted, 7)
     assert matrix.dtype == np.int64
     assert (matrix == sklearn_metrics.confusion_matrix(labels, predicted, labels=range(7))).all()
     assert accuracy(matrix) == pytest.approx(sklearn_metrics.accuracy_score(labels, predicted))
@@ -28,18 +28,18 @@ def test_everything_agrees_with_scikit_learn(pairs):
 def test_recall_is_nan_exactly_for_absent_classes(pairs):
     labels, predicted = np.array(pairs).T
     absent = ~np.isin(np.arange(7), labels)
-    assert (np.isnan(recall_per_class(confusion_matrix(labels, predicted))) == absent).all()
+    assert (np.isnan(recall_per_class(confusion_matrix(labels, predicted, 7))) == absent).all()
 
 
 def test_without_faces_nothing_is_known():
-    empty = confusion_matrix(np.array([], np.int8), np.array([], np.int64))
+    empty = confusion_matrix(np.array([], np.int8), np.array([], np.int64), 7)
     assert empty.sum() == 0 and np.isnan(accuracy(empty)) and np.isnan(macro_recall(empty))
 
 
 @pytest.mark.parametrize("labels, predicted", [([0, -1], [0, 0]), ([0, 1], [0, 7]), ([0], [0, 1])])
 def test_unlabelled_faces_are_refused(labels, predicted):
     with pytest.raises(ValueError, match="Expected"):
-        confusion_matrix(np.array(labels), np.array(predicted))
+        confusion_matrix(np.array(labels), np.array(predicted), 7)
 
 
 def test_the_papers_submission_3():

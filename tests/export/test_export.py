@@ -414,6 +414,7 @@ def test_the_papers_networks_are_exported(tmp_path, pixels):
     assert np.abs(y - x.numpy()).max() > 1
     named = StageModel.__new__(StageModel)
     named.kwargs = {"img_size": 67}
-    named.lineage = type("L", (), {"stages": [type("S", (), {"recipe": {"backbone": {"name": "bvlc_alexnet"}}})]})()
+    of_stage = {"recipe": {"backbone": {"name": "bvlc_alexnet"}}, "classes": fer_transfer.EXPRESSIONS}
+    named.lineage = type("L", (), {"stages": [type("S", (), of_stage)]})()
     lines = loading_lines(named)
     assert lines[2].startswith("import fer_transfer.backbones.alexnet") and "img_size=67" in lines[3]

@@ -9,11 +9,11 @@ import pytest
 from fake_store import DIGESTS, add_row
 
 from fer_transfer.errors import StoreError
-from fer_transfer.faces.counts import NO_LABEL, counts_from_json, counts_of
+from fer_transfer.faces.counts import counts_from_json, counts_of
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.writer import FacesWriter
 from fer_transfer.files.document import read_document, write_document
-from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.labels import EXPRESSIONS, NO_LABEL
 from fer_transfer.stages.record import read_record
 
 
@@ -45,12 +45,12 @@ def test_counts_are_those_of_the_faces(faces):
 
 
 def test_they_are_kept_as_json(faces):
-    assert counts_from_json(json.loads(json.dumps(asdict(faces.counts)))) == faces.counts
+    assert counts_from_json(json.loads(json.dumps(asdict(faces.counts))), EXPRESSIONS) == faces.counts
 
 
 def test_a_reader_of_ones_own_may_report_what_it_likes(faces):
     manifest = faces.manifest | {"report": {"reasons": "none", "movies in two splits": 7}}
-    counts = counts_of(faces.split_names, faces.split_numbers, faces.labels, faces.found, manifest)
+    counts = counts_of(faces.split_names, faces.split_numbers, faces.labels, faces.found, manifest, EXPRESSIONS)
     assert counts.lost_for == {} and counts.shared_movies == {}
 
 

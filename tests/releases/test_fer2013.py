@@ -206,7 +206,7 @@ def test_pixels_alone_are_no_training_data(tmp_path: Path) -> None:
         ("train/happy/Training_9.png", b"", "0 bytes .empty"),
         ("train/happy/Training_9.jpg", b"not a picture", "a text, not a picture"),
         ("train/happy/Training_9.png", cv2.imencode(".png", np.zeros((64, 50), np.uint8))[1].tobytes(), "got 50x64"),
-        ("train/smug/Training_9.png", cv2.imencode(".png", PIXELS[0])[1].tobytes(), "one of the seven.*'smug'"),
+        ("train/smug/Training_9.png", cv2.imencode(".png", PIXELS[0])[1].tobytes(), "one of the classes.*'smug'"),
     ],
 )
 def test_bad_pictures_are_named(tmp_path: Path, name: str, data: bytes, expected: str) -> None:

@@ -10,7 +10,7 @@ from releases.test_ferplus import rows, write
 
 from fer_transfer.faces.faces import FERPLUS_COLUMNS
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.labels import expression_index
+from fer_transfer.labels import SEVEN
 from fer_transfer.releases.ferplus_majority import CLASSES, STATED_COUNTS, majority
 
 RELEASE = ["release=ferplus", "release.path=fer2013.csv", "release.ferplus=votes.csv"]
@@ -33,7 +33,7 @@ def test_faces_under_the_class_that_most_chose(elsewhere, command):
     chosen = {f"fer{n:07d}": slowly([int(v) for v in row.split(",")[2:]]) for n, row in enumerate(rows())}
     kept = {id: name for id, name in chosen.items() if name not in ("", "contempt")}
     assert dict(zip(faces.ids[:].tolist(), faces.labels.tolist(), strict=True)) == {
-        id: expression_index(name) for id, name in kept.items()
+        id: SEVEN.index(name) for id, name in kept.items()
     }
     assert faces.splits.tolist() == [USAGES[int(id[3:])] for id in kept] and faces.votes is not None
     none = list(chosen.values()).count("")

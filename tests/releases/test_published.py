@@ -11,7 +11,7 @@ from releases.pictures import FAST, write_picture
 from releases.test_data_sheets import sheet
 
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.labels import EXPRESSIONS, expression_index
+from fer_transfer.labels import EXPRESSIONS, SEVEN
 from fer_transfer.releases import affectnet, ckplus, expw, rafdb
 
 ONE_EACH = dict.fromkeys(rafdb.CLASSES.values(), 1)
@@ -35,7 +35,7 @@ def test_rafdb(elsewhere, command):
     assert faces.pixels.shape == (16, 100, 100) and faces.found.all()
     assert faces.ids[0] == "basic/Image/aligned/train_00001_aligned.jpg"
     assert faces.split_names == ("Train", "Test")
-    order = [expression_index(name) for name in ("Surprise", *rafdb.CLASSES.values())]
+    order = [SEVEN.index(name) for name in ("Surprise", *rafdb.CLASSES.values())]
     assert faces.labels.tolist() == order * 2
     assert "other counts than stated for RAF-DB (14): Train Surprise 2, not 1290" in out
     assert "caveat: counts differ from those stated for RAF-DB" in out and not faces.may_be_shown
@@ -125,7 +125,7 @@ def test_jaffe(elsewhere, command):
     assert len(set(zip(people, faces.splits.tolist(), strict=True))) == 10 == len(set(people)) == len(faces.split_names)
     assert Counter(faces.labels.tolist()) == dict.fromkeys(range(7), 30)
     label = faces.labels[[".HA" in id for id in faces.ids[:].tolist()]]
-    assert (label == expression_index("Happy")).all()
+    assert (label == SEVEN.index("Happy")).all()
     assert "other counts than stated for JAFFE (1): 210 pictures, not 213" in out
     (elsewhere / "own/jaffe/KA.XX1.300.tiff").write_bytes(b"")
     assert "1 of 211 are called otherwise (1: jaffe/KA.XX1.300.tiff)" in refused(command, "jaffe")
@@ -140,7 +140,7 @@ def test_affectnet(elsewhere, command, form):
     assert list(faces.split_names) == ["Train", "Val"] and len(faces) == 28
     for id, split, label in zip(faces.ids[:].tolist(), faces.splits.tolist(), faces.labels.tolist(), strict=True):
         number = int(id.split("/")[-1].removesuffix(".jpg")) % 8
-        assert EXPRESSIONS[label] == EXPRESSIONS[expression_index(affectnet.CLASSES[number])]
+        assert EXPRESSIONS[label] == EXPRESSIONS[SEVEN.index(affectnet.CLASSES[number])]
         assert split.lower() in id
     assert "caveat: without Contempt" in out and "Train Neutral 2, not 74874" in out
 
@@ -171,7 +171,7 @@ def test_expw(elsewhere, command):
         left = 30 * int(face)
         assert np.array_equal(pixels, grey[5:25, left : left + 20]) and split[f"{path}#0"] == split[f"{path}#1"]
         number = 2 * int(path.rpartition("_")[2].removesuffix(".jpg")) + int(face)
-        assert EXPRESSIONS[label] == EXPRESSIONS[expression_index(expw.CLASSES[number // 12])]
+        assert EXPRESSIONS[label] == EXPRESSIONS[SEVEN.index(expw.CLASSES[number // 12])]
     assert "other counts than stated for ExpW (7): angry 12, not 3671" in out
     assert sum(expw.ExpWRelease.stated[""].values()) == 91793
     of = sheet("fer_transfer.releases.expw")["Classes"]

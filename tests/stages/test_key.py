@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from fer_transfer.config import plain
 from fer_transfer.files.digest import digest
+from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.settings import compose
 from fer_transfer.stages import key as module
 from fer_transfer.stages.key import recipe_of_weights, stage_key
@@ -59,10 +60,9 @@ def recipe(*overrides):
     return plan_from(compose("train", ["plan=emotiw", *overrides])).last.recipe
 
 
-def key(content, start="p", digest="d", train=("Train",), network=None):
-    return stage_key(
-        recipe_of_weights(content, network or {}), start, (FacesUsed(Prepared(digest, "emotiw"), train, ("Val",), ()),)
-    )
+def key(content, start="p", digest="d", train=("Train",), network=None, classes=EXPRESSIONS):
+    faces = FacesUsed(Prepared(digest, "emotiw", classes=classes), train, ("Val",), ())
+    return stage_key(recipe_of_weights(content, network or {}), start, (faces,))
 
 
 def test_path_of_the_weights_does_not_count_but_their_digest_does():
@@ -97,7 +97,8 @@ def test_how_predictions_are_made_does_not_count():
 
 def test_a_field_added_since_counts_only_where_it_changes_something():
     """Stores of before have keys and settings without it."""
-    assert not {"at_most", "selection", "imbalance"} & set(recipe_of_weights(recipe(), {}))
+    added = {"at_most", "selection", "imbalance", "averaging", "layer_decay", "mixing"}
+    assert not added & set(recipe_of_weights(recipe(), {}))
     assert recipe_of_weights(recipe("recipe.at_most=64"), {})["at_most"] == 64
     assert len({key(recipe()), key(recipe("recipe.at_most=64")), key(recipe("recipe.at_most=65"))}) == 3
     config = compose("train", ["plan=emotiw"])
@@ -105,6 +106,8 @@ def test_a_field_added_since_counts_only_where_it_changes_something():
     assert common.pop("at_most", "missing") is None
     assert common.pop("selection") == {"share": 0, "seed": 0}
     assert not set(common.pop("imbalance").values()) - {"all", 0}
+    assert common.pop("mixing") == {"mixup": 0, "cutmix": 0, "share": 1}
+    assert common.pop("averaging") == {"ema": 0, "swa": 0} and common.pop("layer_decay") == 1
     del common["seed"], common["backbone"]["weights"]
     assert plan_from(config).common == digest([common, {}])
     assert plan_from(compose("train", ["plan=emotiw", "recipe.at_most=64"])).common != digest([common, {}])
@@ -123,9 +126,7 @@ def test_the_order_of_the_faces_of_a_union_counts():
 
 def test_labels_and_the_versions_that_decide_what_is_trained_count(monkeypatch):
     base = key(recipe())
-    monkeypatch.setattr(module, "EXPRESSIONS", ("Sad", "Angry"))
-    assert key(recipe()) != base
-    monkeypatch.undo()
+    assert key(recipe(), classes=("Sad", "Angry")) != key(recipe(), classes=("Angry", "Sad")) != base
     for name in ("torch", "timm", "pytorch-lightning", "numpy"):
         monkeypatch.setattr(module, "version", lambda asked, name=name: "99.1.2" if asked == name else "2.3.4+cpu")
         other = key(recipe())

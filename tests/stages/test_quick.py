@@ -142,5 +142,7 @@ def test_whoever_starts_from_such_a_stage_inherits_the_caveat(tiny, tmp_path):
 
 
 def test_a_number_of_faces_that_cannot_be_is_refused(tiny):
-    with pytest.raises(ConfigError, match="at_most of stage 'emotiw' to be null or at least one face an expression"):
+    with pytest.raises(
+        ConfigError, match="at_most of stage 'emotiw' to be null or at least one face for each of its 7 classes"
+    ):
         run(tiny, "plan=emotiw", "recipe.at_most=6")

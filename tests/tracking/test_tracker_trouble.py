@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from fake_store import add_row
@@ -134,6 +135,22 @@ def test_a_follower_that_never_reads_is_not_waited_for(tiny, tmp_path, monkeypat
     assert time.monotonic() - began < 5
     follower.process.kill()
     assert follower.wait(time.monotonic() + 10)
+
+
+def weight(pid):
+    """Of the session that a process leads, as ``nice 19``; None where this system does not weigh them."""
+    path = Path(f"/proc/{pid}/autogroup")
+    return path.read_text().partition(" ")[2].strip() if path.exists() else None
+
+
+def test_a_follower_leaves_the_processors_to_the_training_until_it_is_waited_for(monkeypatch):
+    monkeypatch.setattr("fer_transfer.tracking.follower._CHILD", "import sys; sys.stdin.read()")
+    follower = Follower({"kind": "none"}, print)
+    assert weight(follower.process.pid) in ("nice 19", None)
+    assert not follower.wait(time.monotonic())
+    assert weight(follower.process.pid) in ("nice 0", None)
+    follower.end()
+    assert follower.wait(time.monotonic() + 60)
 
 
 def test_a_follower_that_dies_changes_nothing(tiny, monkeypatch):

@@ -68,15 +68,15 @@ def test_effective_numbers_are_the_papers_sums(labels, beta):
     effective = [sum(beta**i for i in range(labels.count(c))) for c in range(7)]
     raw = [1 / e if e else 0.0 for e in effective]
     expected = [w * len(set(labels)) / sum(raw) for w in raw]
-    found = effective_number_weights(torch.tensor(labels), beta)
+    found = effective_number_weights(torch.tensor(labels), 7, beta)
     assert found.tolist() == pytest.approx(expected, rel=1e-4)
-    assert torch.allclose(found, effective_number_weights(F.one_hot(torch.tensor(labels), 7).float(), beta))
+    assert torch.allclose(found, effective_number_weights(F.one_hot(torch.tensor(labels), 7).float(), 7, beta))
 
 
 def test_adjusted_logits_are_the_papers_loss():
     """log(1 + sum over others of (pi_other / pi_own)^tau e^(f_other - f_own)), equation 10 of Menon et al."""
     tau, counts = 1.5, [int((c == TARGETS).sum()) for c in range(7)]
-    loss = TrainingLoss(adjustment=tau * log_shares(TARGETS))
+    loss = TrainingLoss(adjustment=tau * log_shares(TARGETS, 7))
     total = 0.0
     for logits, own in zip(LOGITS.tolist(), TARGETS.tolist(), strict=True):
         ratios = ((counts[c] / counts[own]) ** tau * math.exp(logits[c] - logits[own]) for c in range(7) if c != own)
@@ -87,7 +87,7 @@ def test_adjusted_logits_are_the_papers_loss():
 def test_a_class_without_faces_is_no_infinity():
     few = torch.tensor([0, 0, 1])
     for words in (["imbalance=logit_adjustment"], ["imbalance=effective_number"], ["imbalance=balanced_focal"]):
-        loss = loss_of(recipe_with(*words, "recipe.label_smoothing=0.1"), few)
+        loss = loss_of(recipe_with(*words, "recipe.label_smoothing=0.1"), few, 7)
         assert loss(LOGITS[:3], few).isfinite()
     assert balanced_chances(few).isfinite().all()
 

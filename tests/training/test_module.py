@@ -171,9 +171,9 @@ def test_validation_is_the_plain_loss_of_the_centre_crop(tiny):
 def test_balanced_weights_are_scikit_learns():
     targets = torch.from_numpy(np.random.default_rng(0).choice(7, 500, p=[0.3, 0.02, 0.1, 0.25, 0.13, 0.1, 0.1]))
     expected = compute_class_weight("balanced", classes=np.arange(7), y=targets.numpy())
-    assert balanced_weights(targets).tolist() == pytest.approx(expected.tolist(), rel=1e-6)
-    assert balanced_weights(F.one_hot(targets, 7).float()).tolist() == pytest.approx(expected.tolist(), rel=1e-6)
-    assert float(balanced_weights(targets)[targets].mean()) == pytest.approx(1)
+    assert balanced_weights(targets, 7).tolist() == pytest.approx(expected.tolist(), rel=1e-6)
+    assert balanced_weights(F.one_hot(targets, 7).float(), 7).tolist() == pytest.approx(expected.tolist(), rel=1e-6)
+    assert float(balanced_weights(targets, 7)[targets].mean()) == pytest.approx(1)
 
 
 class Watch(pl.Callback):

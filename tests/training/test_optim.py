@@ -5,6 +5,7 @@ import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from timm.optim import param_groups_layer_decay
 from torch import nn
 
 from fer_transfer.backbones.backbone import BackboneRecipe, describe
@@ -120,6 +121,36 @@ def test_multipliers_split_backbone_and_head():
     ]
     freeze(network, ["*.bias"])
     assert [g["lr"] for g in parameter_groups(network, ["fc.*"], 0.001, 10)] == [0.001, 0.01]
+
+
+def rate_of_each(network, groups):
+    return {name: group["lr"] for group in groups for name in names_of(network, group)}
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "mobilenetv2_100"])
+def test_layer_decay_gives_timms_rates(name):
+    network = timm.create_model(name, num_classes=7)
+    theirs = param_groups_layer_decay(network, weight_decay=0.0, layer_decay=0.7)
+    expected = {name: 0.01 * group["lr_scale"] for group in theirs for name in names_of(network, group)}
+    own = rate_of_each(network, parameter_groups(network, [], 0.01, 1, 0.7))
+    assert own == pytest.approx(expected) and len(set(own.values())) > 3
+    head = [name for name in own if network.get_submodule(name.rpartition(".")[0]) is network.get_classifier()]
+    assert rate_of_each(network, parameter_groups(network, head, 0.01, 10, 0.7)) == pytest.approx(
+        expected | dict.fromkeys(head, 0.1)
+    )
+
+
+def test_layer_decay_multiplies_caffes_rates():
+    backbone = describe(BackboneRecipe("bvlc_alexnet", kwargs={"img_size": 67}))
+    network = backbone.network()
+    own = rate_of_each(network, parameter_groups(network, backbone.head, 1.0, 1, 0.5))
+    assert [own[f"{name}.weight"] for name in ("conv1", "conv5", "fc6", "fc7", "fc8")] == [0.5**7, 0.5**3, 0.25, 0.5, 1]
+    assert own["conv5.bias"] == 2 * own["conv5.weight"]
+
+
+def test_a_network_without_layers_has_no_layer_decay():
+    with pytest.raises(ConfigError, match="CaffeLayers does not"):
+        parameter_groups(CaffeLayers(), ["fc.*"], 0.001, 10, 0.5)
 
 
 def test_alexnets_parameters_make_four_groups():

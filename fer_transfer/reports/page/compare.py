@@ -1,7 +1,7 @@
 """Any two rows face by face: what the reader's browser counts from, with the tests of all pairs, computed here.
 
 Rows are comparable where they were scored on the same labelled faces, at the seeds that both have. The page keeps of each face
-its expression, of each row and seed what it said (a digit a face) and how sure it was (percent).
+its class, of each row and seed what it said (a character a face) and how sure it was (percent).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,6 @@ from fer_transfer.detection.colour import as_bgr
 from fer_transfer.evaluation.comparison import compare
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.thumbnails import webp
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.cells import level_text
 from fer_transfer.reports.page.blocks import Compare, Section
 from fer_transfer.reports.page.lines import Line, lines_of, over
@@ -56,7 +55,7 @@ class _Row:
 
     def content(self, number: int) -> dict[str, Any]:
         """Plain data; ``number`` of the faces."""
-        said = {seed: _digits(of.predicted) for seed, of in self.by_seed.items()}
+        said = {seed: _characters(of.predicted) for seed, of in self.by_seed.items()}
         sure = {
             seed: np.rint(100 * of.probabilities.max(axis=1)).astype(int).tolist() for seed, of in self.by_seed.items()
         }
@@ -72,7 +71,6 @@ def section(report: Report) -> Section | None:
     kinds = {row.faces: row for row in rows}
     numbers = {faces: number for number, faces in enumerate(kinds)}
     content = {
-        "expressions": EXPRESSIONS,
         "level": level_text(report.level),
         "rows": [row.content(numbers[row.faces]) for row in rows],
         "sets": [_faces(report, row) for row in kinds.values()],
@@ -110,20 +108,22 @@ def _rows(report: Report) -> Iterator[_Row]:
 
 def _by_id(of: Predictions) -> Predictions:
     order = np.argsort(of.ids)
-    return Predictions(of.ids[order], of.labels[order], of.found[order], of.probabilities[order])
+    return of.of(order)
 
 
 def _release(report: Report) -> str:
     return report.study.first.split.partition("/")[0]
 
 
-def _digits(classes: NDArray[np.integer]) -> str:
-    return "".join(map(str, classes.tolist()))
+def _characters(classes: NDArray[np.integer]) -> str:
+    """A character a face: digits, and behind 9 what follows it in Unicode."""
+    return "".join(chr(ord("0") + label) for label in classes.tolist())
 
 
 def _faces(report: Report, row: _Row) -> dict[str, Any]:
     why = report.pictures.missing(_release(report), row.digest)
-    return {"ids": row.ids, "truth": _digits(row.labels), "why": why or ""}
+    classes = next(iter(row.by_seed.values())).classes
+    return {"ids": row.ids, "truth": _characters(row.labels), "classes": classes, "why": why or ""}
 
 
 def _pictures(report: Report, row: _Row) -> dict[int, bytes]:

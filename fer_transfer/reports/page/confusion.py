@@ -12,18 +12,14 @@ from fer_transfer.reports.page.blocks import Beside, Block, Cell, DataTable, Fig
 from fer_transfer.reports.page.charts import chart_of, spec
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
-from fer_transfer.study import published_matrices
 
 Matrix = NDArray[np.float64]
 
 
 def section(report: Report) -> Section | None:
     """Matrices of each row that has labelled predictions."""
-    published = published_matrices(report.study)
     blocks = [
-        _matrices(
-            report, line, matrix, published.get((line.group.backbone, line.published.plan)) if line.published else None
-        )
+        _matrices(line, line.names(report), matrix, line.published_matrix(report))
         for line in lines_of(report)
         if (matrix := line.matrix(report)) is not None
     ]
@@ -36,8 +32,7 @@ def section(report: Report) -> Section | None:
     return Section("confusion", "Confusion matrices", tuple(blocks), lead)
 
 
-def _matrices(report: Report, line: Line, ours: Matrix, published: Matrix | None) -> Block:
-    names = report.study.order
+def _matrices(line: Line, names: Sequence[str], ours: Matrix, published: Matrix | None) -> Block:
     figures = [_rates(f"Ours, rates: {line.name}", rates(ours), names)]
     if published is not None:
         figures += [

@@ -7,7 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from fer_transfer.faces.counts import NO_LABEL, ByClass, FacesCounts
+from fer_transfer.faces.counts import ByClass, FacesCounts
+from fer_transfer.labels import NO_LABEL
 from fer_transfer.reports.page.blocks import Beside, Block, Cell, DataTable, Figure, Fold, Section, Words
 from fer_transfer.reports.page.charts import chart_of, spec, two_colours
 from fer_transfer.reports.report import Report
@@ -79,7 +80,8 @@ def _shares(report: Report, sets: Sequence[_DataSet]) -> Block | None:
 def _charts(report: Report, of: _DataSet) -> dict[str, ByClass]:
     """Labelled faces by expression: of each labelled split, and of all of these under the name ""."""
     labelled = {split: counts for split, counts in of.counts.faces.items() if _labelled(counts)}
-    return {"": {name: sum(counts[name] for counts in labelled.values()) for name in report.study.order}} | labelled
+    names = report.study.ordered(of.of.prepared.classes)
+    return {"": {name: sum(counts[name] for counts in labelled.values()) for name in names}} | labelled
 
 
 def _labelled(counts: ByClass) -> int:
@@ -87,23 +89,23 @@ def _labelled(counts: ByClass) -> int:
 
 
 def _published(report: Report, of: _DataSet, split: str) -> ByClass | None:
-    return report.study.classes.get(f"{of.of.release}/{split}" if split else of.of.release)
+    published = report.study.classes.get(f"{of.of.release}/{split}" if split else of.of.release)
+    return published if published and set(published) == set(of.of.prepared.classes) else None
 
 
 def _figure(report: Report, of: _DataSet, split: str, counts: ByClass) -> Figure:
     published = _published(report, of, split)
-    values = list(_values(report, "ours", counts)) + (
-        list(_values(report, "published", published)) if published else []
-    )
+    names = report.study.ordered(of.of.prepared.classes)
+    values = list(_values(names, "ours", counts)) + (list(_values(names, "published", published)) if published else [])
     said = ", ".join(f"{v['expression']} {v['share']:.1f} %" for v in values if v["whose"] == "ours")
     caveats = f" ({'; '.join(of.of.caveats)})" if of.of.caveats else ""
     caption = f"{of.name}{f'/{split}' if split else ''}, {_labelled(counts)} labelled faces{caveats}"
     return Figure(_bars(), {"shares": values}, caption, f"{caption}: {said}.", _numbers(caption, values), "small")
 
 
-def _values(report: Report, whose: str, counts: ByClass) -> Iterator[dict[str, Any]]:
+def _values(names: Sequence[str], whose: str, counts: ByClass) -> Iterator[dict[str, Any]]:
     total = _labelled(counts)
-    for name in report.study.order:
+    for name in names:
         yield {"expression": name, "whose": whose, "faces": counts[name], "share": round(100 * counts[name] / total, 2)}
 
 
@@ -174,7 +176,8 @@ def _notes(of: _DataSet) -> Iterator[str]:
 
 
 def _by_expression(report: Report, sets: Sequence[_DataSet]) -> DataTable:
-    names = (*report.study.order, NO_LABEL)
+    every = [name for of in sets for name in report.study.ordered(of.of.prepared.classes)]
+    names = (*dict.fromkeys(every), NO_LABEL)
     rows = [
         (Cell(f"{of.name}/{split}"), *(_count(of.counts, split, name) for name in names))
         for of in sets

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.evaluation.metrics import confusion_matrix
 from fer_transfer.evaluation.predictions import Predictions
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.published import Published
 from fer_transfer.reports.cells import published_row
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
 from fer_transfer.reports.scores import Score, score
-from fer_transfer.study import Reported
+from fer_transfer.study import Reported, published_matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +76,24 @@ class Line:
         return [of for of in chosen if len(of) and of.labelled]
 
     def matrix(self, report: Report) -> NDArray[np.float64] | None:
-        """Confusion matrix of the study's first column in its order of expressions, mean over the seeds; None without labels."""
-        matrices = [confusion_matrix(of.labels, of.predicted) for of in self.predictions(report.study.first)]
-        if not matrices:
+        """Confusion matrix of the study's first column in the order of ``names``, mean over the seeds; None without labels."""
+        said = self.predictions(report.study.first)
+        if not said:
             return None
-        order = [EXPRESSIONS.index(name) for name in report.study.order]
-        mean: NDArray[np.float64] = np.mean(matrices, axis=0)[np.ix_(order, order)]
+        order = [said[0].classes.index(name) for name in report.study.ordered(said[0].classes)]
+        mean: NDArray[np.float64] = np.mean([of.matrix for of in said], axis=0)[np.ix_(order, order)]
         return mean
+
+    def names(self, report: Report) -> list[str]:
+        """The classes of the study's first column, in its order; empty without labels."""
+        said = self.predictions(report.study.first)
+        return report.study.ordered(said[0].classes) if said else []
+
+    def published_matrix(self, report: Report) -> NDArray[np.float64] | None:
+        """The published confusion matrix of the row, in the order of ``names``; None where there is none of these classes."""
+        if self.published is None or self.names(report) != report.study.order:
+            return None
+        return published_matrices(report.study).get((self.group.backbone, self.published.plan))
 
 
 def lines_of(report: Report) -> list[Line]:

@@ -14,7 +14,6 @@ from fer_transfer.reports.page.blocks import Beside, Cell, DataTable, Figure, Se
 from fer_transfer.reports.page.charts import chart_of, spec, two_colours
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
-from fer_transfer.study import published_matrices
 
 _WHOSE = ("ours", "published")
 
@@ -22,7 +21,7 @@ _WHOSE = ("ours", "published")
 def section(report: Report) -> Section | None:
     """One chart for each row that has labelled predictions, all of one shape."""
     lines = lines_of(report)
-    both = any(_published(report, line) is not None for line in lines)
+    both = any(line.published_matrix(report) is not None for line in lines)
     figures = [figure for line in lines if (figure := _figure(report, line, both)) is not None]
     if not figures:
         return None
@@ -33,17 +32,15 @@ def section(report: Report) -> Section | None:
     return Section("recall", "Recall by expression", (Beside("By row", tuple(figures)),), lead)
 
 
-def _published(report: Report, line: Line) -> NDArray[np.float64] | None:
-    """The published matrix of a row, where there is one."""
-    return published_matrices(report.study).get((line.group.backbone, line.published.plan)) if line.published else None
-
-
 def _figure(report: Report, line: Line, both: bool) -> Figure | None:
-    ours, published = line.matrix(report), _published(report, line)
+    ours, published = line.matrix(report), line.published_matrix(report)
     if ours is None:
         return None
     pairs = zip(_WHOSE, (ours, published), strict=True)
-    values = [value for whose, matrix in pairs if matrix is not None for value in _values(whose, matrix, report)]
+    names = line.names(report)
+    values = [
+        value for whose, matrix in pairs if matrix is not None for value in _values(whose, matrix, names, report.level)
+    ]
     caption = f"Recall by expression: {line.name}, {line.seeds}"
     data = {"recalls": [value for value in values if value["n"]]}
     return Figure(_chart(both), data, f"{caption}.", _said(caption, values), _table(caption, values), "small")
@@ -63,11 +60,11 @@ def _chart(both: bool) -> dict[str, Any]:
     return spec(base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q") + point, height=alt.Step(12 if both else 22))
 
 
-def _values(whose: str, matrix: NDArray[np.float64], report: Report) -> list[dict[str, Any]]:
+def _values(whose: str, matrix: NDArray[np.float64], names: Sequence[str], level: float) -> list[dict[str, Any]]:
     values = []
-    for i, name in enumerate(report.study.order):
+    for i, name in enumerate(names):
         n, k = round(matrix[i].sum()), float(matrix[i, i])
-        low, high = (100 * end for end in wilson_interval(k, n, report.level))
+        low, high = (100 * end for end in wilson_interval(k, n, level))
         recall = round(100 * k / n, 1) if n else None
         values.append(
             {

@@ -8,7 +8,6 @@ from fer_transfer.detection.colour import as_bgr
 from fer_transfer.errors import FerTransferError
 from fer_transfer.faces.heat import heated
 from fer_transfer.faces.thumbnails import reduced, webp
-from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.page.blocks import Beside, Block, Cell, DataTable, Fold, Section, Shot, Shots, Words
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
@@ -42,12 +41,13 @@ def section(report: Report) -> Section | None:
 
 
 def _surest(report: Report, line: Line) -> list[Surest]:
-    """In the study's order of expressions; empty without labelled predictions, or where seeds were scored on other faces."""
+    """In the study's order of classes; empty without labelled predictions, or where seeds were scored on other faces."""
     try:
         found = surest(line.predictions(report.study.first), MOST)
     except ValueError:
         return []
-    return sorted(found, key=lambda of: report.study.order.index(EXPRESSIONS[of.truth]))
+    names = line.names(report)
+    return sorted(found, key=lambda of: names.index(of.name))
 
 
 def _blocks(report: Report, line: Line, found: Sequence[Surest]) -> Iterator[Block]:
@@ -79,7 +79,7 @@ def _blocks(report: Report, line: Line, found: Sequence[Surest]) -> Iterator[Blo
         ]
         if mapped := tuple(_mapped(face, maps[face.id]) for face in of.wrong if face.id in maps):
             shots.insert(1, Shots("What spoke for the mistake", mapped))
-        yield Beside(EXPRESSIONS[of.truth], tuple(shots))
+        yield Beside(of.name, tuple(shots))
     yield Fold("File names of the wrong ones", (_ids(line, found),))
 
 
@@ -96,24 +96,22 @@ def _maps(report: Report, line: Line, of: tuple[str, str], wrong: Sequence[SureF
 
 
 def _mapped(face: SureFace, picture: bytes) -> Shot:
-    said = EXPRESSIONS[face.predicted]
-    return Shot(picture, f"{face.id}: brightest where most spoke for {said}", (f"for {said}",))
+    return Shot(picture, f"{face.id}: brightest where most spoke for {face.said}", (f"for {face.said}",))
 
 
 def _shot(face: SureFace, picture: bytes, seeds: int) -> Shot:
-    truth, said = EXPRESSIONS[face.truth], EXPRESSIONS[face.predicted]
     word = "rightly" if face.truth == face.predicted else "wrongly"
-    alt = f"{face.id}: {truth}, {word} taken for {said} with probability {face.probability:.2f}"
+    alt = f"{face.id}: {face.bears}, {word} taken for {face.said} with probability {face.probability:.2f}"
     agreeing = f"{face.agreeing}/{seeds} seeds" if seeds > 1 else ""
-    return Shot(picture, alt, tuple(filter(None, (said, f"{face.probability:.2f}", agreeing))))
+    return Shot(picture, alt, tuple(filter(None, (face.said, f"{face.probability:.2f}", agreeing))))
 
 
 def _ids(line: Line, found: Sequence[Surest]) -> DataTable:
     rows = tuple(
         (
             Cell(face.id),
-            Cell(EXPRESSIONS[of.truth]),
-            Cell(EXPRESSIONS[face.predicted]),
+            Cell(of.name),
+            Cell(face.said),
             Cell(f"{face.probability:.2f}"),
             Cell(f"{face.agreeing} of {len(line.rows)}"),
         )

@@ -59,8 +59,9 @@ function element(kind, text, ...classes) {
 function faceItem(compared, one, face, said, right) {
   const set = compared.sets[compared.rows[one].set];
   const number = compared.pictures[compared.rows[one].set][face];
-  const truth = compared.expressions[set.truth[face]];
-  const says = said.map((of, row) => `${"AB"[row]}: ${compared.expressions[of.says]} ${of.sure.toFixed(2)}`);
+  const named = (character) => set.classes[character.charCodeAt(0) - 48];
+  const truth = named(set.truth[face]);
+  const says = said.map((of, row) => `${"AB"[row]}: ${named(of.says)} ${of.sure.toFixed(2)}`);
   const item = document.createElement("li");
   if (number !== undefined) {
     const picture = document.createElement("img");
