@@ -261,7 +261,8 @@ def _check_same(faces: Faces, name: str, settings: dict[str, Any], folder: Path)
     if not differ:
         return
     shown = "; ".join(f"{key} {there.get(key)!r} there, {asked.get(key)!r} asked" for key in differ[:3])
-    other = f"{folder}_{asked['crop'].split()[-1] if 'crop' in differ and 'crop' in asked else 2}"
+    crop = asked["crop"].split()[-1] if "crop" in differ and "crop" in asked else "2"
+    other = f"{folder}_{'colour' if asked.get('colour') and 'colour' in differ else crop}"
     raise FacesError(
         f"Expected faces of {name} with these settings, or none, in {folder}, but those there differ in {len(differ)}: {shown}. "
         f"Keep both: out={other}, which fer-train then takes by ++runtime.faces.{name}={other}. Or give replace=true."
