@@ -123,8 +123,8 @@ def _wrong(
     count, colour = manifest["count"], manifest.get("colour", False)
     shape = (count, *manifest["size"], *([3] if colour else []))
     if pixels.dtype != np.uint8 or pixels.shape != shape:
-        said = ", RGB, for the manifest says colour" if colour else ", grey, for the manifest says no colour"
-        return f"Expected uint8 pixels {shape}{said}, but got {pixels.dtype} {pixels.shape}."
+        says = f" The manifest says {'RGB (colour)' if colour else 'grey'}." if pixels.ndim != len(shape) else ""
+        return f"Expected uint8 pixels {shape}, but got {pixels.dtype} {pixels.shape}.{says}"
     kinds = {column: index.dtype[column].kind for column in index.dtype.names or ()}
     if kinds != _INDEX_KINDS or index.shape != (count,):
         return f"Expected an index of {', '.join(_INDEX_KINDS)} for {count} faces, but got {index.dtype} {index.shape}."
