@@ -14,7 +14,9 @@ BIN := .venv/bin
 PYTHONS := 3.10 3.11 3.12 3.13 3.14
 # Asked for by the shell, when the Python is there.
 LOCK = constraints/py$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
-INSTALL = $(if $(shell command -v uv),uv pip install --python $(BIN)/python,$(BIN)/pip install)
+# Compiled afterwards, on all cores, and without what tests the packages; a template that only ends in .py does not compile.
+INSTALL = $(if $(shell command -v uv),uv pip install --python $(BIN)/python,$(BIN)/pip install --no-compile)
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/site-packages/.*/tests/' .venv/lib/python*/site-packages || true
 
 .PHONY: demo test wheel docs notebooks claims cluster damage faults fuzz format lock clean
 .DEFAULT_GOAL := help
@@ -26,6 +28,7 @@ help:
 	@echo "setting up .venv (a few minutes the first time)"
 	$(PYTHON) -m venv .venv
 	$(INSTALL) --quiet --constraint $(LOCK) --editable '.[dev]'
+	$(COMPILE)
 	touch $@
 
 demo: .venv/installed
@@ -55,6 +58,7 @@ format: .venv/installed
 
 cluster: .venv/installed
 	$(INSTALL) --quiet --constraint $(LOCK) --editable '.[dev,ray]'
+	$(COMPILE)
 	$(BIN)/pytest -m cluster
 
 faults: .venv/installed

@@ -1,7 +1,7 @@
 """Caffe's files written byte by byte, apart from the protobuf library and the schema that reads them."""
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,8 +24,9 @@ def field(number: int, content: bytes | int) -> bytes:
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def shape(sizes: Iterable[int]) -> bytes:
-    return field(7, field(1, b"".join(map(varint, sizes))))
+def shape(sizes: Sequence[int]) -> bytes:
+    coded = {size: varint(size) for size in set(sizes)}  # hostile files repeat one of them millions of times
+    return field(7, field(1, b"".join(coded[size] for size in sizes)))
 
 
 def shape_of_old(sizes: Sequence[int]) -> bytes:
@@ -44,7 +45,8 @@ def unpacked(values: np.ndarray, number: int = 5) -> bytes:
 
 def layer(form: dict, name: str, kind: str | bytes | int, *blobs: bytes) -> bytes:
     content = field(form["name"], name.encode()) + field(form["type"], form.get(kind, kind))
-    return field(form["net"], content + b"".join(field(form["blobs"], b) for b in blobs))
+    coded = {blob: field(form["blobs"], blob) for blob in set(blobs)}
+    return field(form["net"], content + b"".join(coded[blob] for blob in blobs))
 
 
 def net(*layers: bytes, name: str = "tiny") -> bytes:

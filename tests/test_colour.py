@@ -20,6 +20,8 @@ import fer_transfer
 from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.backbones.preprocessing import Preprocessing
 from fer_transfer.data.augment import BatchTransform
+from fer_transfer.data.distorter import Distorter
+from fer_transfer.data.distortion import Distortion
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.detection.recorded import pipeline_from
@@ -178,6 +180,20 @@ def test_crops_and_mirrors_of_colours_are_those_of_each_channel():
         grey = one((faces[4:, :, :, 0].contiguous(),), random=False)
         assert mixed.shape == found.shape and found.is_contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(one((faces[:4], faces[4:, :, :, 0].contiguous()), random=False)[4:], grey)
+
+
+def test_light_falls_alike_on_all_channels_of_a_face():
+    record = Preprocessing((0.4, 0.5, 0.6), (0.2, 0.3, 0.4), size=16)
+    transform = BatchTransform(16, 16, False, "bilinear", record)
+    faces = torch.randint(100, 130, (6, 16, 16, 3), dtype=torch.uint8)  # in the middle: nothing reaches black or white
+    given = transform((faces,), random=False)
+    torch.manual_seed(0)
+    lit = Distorter(Distortion(light=0.3), *transform.range)(given)
+    mean, std = torch.tensor(record.mean)[:, None, None], torch.tensor(record.std)[:, None, None]
+    spread = [(batch * std + mean).std(dim=(2, 3)) for batch in (lit, given)]
+    contrast = spread[0] / spread[1]
+    torch.testing.assert_close(contrast, contrast[:, :1].expand(-1, 3))
+    assert contrast[:, 0].std() > 0.01  # and otherwise on each face
 
 
 def test_a_network_of_one_channel_sees_the_luma_of_colours():

@@ -110,6 +110,12 @@ class BatchTransform(nn.Module):
         return {"input_size": size, "crop_pct": self.crop / self.resize, "interpolation": self.interpolation}
 
     @property
+    def range(self) -> tuple[Tensor, Tensor]:
+        """What black and white are after normalisation, float32 [C] each."""
+        black, gain = self.get_buffer("_offset"), self.get_buffer("_gain")
+        return black, black + 255 * gain
+
+    @property
     def description(self) -> str:
         """What ``auto`` came to, for the report."""
         order = "" if self.channel_order == "RGB" else f", {self.channel_order}"

@@ -1,6 +1,7 @@
 """Cutting a face out of a picture, grey or RGB, by a box, without stretching it to one side, and the stretch of its range."""
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -87,6 +88,20 @@ def stretch_range(image: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.
     [[0, 51, 255]]
     """
     low, high = float(image.min()), float(image.max())
+    if image.dtype == np.uint8:
+        # The same values, computed once for each that a pixel may have.
+        stretched: NDArray[np.uint8] = cv2.LUT(image, _stretched(low, high))
+        return stretched
+    return _linear(image, low, high)
+
+
+@lru_cache(4096)
+def _stretched(low: float, high: float) -> NDArray[np.uint8]:
+    """uint8 [256]: what becomes of each value; those that do not occur are no matter."""
+    return _linear(np.clip(np.arange(256.0), low, high), low, high)
+
+
+def _linear(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     start, scale = (low, 255 / (high - low)) if high > low else (0.0, 1.0)
-    stretched: NDArray[np.uint8] = np.rint((image - start) * scale).astype(np.uint8)
-    return stretched
+    linear: NDArray[np.uint8] = np.rint((values - start) * scale).astype(np.uint8)
+    return linear

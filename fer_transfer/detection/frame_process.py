@@ -4,8 +4,9 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process, set_start_method
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ import numpy as np
 
 from fer_transfer.detection.crop import Box
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
+from fer_transfer.errors import ReleaseError
+from fer_transfer.files.limits import TooMuchError
 
 
 class FrameJob(NamedTuple):
@@ -26,12 +29,26 @@ class FrameJob(NamedTuple):
     box: Box | None = None
 
 
+#: Gives the bytes of a picture by its name; what it raises as ReleaseError makes that picture unreadable.
+Load = Callable[[str], bytes]
+
+
 class Loaded(NamedTuple):
-    """A picture's bytes, or why there are none."""
+    """A picture's bytes, or why there are none; or neither, for the process to load it."""
 
     job: FrameJob
-    data: bytes
-    trouble: str
+    data: bytes | None
+    trouble: str = ""
+
+
+def loaded(load: Load, job: FrameJob) -> Loaded:
+    """A picture with its bytes."""
+    try:
+        return Loaded(job, load(job.name))
+    except TooMuchError as error:
+        return Loaded(job, b"", error.reason)
+    except ReleaseError:
+        return Loaded(job, b"", "damaged in the archive")
 
 
 class FrameProcess:
@@ -39,11 +56,12 @@ class FrameProcess:
 
     Args:
         pipeline: how frames become faces.
+        load: for pictures that come without their bytes; it can be pickled. None: all come with them.
         seconds: for one frame; None: any time.
     """
 
-    def __init__(self, pipeline: FacePipeline, seconds: float | None) -> None:
-        self._pipeline, self._seconds = pipeline, seconds
+    def __init__(self, pipeline: FacePipeline, load: Load | None, seconds: float | None) -> None:
+        self._pipeline, self._load, self._seconds = pipeline, load, seconds
         self._begin()
 
     def _begin(self) -> None:
@@ -52,7 +70,7 @@ class FrameProcess:
         if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
             set_start_method("spawn", force=True)  # joblib's workers have a method that a new process does not know
         self._pipe, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._pipeline), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self._pipeline, self._load), daemon=True)
         process.start()
         self._process = process
         theirs.close()
@@ -69,19 +87,13 @@ class FrameProcess:
         Raises:
             EOFError: if the process ended by itself.
         """
-        whole = [picture for picture in pictures if not picture.trouble]
-        answers = iter(self._answers(whole))
-        return [
-            packed(unreadable(self._pipeline.shape, of.trouble)) if of.trouble else next(answers) for of in pictures
-        ]
+        return self._answers(pictures)
 
     def _answers(self, pictures: Sequence[Loaded]) -> list[bytes]:
         """In one message there and back; where that takes longer than one of them may, one by one."""
-        if not pictures:
-            return []
         try:
             self._ready = self._ready or self._pipe.recv()  # until it is, its libraries are loaded: no frame's time
-            self._pipe.send([(picture.job, picture.data) for picture in pictures])
+            self._pipe.send(pictures)
             if not self._pipe.poll(self._seconds):
                 self.end()
                 self._begin()
@@ -100,7 +112,7 @@ class FrameProcess:
         return [face for picture in pictures for face in self._answers([picture])]
 
 
-def _work(pipe: "Connection[Any, Any]", pipeline: FacePipeline) -> None:
+def _work(pipe: "Connection[Any, Any]", pipeline: FacePipeline, load: Load | None) -> None:
     """What a process does until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the work
     cv2.setNumThreads(1)
@@ -108,12 +120,12 @@ def _work(pipe: "Connection[Any, Any]", pipeline: FacePipeline) -> None:
     with suppress(EOFError, OSError):
         pipe.send(True)
         while True:
-            pipe.send(_answer(pipeline, pipe.recv()))
+            pipe.send(_answer(pipeline, load, pipe.recv()))
 
 
-def _answer(pipeline: FacePipeline, pictures: Sequence[tuple[FrameJob, bytes]]) -> list[bytes] | Exception:
+def _answer(pipeline: FacePipeline, load: Load | None, pictures: Sequence[Loaded]) -> list[bytes] | Exception:
     try:
-        return [face_of(pipeline, job, data) for job, data in pictures]
+        return [face_of(pipeline, load, picture) for picture in pictures]
     except Exception as error:  # the parent raises it
         return error
 
@@ -126,9 +138,16 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
 
-def face_of(pipeline: FacePipeline, job: FrameJob, data: bytes) -> bytes:
-    """The face of an encoded picture, packed."""
-    return packed(pipeline.read(data, job.aligned, job.aligned_size, job.box))
+def face_of(pipeline: FacePipeline, load: Load | None, picture: Loaded) -> bytes:
+    """The face of an encoded picture, which is loaded where it comes without its bytes, packed."""
+    if load is not None and picture.data is None:
+        picture = loaded(load, picture.job)
+    job, data, trouble = picture
+    assert data is not None, "without load pictures come with their bytes"
+    face = (
+        unreadable(pipeline.shape, trouble) if trouble else pipeline.read(data, job.aligned, job.aligned_size, job.box)
+    )
+    return packed(face)
 
 
 def packed(face: FrameFace) -> bytes:
@@ -146,7 +165,13 @@ def packed(face: FrameFace) -> bytes:
 
 def unpacked(data: bytes, shape: tuple[int, ...]) -> FrameFace:
     """The face that was packed, its pixels of this shape."""
-    head, _, pixels = data.partition(b"\n")
-    told = json.loads(head)
+    line = data.index(b"\n")
+    return FrameFace(np.frombuffer(data, np.uint8, offset=line + 1).reshape(shape), **_told(data[:line]))
+
+
+@lru_cache(64)
+def _told(line: bytes) -> dict[str, Any]:
+    """What the line says; pictures that are not searched all say the same."""
+    told: dict[str, Any] = json.loads(line)
     told["box"], told["eyes"] = np.array(told["box"], np.float32), np.array(told["eyes"], np.float32)
-    return FrameFace(np.frombuffer(pixels, np.uint8).reshape(shape), **told)
+    return told

@@ -4,21 +4,25 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 import cv2
 
-from fer_transfer.detection.frame_process import FrameJob, FrameProcess, Loaded, face_of, packed, unpacked
-from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
+from fer_transfer.detection.frame_process import FrameJob, FrameProcess, Load, Loaded, face_of, loaded, unpacked
+from fer_transfer.detection.pipeline import FacePipeline, FrameFace
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.files.journal import Journal
-from fer_transfer.files.limits import TooMuchError
 
 #: Messages that wait for each process: enough to keep it busy, few enough to hold in memory.
 _AHEAD = 4
 
-#: Pictures that go to a process in one message, and bytes beyond which no other joins them: a frame of a film goes alone.
-_TOGETHER, _SMALL = 32, 1 << 14
+#: Pictures that go to a process in one message.
+_TOGETHER = 32
+
+#: Bytes of these beyond which no other joins them: of faces already, and of pictures that are searched, which takes far longer
+#: than a message does: a frame of a film goes alone.
+_FACES, _SEARCHED = 1 << 17, 1 << 14
 
 #: Bytes of pictures that wait at most, and one picture.
 _HELD = 256 << 20
@@ -44,8 +48,9 @@ class FrameReader:
         self,
         pipeline: FacePipeline,
         jobs: Iterable[FrameJob],
-        load: Callable[[str], bytes],
+        load: Load,
         seconds: float | None = None,
+        size_of: Callable[[str], int] | None = None,
     ) -> Iterator[FrameFace]:
         """The faces of the pictures, in their order.
 
@@ -54,6 +59,8 @@ class FrameReader:
             jobs: the pictures.
             load: gives the bytes of one; what it raises as ReleaseError makes that picture unreadable.
             seconds: a frame that takes a process longer is lost; None: none is.
+            size_of: how many bytes a picture has, if the processes may load it themselves: ``load`` can be pickled then.
+                None: this process loads, one picture after another.
 
         Raises:
             FacesError: if a process dies; what is done is kept.
@@ -61,12 +68,14 @@ class FrameReader:
         todo = deque(jobs)
         for done in self._done(todo):
             yield unpacked(done, pipeline.shape)
-        jobs = list(todo)
-        work = _spread(pipeline, jobs, load, self.workers, seconds) if self.workers else _here(pipeline, jobs, load)
-        for job, face in zip(jobs, work, strict=True):
+        if self.workers:
+            work = _spread(_Work(pipeline, load, seconds, size_of), list(todo), self.workers)
+        else:
+            work = _here(pipeline, list(todo), load)
+        for faces in work:
             if self.journal is not None:
-                self.journal.put(job.name, face)
-            yield unpacked(face, pipeline.shape)
+                self.journal.put_all([(todo.popleft().name, face) for face in faces])
+            yield from (unpacked(face, pipeline.shape) for face in faces)
 
     def _done(self, jobs: deque[FrameJob]) -> Iterator[bytes]:
         """What the journal holds of the first pictures, which are taken off; what it holds besides is none of them."""
@@ -85,21 +94,55 @@ def available_processes() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _here(pipeline: FacePipeline, jobs: list[FrameJob], load: Callable[[str], bytes]) -> Iterator[bytes]:
+def _here(pipeline: FacePipeline, jobs: list[FrameJob], load: Load) -> Iterator[list[bytes]]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)  # OpenCV's cascades give their boxes in an order that depends on its threads
     try:
         for job in jobs:
-            _, data, trouble = _loaded(load, job)
-            yield packed(unreadable(pipeline.shape, trouble)) if trouble else face_of(pipeline, job, data)
+            yield [face_of(pipeline, None, loaded(load, job))]
     finally:
         cv2.setNumThreads(before)
 
 
-def _spread(
-    pipeline: FacePipeline, jobs: list[FrameJob], load: Callable[[str], bytes], count: int, seconds: float | None
-) -> Iterator[bytes]:
-    processes = [FrameProcess(pipeline, seconds) for _ in range(min(count, len(jobs)))]
+@dataclass(frozen=True)
+class _Work:
+    """What is done to every picture, as ``FrameReader.read`` has it."""
+
+    pipeline: FacePipeline
+    load: Load
+    seconds: float | None
+    size_of: Callable[[str], int] | None
+
+    def process(self) -> FrameProcess:
+        return FrameProcess(self.pipeline, None if self.size_of is None else self.load, self.seconds)
+
+    def messages(self, jobs: list[FrameJob]) -> Iterator[tuple[list[Loaded], int]]:
+        """Pictures to be sent together, and their bytes: what a message costs is more than what a small picture costs."""
+        some: list[Loaded] = []
+        held = 0
+        for job in jobs:
+            picture, size = self._picture(job)
+            some.append(picture)
+            held += size
+            small = _FACES if job.aligned or job.aligned_size else _SEARCHED
+            if len(some) == _TOGETHER or held > min(small, _HELD):
+                yield some, held
+                some, held = [], 0
+        if some:
+            yield some, held
+
+    def _picture(self, job: FrameJob) -> tuple[Loaded, int]:
+        if self.size_of is None:
+            picture = loaded(self.load, job)
+            return picture, len(picture.data or b"")
+        try:
+            return Loaded(job, None), self.size_of(job.name)
+        except ReleaseError:  # told by who loads it
+            return Loaded(job, None), 0
+
+
+def _spread(work: _Work, jobs: list[FrameJob], count: int) -> Iterator[list[bytes]]:
+    processes = [work.process() for _ in range(min(count, len(jobs)))]
     idle: SimpleQueue[FrameProcess] = SimpleQueue()
     for process in processes:
         idle.put(process)
@@ -115,15 +158,15 @@ def _spread(
     waiting: deque[tuple[Future[list[bytes]], int]] = deque()
     held = 0
     try:
-        for pictures in _together(_loaded(load, job) for job in jobs):
-            waiting.append((threads.submit(faces, pictures), size := sum(len(picture.data) for picture in pictures)))
+        for pictures, size in work.messages(jobs):
+            waiting.append((threads.submit(faces, pictures), size))
             held += size
             while len(waiting) >= _AHEAD * count or held > _HELD:
                 future, size = waiting.popleft()
                 held -= size
-                yield from future.result()
+                yield future.result()
         while waiting:
-            yield from waiting.popleft()[0].result()
+            yield waiting.popleft()[0].result()
     except EOFError:
         raise FacesError(
             f"One of {count} processes ended by itself (out of memory?). What is done is kept: repeat the command, "
@@ -133,24 +176,3 @@ def _spread(
         for process in processes:
             process.end()
         threads.shutdown(cancel_futures=True)
-
-
-def _together(pictures: Iterable[Loaded]) -> Iterator[list[Loaded]]:
-    """Small neighbours in one message: what a message costs is more than what a small picture costs."""
-    some: list[Loaded] = []
-    for picture in pictures:
-        some.append(picture)
-        if len(some) == _TOGETHER or sum(len(of.data) for of in some) > min(_SMALL, _HELD):
-            yield some
-            some = []
-    if some:
-        yield some
-
-
-def _loaded(load: Callable[[str], bytes], job: FrameJob) -> Loaded:
-    try:
-        return Loaded(job, load(job.name), "")
-    except TooMuchError as error:
-        return Loaded(job, b"", error.reason)
-    except ReleaseError:
-        return Loaded(job, b"", "damaged in the archive")

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def prepare(
         writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()
         release.write_extras(writer.aside)
     remove_parts(folder, release.name, settings)
-    return _summarise(open_faces(folder), small)
+    return _summarise(open_faces(folder, writer.digests), small)
 
 
 def prepare_shard(
@@ -207,23 +207,21 @@ def fingerprint(paths: list[Path]) -> list[dict[str, Any]]:
             raise ReleaseError(
                 f"Expected a release at {path}, but there is nothing.{near_path(path)} Check release.path."
             )
-        states = [os.stat(file) for file in _files(path)]
-        found.append(
-            {
-                "name": path.resolve().name,
-                "files": len(states),
-                "bytes": sum(state.st_size for state in states),
-                "changed": max((state.st_mtime_ns for state in states), default=0),
-            }
-        )
+        files = size = changed = 0
+        for state in _states(path):
+            files, size, changed = files + 1, size + state.st_size, max(changed, state.st_mtime_ns)
+        found.append({"name": path.resolve().name, "files": files, "bytes": size, "changed": changed})
     return found
 
 
-def _files(path: Path) -> Iterator[str]:
+def _states(path: Path) -> Iterator[os.stat_result]:
+    """Of the file, or of each file in the folder; links that lead nowhere have none."""
     if path.is_file():
-        yield str(path)
+        yield path.stat()
     for folder, _, files in os.walk(path):
-        yield from (file for name in files if os.path.exists(file := os.path.join(folder, name)))
+        for name in files:
+            with suppress(FileNotFoundError):
+                yield os.stat(os.path.join(folder, name))
 
 
 def _check_target(folder: Path, release: Release) -> None:

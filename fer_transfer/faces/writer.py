@@ -1,14 +1,13 @@
 """Writes the prepared format (``faces.faces``): aside, and renamed when it is complete."""
 
 import contextlib
-import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,23 @@ from numpy.typing import NDArray
 import fer_transfer
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.aside import Aside
-from fer_transfer.faces.columns import COLUMN_TYPES, first_with, index_types
+from fer_transfer.faces.columns import COLUMN_TYPES, index_types
 from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.readback import Readback, fingerprints, fingerprints_of, first_same
 from fer_transfer.faces.words import Words
 from fer_transfer.files.digest import digest, file_digest
 from fer_transfer.files.document import write_document
+from fer_transfer.files.journal import array_header
 from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
-#: Bytes of what tells a picture from others.
-_MARK = 16
+if TYPE_CHECKING:
+    from fer_transfer.files.digest import Sha256
+
+#: Faces that are added before what was added is read back.
+_TOLD = 256
 
 #: Entries of the index that are made at a time.
 _PART = 1 << 14
@@ -44,6 +48,9 @@ class FacesWriter:
         pixels: a file that holds the pixels of all of them by the time they have been added (``pixels.npy``), as a journal
             does; it is taken into the folder. None: they are written.
         colour: whether faces are RGB; else grey.
+
+    Attributes:
+        digests: SHA-256 of each array, by the name of its file, once all is written.
 
     >>> import tempfile
     >>> from fer_transfer.faces.opening import open_faces
@@ -65,17 +72,20 @@ class FacesWriter:
         colour: bool = False,
     ) -> None:
         self.folder, self.name, self.size, self.count, self._given = Path(folder), name, size, count, pixels
-        self.colour, self._shape = colour, (*size, 3) if colour else size
+        self.colour = colour
         self.settings: dict[str, Any] = {}
         self.may_be_shown = False
         self.classes: tuple[str, ...] = EXPRESSIONS
         self.caveats: list[str] = []
         self.report: dict[str, Any] = {}
         self.summary: list[str] = []
+        self.digests: dict[str, str] = {}
         self._constant = 0
         self._ids, self._splits, self._subjects = Words(), dict[str, int](), dict[str, int]()
         self._columns = np.zeros(count, COLUMN_TYPES)
-        self._marks = np.zeros((count, _MARK // 8), np.uint64)
+        self._fingerprints = np.zeros(count, np.uint64)
+        self._shape = (count, *size, 3) if colour else (count, *size)
+        self._reading: Readback | None = None
         self._votes = bytearray()
 
     def __enter__(self) -> "FacesWriter":
@@ -86,8 +96,9 @@ class FacesWriter:
         except OSError as error:
             raise self._disk_error(error) from None
         if self._file is not None:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self._shape)}
-            np.lib.format.write_array_header_1_0(self._file, header)  # stays in the buffer
+            self._file.write(array_header(self._shape))  # stays in the buffer
+        if self._given is not None:
+            self._reading = Readback(self._given, self._shape)
         return self
 
     def add(
@@ -104,24 +115,27 @@ class FacesWriter:
 
         Votes are for all or none. The subject is a person or a movie, or empty where none is known.
         """
-        if pixels.shape != self._shape or pixels.dtype != np.uint8:
-            raise FacesError(f"Expected uint8 {self._shape} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
+        if pixels.shape != self._shape[1:] or pixels.dtype != np.uint8:
+            raise FacesError(
+                f"Expected uint8 {self._shape[1:]} pixels for {id}, but got {pixels.dtype} {pixels.shape}."
+            )
         if not UNLABELLED <= label < len(self.classes):
             raise FacesError(f"Expected a label of {UNLABELLED}..{len(self.classes) - 1} for {id}, but got {label}.")
-        data = np.ascontiguousarray(pixels).tobytes()
         row = len(self._ids)
         self._ids.append(id)
         if row < self.count:  # one too many is told at the end
             number = self._splits.setdefault(split, len(self._splits))
             same = self._subjects.setdefault(subject, row) if subject else row
             self._columns[row] = number, label, found, row, same
-            self._marks[row] = _mark(data)
-        self._constant += int(found and pixels.min() == pixels.max())
+            self._fingerprints[row : row + 1] = fingerprints(pixels.reshape(1, -1))
+        if self._reading is not None and row % _TOLD == 0:
+            self._reading.until(min(row, self.count))
+        self._constant += int(found and pixels.flat[0] == pixels.flat[-1] and pixels.min() == pixels.max())
         if votes is not None:
             self._votes += votes.tobytes()
         try:
             if self._file is not None:
-                self._file.write(data)
+                self._file.write(pixels.tobytes())
         except OSError as error:
             raise self._disk_error(error) from None
 
@@ -141,6 +155,9 @@ class FacesWriter:
         with contextlib.suppress(OSError):
             if self._file is not None:
                 self._file.close()
+        with contextlib.suppress(OSError):
+            if self._reading is not None:
+                self._reading.end()
         self._aside.discard()
 
     def _disk_error(self, error: OSError) -> FacesError:
@@ -151,14 +168,15 @@ class FacesWriter:
         if self._file is not None:
             self._file.close()
         pixels = self.aside / PIXELS if self._given is None else self._given
-        self._check(pixels)
-        self._columns["duplicate_of"] = first_with(self._marks)
+        self._reading = self._reading or Readback(pixels, self._shape)
+        self._reading.until(self.count)
+        read = self._reading.end()
+        self._check(pixels, self._reading.fingerprints)
+        self._columns["duplicate_of"] = first_same(pixels, self._shape, self._fingerprints)
         self._write_index()
-        files = {PIXELS: pixels, INDEX: self.aside / INDEX}
         if self._votes:
             np.save(self.aside / VOTES, np.frombuffer(self._votes, np.uint8).reshape(self.count, -1))
-            files[VOTES] = self.aside / VOTES
-        write_document(self.aside / "manifest.json", self._manifest(files))
+        write_document(self.aside / "manifest.json", self._manifest(read))
         pixels.replace(self.aside / PIXELS)  # complete from here on: whatever ends this process now, it is published
         self._aside.publish()
 
@@ -189,7 +207,10 @@ class FacesWriter:
                 file.write(part.tobytes())
         np.save(self.aside / COLUMNS, self._columns)
 
-    def _manifest(self, files: Mapping[str, Path]) -> dict[str, Any]:
+    def _manifest(self, pixels: "Sha256") -> dict[str, Any]:
+        rest = [self.aside / name for name in (INDEX, *([VOTES] if self._votes else []))]
+        alone = {file.name: file_digest([file]) for file in (*rest, self.aside / COLUMNS)}
+        self.digests = {PIXELS: pixels.hexdigest(), **alone}
         names, columns = list(self._splits), self._columns
         found = columns[columns["found"]]  # what stands in for lost faces is no duplicate
         lost = columns[~columns["found"]]
@@ -211,28 +232,20 @@ class FacesWriter:
             "duplicates": duplicates(names, found["split"], found["label"], found["duplicate_of"], self._constant),
             "summary": self.summary,
             "versions": {"fer_transfer": fer_transfer.__version__, "python": platform.python_version()},
-            "digest": self._digest(files),
-            "files": {name: file_digest([file]) for name, file in {**files, COLUMNS: self.aside / COLUMNS}.items()},
+            "digest": self._digest(rest, pixels),
+            "files": self.digests,
         }
 
-    def _digest(self, files: Mapping[str, Path]) -> str:
+    def _digest(self, rest: Sequence[Path], pixels: "Sha256") -> str:
         """Of the arrays; labels are numbers, so of another label set than the seven its names count too."""
-        own = file_digest(files.values())
+        own = file_digest(rest, pixels)
         return own if self.classes == EXPRESSIONS else digest([own, list(self.classes)])
 
-    def _check(self, pixels: Path) -> None:
+    def _check(self, pixels: Path, read: NDArray[np.uint64]) -> None:
         """Whether a file that was given holds what was added: locks that do nothing let two processes write to it."""
-        if self._given is None:
-            return
-        try:
-            entries = np.load(pixels, mmap_mode="r")
-        except ValueError:  # cut short
-            entries = np.zeros((0, *self._shape), np.uint8)
-        there = np.zeros((len(entries), _MARK // 8), np.uint64)
-        for row, face in enumerate(entries):
-            there[row] = _mark(face.tobytes())
-        same = np.zeros(self.count, bool)
-        same[: len(there)] = (there[: self.count] == self._marks[: len(there)]).all(axis=1)
+        same = read == self._fingerprints
+        if self._given is not None:  # what was read may have changed since
+            same &= fingerprints_of(pixels, self._shape) == self._fingerprints
         if not same.all():
             first = ", ".join(shown(self._ids[row : row + 1][0]) for row in np.flatnonzero(~same)[:3].tolist())
             raise FacesError(
@@ -259,7 +272,3 @@ def with_permission(faces: Faces, may_be_shown: bool) -> Faces:
             f"Make the folder writable, or give release.may_be_shown={str(faces.may_be_shown).lower()}, as it is noted."
         ) from None
     return replace(faces, manifest=manifest)
-
-
-def _mark(pixels: bytes) -> NDArray[np.uint64]:
-    return np.frombuffer(hashlib.blake2b(pixels, digest_size=_MARK).digest(), np.uint64)

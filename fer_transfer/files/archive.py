@@ -200,7 +200,7 @@ class Archive:
     def _walk(self) -> Iterator[str]:
         try:
             for name in self._container.names():
-                parts = PurePosixPath(name).parts
+                parts = name.split("/")
                 if not (parts[-1].startswith("._") or any(part in _LITTER for part in parts)):
                     yield name
         except _DAMAGE as error:

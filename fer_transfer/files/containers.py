@@ -7,7 +7,7 @@ would unpack to more than the limits allow.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn, Protocol
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -44,37 +44,62 @@ class Folder:
     """A folder on disk; links to folders and regular files are followed."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = str(path)
         self.passed_over: dict[str, str] = {}
 
     def names(self) -> Iterator[str]:
         """Sorted paths of the regular files, and of links that lead nowhere: those are lost files, not strange ones."""
         seen: set[str] = set()
         found: list[str] = []
-        for folder, folders, files in os.walk(self._path, followlinks=True):
+        todo = [""]
+        while todo:
+            folder = os.path.join(self._path, below := todo.pop())
             # Data folders are often links; a link upwards must not be walked for ever.
             if (real := os.path.realpath(folder)) in seen:
-                folders.clear()
                 continue
             seen.add(real)
-            for path in (Path(folder) / file for file in files):
-                name = path.relative_to(self._path).as_posix()
-                if what := irregular(path):
-                    self.passed_over[name] = what
+            folders, files = _entries(folder)
+            todo += [f"{below}{entry.name}/" for entry in reversed(folders)]
+            for entry in files:
+                # Of most entries the folder itself tells that they are regular files: nothing more is asked.
+                what = None if _says(entry.is_file) else irregular(Path(entry.path))
+                if what:
+                    self.passed_over[below + entry.name] = what
                 else:
-                    found.append(name)
+                    found.append(below + entry.name)
         yield from sorted(found)
 
     def open(self, name: str) -> IO[bytes]:
         """See ``Container.open``."""
-        return open_regular(self._path / name)
+        return open_regular(os.path.join(self._path, name))
 
     def size(self, name: str) -> int:
         """See ``Container.size``."""
-        return (self._path / name).stat().st_size
+        return os.stat(os.path.join(self._path, name)).st_size
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _entries(folder: str) -> tuple[list["os.DirEntry[str]"], list["os.DirEntry[str]"]]:
+    """Folders and other entries of a folder, as the system lists them; none of one that cannot be read, as ``os.walk``."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError:
+        return [], []
+    folders: list[os.DirEntry[str]] = []
+    files: list[os.DirEntry[str]] = []
+    for entry in entries:
+        (folders if _says(entry.is_dir) else files).append(entry)
+    return folders, files
+
+
+def _says(ask: Callable[[], bool]) -> bool:
+    try:
+        return ask()
+    except OSError:  # a link to itself
+        return False
 
 
 class Zip:

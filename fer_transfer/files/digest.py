@@ -4,18 +4,27 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_transfer.files.regular import open_regular
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
-def file_digest(paths: Iterable[Path]) -> str:
+    Sha256 = _Hash  # a type that has no public name
+
+
+def file_digest(paths: Iterable[Path], begun: "Sha256 | None" = None) -> str:
     """SHA-256 over the bytes of the files, in the order given, hexadecimal.
+
+    Args:
+        paths: of the files.
+        begun: of what comes before them; it is left as it is.
 
     Raises:
         OSError: if one cannot be read, or is no regular file.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256() if begun is None else begun.copy()
     for path in paths:
         with open_regular(path) as file:
             while block := file.read(1 << 22):

@@ -25,7 +25,7 @@ def _irregular(mode: int) -> str | None:
     return next((what for is_it, what in kinds if is_it(mode)), "a device")
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path | str) -> IO[bytes]:
     """Open a file for reading, if it is a regular one; a FIFO is not waited for.
 
     Raises:

@@ -63,13 +63,20 @@ class Tar:
     def open(self, name: str) -> IO[bytes]:
         """See ``Container.open``."""
         self._stream.end()
-        stream = self._tar.extractfile(self._passed[name])
+        stream = self._tar.extractfile(self._info(name))
         assert stream is not None, "only regular files are kept"
         return stream
 
     def size(self, name: str) -> int:
         """See ``Container.size``."""
-        return self._passed[name].size
+        return self._info(name).size
+
+    def _info(self, name: str) -> tarfile.TarInfo:
+        """The header of a file; a tar knows those that it was walked past."""
+        if name not in self._passed:
+            for _ in self.names():
+                pass
+        return self._passed[name]
 
     def close(self) -> None:
         """See ``Container.close``."""

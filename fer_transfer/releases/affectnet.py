@@ -13,10 +13,12 @@ Splits    The owners' Train and Val. Its test set was not given out: papers repo
 Forms     ``train_set/images/1.jpg`` with ``train_set/annotations/1_exp.npy``, and ``val_set`` likewise; or folders of class
           numbers, ``train/0/...jpg`` to ``7``, ``val/...`` (copies of seven classes lack 7). Each a folder or archive. The tables
           of the full release (``training.csv``) are not read: make a CSV of them for ``release=folders``
-Faults    One annotator a face: two agreed on 60.7 % of 36000 pictures. Train is far from balanced, Val is balanced. Whose face
-          a picture shows is not told
-Sources   Mollahosseini, Hasani and Mahoor 2017, arXiv 1708.03985 (making, agreement); numbers, layouts and counts of Train: as
-          read by many public repositories, which agree; 500 a class in Val: the paper
+Faults    One annotator a face for most, and two often disagree. Train is far from balanced, Val is balanced. Whose face a picture
+          shows is not told
+Sources   Mollahosseini, Hasani and Mahoor 2017, arXiv 1708.03985 (making). Numbers and counts of both splits: as public
+          repositories count them, which agree (of seven classes github.com/coder-xinxiaohai/AffectNet_Processing: 283901, 500
+          each in Val; of Contempt others). Layouts: as public readers have them. Not looked up in a text: the agreement's terms,
+          that no test set was given out, that most faces have one annotator
 ========  ==============================================================================================================
 """
 

@@ -10,14 +10,17 @@ To get    jeffcohn.net/Resources, by agreement; not downloaded here
 Size      593 sequences of 123 people; 327 have a label, by 118 people
 Classes   Numbers in ``*_emotion.txt``: 1 Anger 45, 2 Contempt 18, 3 Disgust 59, 4 Fear 25, 5 Happy 69, 6 Sadness 28, 7
           Surprise 83 sequences (0, neutral, is given to none). Contempt is none of the seven: ``release.leave_out=[Contempt]``
-          leaves its 18 sequences out, with their neutral frames: 309 sequences, 1236 pictures
+          leaves its 18 sequences out, with their neutral frames: 309 sequences of 106 people, 1236 pictures
 Splits    None. ``release.folds=10``: people are divided into ten folds of about one size, each person in one
 Forms     A folder or archive with ``cohn-kanade-images/S005/001/S005_001_00000011.png`` and
           ``Emotion/S005/001/S005_001_00000011_emotion.txt``, at any depth. Copies that hold 48x48 pictures in class folders
           are read by ``release=folders``
 Faults    Posed, in one laboratory. Results of papers differ in frames, classes and folds: a number means little without these
-Sources   Lucey et al. 2010, CVPR workshops (sizes, sequences by class), and the release's ReadMe (layout, numbers). Frames and
-          subject-independent folds: as Li and Deng 2018, arXiv 1804.08348, describe the most common choice
+Sources   Lucey et al. 2010, CVPR workshops: 593 sequences, 123 people. The labelled sequences, their people and classes: counted
+          in the list of github.com/Open-Debin/Emotion-FAN, data/txt/CK+_10-fold_sample_IDascendorder_step10.txt. Layout and
+          numbers: as several public readers have them. The last three frames: so do copies of 981 pictures (3 times 327); the
+          first as Neutral, and folds by person: Li and Deng 2018, arXiv 1804.08348. Not looked up in a text: that survey's
+          wording, sizes of the frames, what may be printed
 ========  ==============================================================================================================
 """
 

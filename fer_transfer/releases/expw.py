@@ -12,8 +12,9 @@ Splits    None. ``release.shares`` makes them; the faces of one photograph stand
 Forms     A folder or archive with ``label.lst``, lines of image_name, face_id_in_image, face_box_top, face_box_left,
           face_box_right, face_box_bottom, face_box_cofidence (so spelt) and expression_label, and the photographs, anywhere
 Faults    Searched and labelled by few; boxes of any confidence. Whose face it is is not told, and people may return
-Sources   Zhang, Luo, Loy and Tang 2018, arXiv 1609.06426 (making, size); layout: the release's readme; counts by class: as others
-          count them in ``label.lst``, which sum to the stated size
+Sources   Zhang, Luo, Loy and Tang 2018, arXiv 1609.06426 (making, size). Layout and order of the classes: as many public
+          readers have them (HazyResearch/meerkat, meerkat/datasets/expw). Counts by class: as one public reader notes them; they
+          sum to the stated size. Not looked up in a text: its terms
 ========  ==============================================================================================================
 """
 

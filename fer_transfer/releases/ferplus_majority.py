@@ -14,7 +14,7 @@ Splits    FER-2013's; papers on FER+ train on Training, select on PublicTest and
 Forms     As FER-2013's whole csv, and FER+'s ``fer2013new.csv`` (``release.ferplus``)
 Faults    Papers take most votes by other rules too (ties, fewer votes), and 8 classes: their numbers are not these
 Sources   Barsoum et al. 2016, arXiv 1608.01041, and ``_process_data`` in src/ferplus.py of their repository (rule); sizes:
-          counted by it in ``fer2013new.csv``
+          counted by it in ``fer2013new.csv``; Training's and PrivateTest's are those that others count too
 ========  ==============================================================================================================
 """
 

@@ -119,7 +119,7 @@ class FramesRelease:
             )
         with Archive(self.path, self.limits) as archive:
             self._passed_over = archive.passed_over
-            self._synthetic = any(PurePosixPath(name).name == SYNTHETIC_MARK for name in archive.names)
+            self._synthetic = any(name.rpartition("/")[2] == SYNTHETIC_MARK for name in archive.names)
             self._layout = self._read_layout(archive)
         if self.path.is_dir():
             self._synthetic |= is_synthetic(self.path)
@@ -157,8 +157,8 @@ class FramesRelease:
             for p in self._scanned.pictures[rows.start : rows.stop]
         ]
         with Archive(self.path, self.limits) as archive:
-            _ = archive.names  # a tar opens only what was walked past
-            yield from reader.read(self.pipeline, jobs, archive.read, self.limits.frame_seconds)
+            size_of = (lambda name: archive.size([name])) if self.path.is_dir() else None
+            yield from reader.read(self.pipeline, jobs, archive.read, self.limits.frame_seconds, size_of)
 
     def _refuse_unreadable(self) -> None:
         if all(face.reason.startswith(UNREADABLE) for _, face in self._faces):
@@ -246,7 +246,6 @@ class FramesRelease:
             table.writerow(_COLUMNS)
             table.writerows(_row(picture, face) for picture, face in self._faces)
         with Archive(self.path, self.limits) as archive:
-            _ = archive.names
             samples = [
                 Sample(picture.path, face, "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label])
                 for picture, face in self._faces

@@ -1,17 +1,18 @@
 """JAFFE, the Japanese Female Facial Expression database.
 
 ========  ==============================================================================================================
-What      Grey photographs, 256x256, of ten Japanese women posing seven expressions, two to four pictures of each
+What      Grey photographs, 256x256, of ten Japanese women posing seven expressions, several pictures of each
 Made by   Michael Lyons, Miyuki Kamachi, Jiro Gyoba (Kyushu University)
-Licence   Non-commercial research, with citation; a few pictures may be printed, see its terms: none stands in a report
-To get    zenodo.org/records/3451524 (and 14974867), on request; not downloaded here
+Licence   Non-commercial scientific research under its terms, with citation: no picture stands in a report
+To get    zenodo.org/records/3451524, access on request; not downloaded here
 Size      213 pictures of 10 people
-Classes   Two letters of a file's name: AN, DI, FE, HA, NE, SA, SU, the expression that was asked for. The owners state no
-          numbers by class, so none are compared
+Classes   Two letters of a file's name: AN, DI, FE, HA, NE, SA, SU, the expression that was asked for. The owners' page states no
+          numbers by class, and a count that others print sums to 212: none are compared
 Splits    None. ``release.folds=10``: each of the ten people is a fold, so that each is left out once
 Forms     ``KA.AN1.39.tiff`` (person, expression and its number, number of the picture) at any depth of a folder or archive
 Faults    Posed; ten people of one sex and origin. Observers' ratings, which differ from what was asked for, are not read
-Sources   Lyons, Akamatsu, Kamachi and Gyoba 1998, FG; sizes and names: the database's page
+Sources   The database's page at zenodo.org (making, sizes, terms); Lyons, Akamatsu, Kamachi and Gyoba 1998, FG, whom it asks to
+          cite. Names of files: as public readers have them
 ========  ==============================================================================================================
 """
 

@@ -13,8 +13,9 @@ Splits    The owners', told by names: ``train_00001.jpg``, ``test_0001.jpg``. No
 Forms     A folder or archive with ``EmoLabel/list_patition_label.txt`` (so spelt; lines such as ``train_00001.jpg 5``) and
           ``Image/aligned/train_00001_aligned.jpg``, or ``Image/original/train_00001.jpg`` for ``release.aligned=false``
 Faults    Whose face a picture shows is not told, so nobody knows whether people stand in both splits
-Sources   Li, Deng and Du 2017, CVPR (making, sizes, classes); layout and counts by class: as read by many public repositories,
-          which agree
+Sources   Li, Deng and Du 2017, CVPR, and whdeng.cn/RAF/model1.html (making). Layout, sizes and counts by class: as public
+          repositories read and print them, which agree; github.com/zyh-uaiaaaa/Erasing-Attention-Consistency holds the list. Not
+          looked up in a text: the agreement's terms
 ========  ==============================================================================================================
 """
 

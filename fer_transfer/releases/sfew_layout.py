@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 
@@ -80,7 +81,7 @@ def movie_of(name: str) -> str | None:
     >>> movie_of("Airheads_000519240_00000005.png"), movie_of("George_W_Bush_0015.jpg")
     ('Airheads', None)
     """
-    match = _MOVIE.fullmatch(PurePosixPath(name).stem)
+    match = _MOVIE.fullmatch(name.rpartition("/")[2].rpartition(".")[0])
     return match[1] if match else None
 
 
@@ -132,18 +133,23 @@ def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
     """
     pictures = []
     for name in filter(is_picture, names):
-        folders = PurePosixPath(name).parts[:-1]
-        splits = [split for folder in folders for split in split_words(folder)]
-        label = next((SEVEN.index(f) for f in reversed(folders) if SEVEN.knows(f)), UNLABELLED)
-        pictures.append(
-            Picture(name, shown(name), splits[-1] if splits else split, label, False, movie_of(shown(name)))
-        )
+        own, label = _of_folder(name.rpartition("/")[0])
+        pictures.append(Picture(name, shown(name), own or split, label, False, movie_of(shown(name))))
     if not pictures:
         raise ReleaseError(
             f"Expected pictures ({', '.join(_PICTURES)}) in {path}, but there are none; {len(names)} files, "
             f"first {', '.join(map(shown, names[:3])) or 'none'}. Check release.path."
         )
     return Layout(pictures, False, False, ignored_by_kind(name for name in names if not is_picture(name)))
+
+
+@lru_cache(1024)
+def _of_folder(path: str) -> tuple[str, int]:
+    """Split (empty: none) and label that the names of the folders of a path tell."""
+    folders = PurePosixPath(path).parts
+    splits = [split for folder in folders for split in split_words(folder)]
+    label = next((SEVEN.index(f) for f in reversed(folders) if SEVEN.knows(f)), UNLABELLED)
+    return splits[-1] if splits else "", label
 
 
 def split_words(folder: str) -> list[str]:

@@ -21,6 +21,7 @@ _ADDED: Mapping[str, Any] = {
     "at_most": None,
     "selection": {"share": 0, "seed": 0},
     "imbalance": {"sampling": "all", "effective_number": 0, "focal": 0, "logit_adjustment": 0},
+    "distortion": {"rotate": 0, "zoom": 0, "shift": 0, "light": 0, "erase": 0},
     "mixing": {"mixup": 0, "cutmix": 0, "share": 1},
     "averaging": {"ema": 0, "swa": 0},
     "layer_decay": 1,
@@ -56,7 +57,7 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
-    parts = {name: dict(vars(getattr(recipe, name))) for name in ("imbalance", "averaging")}
+    parts = {name: dict(vars(getattr(recipe, name))) for name in ("imbalance", "averaging", "distortion")}
     parts["selection"] = dict(vars(recipe.selection)) if recipe.selection.share else _ADDED["selection"]
     parts["mixing"] = dict(vars(recipe.mixing)) if recipe.mixing.mixes else _ADDED["mixing"]
     content = without_idle({**vars(recipe), **parts})  # asdict() copies every part of every row of a sweep

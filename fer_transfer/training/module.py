@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fer_transfer.config import bind, build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FaceBatch
+from fer_transfer.data.distorter import Distorter
 from fer_transfer.errors import ConfigError
 from fer_transfer.training import scoring
 from fer_transfer.training.loss import TrainingLoss
@@ -46,6 +47,7 @@ class ExpressionClassifier(pl.LightningModule):
         super().__init__()
         self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
         self.loss = loss or TrainingLoss(recipe.label_smoothing)
+        self._distorter = Distorter(recipe.distortion, *transform.range) if recipe.distortion.distorts else None
         self._mixer = Mixer(recipe.mixing, self.classes) if recipe.mixing.mixes else None
         self._counts = torch.zeros(2, self.classes, dtype=torch.int64)  # selection faces: right, all
         self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
@@ -84,14 +86,18 @@ class ExpressionClassifier(pl.LightningModule):
             torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss (``TrainingLoss``) of a randomly cropped, mirrored and mixed batch, and ``accuracy``: the likeliest target counts.
+        """Loss (``TrainingLoss``) of a randomly cropped, mirrored, distorted and mixed batch, and ``accuracy``.
+
+        Of mixed targets the likeliest is taken for the accuracy.
 
         Where processes share the batch, each gives its part: the mean of their losses, and so of their gradients, is that of
-        the whole batch. Each draws the crops and mirrors of one process alone, but its own dropout and mixtures.
+        the whole batch. Each draws the crops and mirrors of one process alone, but its own distortions, mixtures and dropout.
         """
         whole, target = batch.whole, batch.target
         pixels = self.transform(batch.pixels, random=True, own=whole and whole.own)
         with nullcontext() if whole is None else self._own_randomness(batch_idx):
+            if self._distorter:
+                pixels = self._distorter(pixels)
             if self._mixer:
                 pixels, target = self._mixer(pixels, target)
             logits = self.network(pixels)

@@ -7,6 +7,7 @@ from typing import Any
 
 from fer_transfer.backbones.recipe import BackboneRecipe
 from fer_transfer.config import check_target, nearest, typed
+from fer_transfer.data.distortion import Distortion
 from fer_transfer.data.labelling import Labelling
 from fer_transfer.data.selection import Selection
 from fer_transfer.errors import ConfigError
@@ -54,6 +55,7 @@ class Recipe:
         gradient_clip: largest gradient norm, or null.
         skip_weights: name patterns in which a child may differ from its parent.
         imbalance: what is done about rare expressions.
+        distortion: of training faces after crop and mirror.
         mixing: of the faces of a batch.
         averaging: of weights, over steps or epochs.
         selection: a share of what is trained on to select on instead.
@@ -83,6 +85,7 @@ class Recipe:
     layer_decay: float = 1.0
     selection: Selection = field(default_factory=Selection)
     imbalance: Imbalance = field(default_factory=Imbalance)
+    distortion: Distortion = field(default_factory=Distortion)
     mixing: Mixing = field(default_factory=Mixing)
     averaging: Averaging = field(default_factory=Averaging)
     frozen: list[str] = field(default_factory=list)

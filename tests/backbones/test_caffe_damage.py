@@ -135,23 +135,32 @@ def test_any_bytes(tmp_path, data):
 
 MEGABYTES = 8
 COUNT = MEGABYTES * 2**20
-HOSTILE = {
-    "empty layers": b"\xa2\x06\x00" * (COUNT // 3),
-    "empty layers of old": b"\x12\x00" * (COUNT // 2),
-    "empty blobs": write.layer(V2, "a", "Convolution", *[b""] * (COUNT // 2)),
-    "empty pieces": write.net(write.layer(V2, "a", "Convolution", write.shape((1,)) + b"\x2a\x00" * (COUNT // 2))),
-    "many sizes": write.net(write.layer(V2, "a", "Convolution", write.shape([1] * COUNT))),
-    "many shapes": write.net(write.layer(V2, "a", "Convolution", b"\x3a\x02\x08\x01" * (COUNT // 4))),
-    "short runs": write.net(write.layer(V2, "a", "Convolution", (b"\x2d\0\0\0\0" * 9 + b"\x10\0") * (COUNT // 47))),
-    "unknown fields": b"\x28\x01" * (COUNT // 2),
-    "a huge size": write.net(write.layer(V2, "a", "Convolution", write.shape((2**40,)) + write.field(5, bytes(COUNT)))),
-    "nested": write.field(100, write.field(7, write.field(7, write.field(1, bytes(COUNT))))),
-    "cut": write.net(write.layer(V2, "a", "Convolution", write.shape((COUNT,)) + write.field(5, bytes(COUNT * 4))))[
-        :COUNT
-    ],
-    "unpacked": write.net(write.layer(V2, "a", "Convolution", write.shape((COUNT,)) + b"\x2d\0\0\0\0" * (COUNT // 5))),
-    "zeros": bytes(COUNT),
-}
+
+
+def hostile() -> dict[str, bytes]:
+    return {
+        "empty layers": b"\xa2\x06\x00" * (COUNT // 3),
+        "empty layers of old": b"\x12\x00" * (COUNT // 2),
+        "empty blobs": write.layer(V2, "a", "Convolution", *[b""] * (COUNT // 2)),
+        "empty pieces": write.net(write.layer(V2, "a", "Convolution", write.shape((1,)) + b"\x2a\x00" * (COUNT // 2))),
+        "many sizes": write.net(write.layer(V2, "a", "Convolution", write.shape([1] * COUNT))),
+        "many shapes": write.net(write.layer(V2, "a", "Convolution", b"\x3a\x02\x08\x01" * (COUNT // 4))),
+        "short runs": write.net(write.layer(V2, "a", "Convolution", (b"\x2d\0\0\0\0" * 9 + b"\x10\0") * (COUNT // 47))),
+        "unknown fields": b"\x28\x01" * (COUNT // 2),
+        "a huge size": write.net(
+            write.layer(V2, "a", "Convolution", write.shape((2**40,)) + write.field(5, bytes(COUNT)))
+        ),
+        "nested": write.field(100, write.field(7, write.field(7, write.field(1, bytes(COUNT))))),
+        "cut": write.net(write.layer(V2, "a", "Convolution", write.shape((COUNT,)) + write.field(5, bytes(COUNT * 4))))[
+            :COUNT
+        ],
+        "unpacked": write.net(
+            write.layer(V2, "a", "Convolution", write.shape((COUNT,)) + b"\x2d\0\0\0\0" * (COUNT // 5))
+        ),
+        "zeros": bytes(COUNT),
+    }
+
+
 MEASURE = """
 import sys, time, pathlib
 from fer_transfer.backbones.caffe import read_caffemodel, read_mean
@@ -179,15 +188,16 @@ for path in [small, *map(pathlib.Path, sys.argv[2:])]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc to measure the peak of memory")
 def test_hostile_files_take_little_time_and_memory(tmp_path):
-    for number, data in enumerate(HOSTILE.values()):
+    files_of = hostile()
+    for number, data in enumerate(files_of.values()):
         (tmp_path / str(number)).write_bytes(data)
-    files = [str(tmp_path / str(number)) for number in range(len(HOSTILE))]
+    files = [str(tmp_path / str(number)) for number in range(len(files_of))]
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "small"), *files]
     # What is freed goes back to the system at once, so that each file's peak is its own.
     freed = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_ARENA_MAX": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=freed)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert len(rows) == len(HOSTILE)
-    for kind, (_, times_the_file, seconds) in zip(HOSTILE, rows, strict=True):
+    assert len(rows) == len(files_of)
+    for kind, (_, times_the_file, seconds) in zip(files_of, rows, strict=True):
         assert float(times_the_file) <= 4 and float(seconds) < 2, (kind, times_the_file, seconds)  # read twice

@@ -97,7 +97,7 @@ def test_how_predictions_are_made_does_not_count():
 
 def test_a_field_added_since_counts_only_where_it_changes_something():
     """Stores of before have keys and settings without it."""
-    added = {"at_most", "selection", "imbalance", "averaging", "layer_decay", "mixing"}
+    added = {"at_most", "selection", "imbalance", "averaging", "layer_decay", "mixing", "distortion"}
     assert not added & set(recipe_of_weights(recipe(), {}))
     assert recipe_of_weights(recipe("recipe.at_most=64"), {})["at_most"] == 64
     assert len({key(recipe()), key(recipe("recipe.at_most=64")), key(recipe("recipe.at_most=65"))}) == 3
@@ -107,6 +107,7 @@ def test_a_field_added_since_counts_only_where_it_changes_something():
     assert common.pop("selection") == {"share": 0, "seed": 0}
     assert not set(common.pop("imbalance").values()) - {"all", 0}
     assert common.pop("mixing") == {"mixup": 0, "cutmix": 0, "share": 1}
+    assert not any(common.pop("distortion").values())
     assert common.pop("averaging") == {"ema": 0, "swa": 0} and common.pop("layer_decay") == 1
     del common["seed"], common["backbone"]["weights"]
     assert plan_from(config).common == digest([common, {}])

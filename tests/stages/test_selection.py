@@ -1,7 +1,10 @@
 """A share of what is trained on to select on, through fer-train: never trained on, in the key, said wherever numbers stand."""
 
+import csv
+import re
 import shutil
 
+import numpy as np
 import pytest
 from test_ranks import STAGE, check_equal, finished, torchrun
 from tiny import tiny_faces
@@ -55,6 +58,31 @@ def test_what_is_held_out_is_never_trained_on_and_is_all_that_is_selected_on(tin
     whole = {(of.digest, row) for of in faces for row in of.rows(splits[of.name]).tolist()}
     assert not trained & selected and trained | selected == whole
     assert abs(len(selected) / len(whole) - 0.25) < 0.05
+
+
+def test_weights_of_an_ensemble_are_fitted_on_the_share(tiny, tmp_path, capsys):
+    for plan in ("emotiw", "fer28_emotiw"):
+        run(tiny, f"plan={plan}")
+    config = compose("report", [f"store={tmp_path / 'store'}", f"out={tmp_path / 'report'}", "details=true"])
+    config.study.ensembles = {"both": {"rows": ["emotiw", "fer28_emotiw"], "weights": "fitted"}}
+    report(config)
+    with (tmp_path / "report" / "table.csv").open() as file:
+        lines = {line["split"]: line for line in csv.DictReader(file) if line["plan"] == "both"}
+    where = r"fitted on the (\d+) found faces of emotiw/(Train~\S+), .* \(seed 0: ([\d.]+), "
+    said = re.search(where, lines["emotiw/Val"]["ensemble"])
+    records = sorted(map(read_record, (tmp_path / "store" / "submissions").iterdir()), key=lambda record: record.plan)
+    held = [
+        Predictions.read(tmp_path / "store" / of.file, of.sha256).only_found()
+        for record in records
+        for of in record.predictions
+        if of.split == said[2] and of.split.startswith(EMOTIW)
+    ]
+    own = [of.probabilities[np.arange(len(of)), of.labels] for of in held]
+    grid = np.linspace(0, 1, 1001)  # every weight to three digits, one after the other
+    best = grid[np.argmax([np.log(w * own[0] + (1 - w) * own[1]).sum() for w in grid])]
+    assert (int(said[1]), float(said[3])) == (len(own[0]), pytest.approx(best, abs=0.006))
+    assert lines["emotiw/Val"]["status"] == "run", "the reported split was not looked at"
+    capsys.readouterr()
 
 
 def test_the_shares_faces_are_scored_calibrate_and_are_said(tiny, tmp_path, capsys):

@@ -44,9 +44,11 @@ def test_a_share_of_the_batches_is_mixed_half_by_each():
     assert 160 < kinds["left"] < 240 and 60 < kinds["cut"] < 140, kinds
 
 
-def test_a_recipe_that_mixes_trains_another_stage_and_the_same_one_again(tiny, tmp_path):
-    words = [*tiny, "plan=emotiw", "recipe.epochs=2", "recipe.mixing.mixup=0.4", "recipe.mixing.cutmix=1"]
-    first, plain = train(compose("train", words)).jobs[-1], train(compose("train", words[:-2])).jobs[-1]
+def test_a_recipe_that_mixes_and_distorts_trains_another_stage_and_the_same_one_again(tiny, tmp_path):
+    mixing = ["recipe.mixing.mixup=0.4", "recipe.mixing.cutmix=1"]
+    distortion = [f"recipe.distortion.{word}" for word in ("rotate=10", "light=0.2", "erase=0.5")]
+    words = [*tiny, "plan=emotiw", "recipe.epochs=2", *mixing, *distortion]
+    first, plain = train(compose("train", words)).jobs[-1], train(compose("train", words[:-5])).jobs[-1]
     again = train(compose("train", [*words, f"runtime.store={tmp_path / 'other'}"])).jobs[-1]
     assert first.key != plain.key and first.folder.weights.read_bytes() != plain.folder.weights.read_bytes()
     assert again.key == first.key and again.folder.weights.read_bytes() == first.folder.weights.read_bytes()
