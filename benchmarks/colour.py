@@ -72,9 +72,9 @@ class Step:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=64, help="faces a step (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=10, help="of a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of each kind (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=32, help="faces a step (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=5, help="of a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=6, help="of each kind (default: %(default)s)")
     parser.add_argument("--check", action="store_true", help="exit with 1 if the bound is missed")
     options = parser.parse_args()
     fer_transfer.stages.runtime.keep_freed_memory()
