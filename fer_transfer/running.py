@@ -66,9 +66,15 @@ def run_preparation(config: DictConfig, again: str) -> Path:
     # Imported here so that --help and mistakes in the configuration do not wait for numpy and OpenCV.
     from fer_transfer.faces.prepare import prepare, prepare_shard
     from fer_transfer.faces.shards import WHOLE, shard_from
+    from fer_transfer.faces.source import in_colour
 
     shard = WHOLE if settings["shard"] is None else shard_from(settings["shard"])
     release = build("release", _release(settings))
+    if settings["pipeline"].get("colour") is True and not in_colour(release):
+        raise ConfigError(
+            f"Expected a release of pictures for pipeline.colour=true, but {release.name} holds grey faces alone. Leave it out: "
+            "grey faces are trained on together with faces in colour as they are."
+        )
     if shard == WHOLE:
         prepare(release, out, workers=workers, beside=beside, replace=replace, again=again)
     else:

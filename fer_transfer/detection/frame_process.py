@@ -113,7 +113,7 @@ class FrameProcess:
 
     def _one_by_one(self, pictures: Sequence[Loaded]) -> list[bytes]:
         if len(pictures) == 1:
-            return [packed(unreadable(self._pipeline.size, f"took longer than {self._seconds:g} s"))]
+            return [packed(unreadable(self._pipeline.shape, f"took longer than {self._seconds:g} s"))]
         return [face for picture in pictures for face in self._answers([picture])]
 
 
@@ -150,7 +150,7 @@ def face_of(pipeline: FacePipeline, load: Load | None, picture: Loaded) -> bytes
     job, data, trouble = picture
     assert data is not None, "without load pictures come with their bytes"
     face = (
-        unreadable(pipeline.size, trouble) if trouble else pipeline.read(data, job.aligned, job.aligned_size, job.box)
+        unreadable(pipeline.shape, trouble) if trouble else pipeline.read(data, job.aligned, job.aligned_size, job.box)
     )
     return packed(face)
 
@@ -168,10 +168,10 @@ def packed(face: FrameFace) -> bytes:
     return json.dumps(told).encode() + b"\n" + face.pixels.tobytes()
 
 
-def unpacked(data: bytes, size: int) -> FrameFace:
-    """The face that was packed, of ``size`` pixels height and width."""
+def unpacked(data: bytes, shape: tuple[int, ...]) -> FrameFace:
+    """The face that was packed, its pixels of this shape."""
     line = data.index(b"\n")
-    return FrameFace(np.frombuffer(data, np.uint8, offset=line + 1).reshape(size, size), **_told(data[:line]))
+    return FrameFace(np.frombuffer(data, np.uint8, offset=line + 1).reshape(shape), **_told(data[:line]))
 
 
 @lru_cache(64)

@@ -67,7 +67,7 @@ class FrameReader:
         """
         todo = deque(jobs)
         for done in self._done(todo):
-            yield unpacked(done, pipeline.size)
+            yield unpacked(done, pipeline.shape)
         if self.workers:
             work = _spread(_Work(pipeline, load, seconds, size_of), list(todo), self.workers)
         else:
@@ -75,7 +75,7 @@ class FrameReader:
         for faces in work:
             if self.journal is not None:
                 self.journal.put_all([(todo.popleft().name, face) for face in faces])
-            yield from (unpacked(face, pipeline.size) for face in faces)
+            yield from (unpacked(face, pipeline.shape) for face in faces)
 
     def _done(self, jobs: deque[FrameJob]) -> Iterator[bytes]:
         """What the journal holds of the first pictures, which are taken off; what it holds besides is none of them."""

@@ -21,7 +21,7 @@ from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import COLUMNS, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
-from fer_transfer.faces.source import FramesSource, Release, label_set_of, may_be_shown
+from fer_transfer.faces.source import FramesSource, Release, face_shape, in_colour, label_set_of, may_be_shown
 from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
@@ -73,9 +73,11 @@ def prepare(
         return _summarise(faces, small)
     count = _scanned(release, console)
     with (
-        _journal(Parts(folder, release.name, settings, (count, *release.size), again), release) as journal,
+        _journal(Parts(folder, release.name, settings, (count, *face_shape(release)), again), release) as journal,
         bar(console, f"preparing {count} faces", "faces/s", 1) as advance,
-        FacesWriter(folder, release.name, release.size, count, None if journal is None else journal.array) as writer,
+        FacesWriter(
+            folder, release.name, release.size, count, None if journal is None else journal.array, in_colour(release)
+        ) as writer,
     ):
         _tell_done(console, journal, count)
         writer.settings, writer.may_be_shown = settings, may_be_shown(release)
@@ -126,7 +128,7 @@ def prepare_shard(
         console.print(f"{why}; nothing to do for shard {shard}", soft_wrap=True)
         return
     count = _scanned(release, console)
-    rows, parts = shard.rows(count), Parts(folder, release.name, settings, (count, *release.size), again)
+    rows, parts = shard.rows(count), Parts(folder, release.name, settings, (count, *face_shape(release)), again)
     with parts.open(shard) as journal, bar(console, f"preparing shard {shard}", "faces/s", 1) as advance:
         _tell_done(console, journal, len(rows))
         for done, _ in enumerate(release.frames(FrameReader(reading, journal), rows), start=1):
@@ -270,7 +272,8 @@ def _check_same(faces: Faces, name: str, settings: dict[str, Any], folder: Path)
     if not differ:
         return
     shown = "; ".join(f"{key} {there.get(key)!r} there, {asked.get(key)!r} asked" for key in differ[:3])
-    other = f"{folder}_{asked['crop'].split()[-1] if 'crop' in differ and 'crop' in asked else 2}"
+    crop = asked["crop"].split()[-1] if "crop" in differ and "crop" in asked else "2"
+    other = f"{folder}_{'colour' if asked.get('colour') and 'colour' in differ else crop}"
     raise FacesError(
         f"Expected faces of {name} with these settings, or none, in {folder}, but those there differ in {len(differ)}: {shown}. "
         f"Keep both: {shlex.quote(override('out', other))}, which fer-train then takes by "

@@ -89,6 +89,11 @@ class FramesRelease:
         return self.pipeline.size, self.pipeline.size
 
     @property
+    def colour(self) -> bool:
+        """Whether the faces keep their colours: the pipeline's choice."""
+        return self.pipeline.colour
+
+    @property
     def sources(self) -> list[Path]:
         """The folder or archive."""
         return [self.path]

@@ -14,6 +14,9 @@ from fer_transfer.stages.runtime import Runtime
 from fer_transfer.study import Study
 from fer_transfer.training.recipe import Recipe
 
+#: Of grey faces in a stage that has others in colour: a network can tell the two releases apart by it.
+GREY_AMONG_COLOUR = "grey among faces in colour, repeated over the channels"
+
 
 def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str], object]) -> dict[str, Faces]:
     """Faces by the word of ``runtime.faces``: all that the plan needs, and what else is there to be scored on.
@@ -75,12 +78,13 @@ def prepared(faces: Faces) -> Prepared:
 def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, ...]:
     """What a stage is trained and selected on, in the order in which its recipe names them."""
     train, selection = recipe.data["train"], selected_on(recipe, faces)
+    mixed = len({faces[word].colour for word in recipe.words}) > 1
     return tuple(
         FacesUsed(
             prepared(faces[word]),
             tuple(train.get(word, ())),
             tuple(selection.get(word, ())),
-            tuple(faces[word].caveats),
+            (*faces[word].caveats, *([GREY_AMONG_COLOUR] if mixed and not faces[word].colour else [])),
         )
         for word in recipe.words
     )

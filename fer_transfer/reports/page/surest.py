@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fer_transfer.detection.colour import as_bgr
 from fer_transfer.errors import FerTransferError
 from fer_transfer.faces.heat import heated
 from fer_transfer.faces.thumbnails import reduced, webp
@@ -60,7 +61,7 @@ def _blocks(report: Report, line: Line, found: Sequence[Surest]) -> Iterator[Blo
         return
     seeds = len(line.rows)
     pictures = {
-        id: webp(pixels)
+        id: webp(as_bgr(pixels))
         for id, pixels in report.pictures.of(
             *faces, [face.id for of in found for face in (*of.wrong, *of.right)]
         ).items()
