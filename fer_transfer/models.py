@@ -62,7 +62,7 @@ MODELS = {
         Model(
             "landmarker",
             "face_landmarker_v2_with_blendshapes.task",
-            "MediaPipe's FaceLandmarker: 478 points, blendshapes, pose",
+            "MediaPipe's FaceLandmarker: pipeline=mediapipe (pipeline.landmarker.model)",
             f"{_MEDIAPIPE}/face_landmarker_v2_with_blendshapes.task",
             2357924,
             "b261925d4aad812b47a0e8d58c1baa1223270a5d1f663d78338bc881c003879d",

@@ -11,7 +11,8 @@ from fer_transfer.detection.alignment import Alignment, beyond
 from fer_transfer.detection.colour import picture_of
 from fer_transfer.detection.crop import Box, BoxCrop, central_square
 from fer_transfer.detection.detectors import Detections, Detector
-from fer_transfer.detection.landmarks import Landmarker, Landmarks
+from fer_transfer.detection.geometry import Geometry
+from fer_transfer.detection.landmarks import Finder, Landmarker, Landmarks
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.picture import PictureError, decode
 
@@ -64,7 +65,8 @@ class FrameFace:
         box: float32 [4], its box (x, y, width, height) in pixels; zeros where there is none.
         eyes: float32 [2, 2], its eye centres (x, y), the person's right one first; zeros where there are none.
         faces: number of faces that passed in this picture.
-        points: float32 [468, 2], its landmarks (x, y) in pixels; None where there are none, or where they were not kept.
+        points: float32 [468, 2], or 478, its landmarks (x, y) in pixels; None where there are none, or where they were not kept.
+        geometry: what else its landmarker tells of it (``detection.geometry``), or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -75,6 +77,7 @@ class FrameFace:
     eyes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 2), np.float32))
     faces: int = 0
     points: NDArray[np.float32] | None = None
+    geometry: Geometry | None = None
 
 
 class FacePipeline:
@@ -85,7 +88,7 @@ class FacePipeline:
     (an unreadable picture) one grey.
 
     Args:
-        detector: finds boxes.
+        detector: finds boxes; None: the landmarker finds faces itself.
         landmarker: fits landmarks to a box; None: the boxes are the faces, cut as they are.
         crop: ``Alignment`` with a landmarker, ``BoxCrop`` without.
         fit: least fit score of a face; the paper refuses IntraFace's under 0.3.
@@ -99,7 +102,7 @@ class FacePipeline:
 
     def __init__(
         self,
-        detector: Detector,
+        detector: Detector | None,
         landmarker: Landmarker | None,
         crop: Alignment | BoxCrop,
         fit: float = 0.3,
@@ -111,6 +114,11 @@ class FacePipeline:
             raise ConfigError(
                 "Expected a landmarker with an Alignment and none with a BoxCrop, but got "
                 f"{type(crop).__name__} and landmarker={landmarker}. Choose pipeline=aligned or pipeline=box."
+            )
+        if detector is None and not isinstance(landmarker, Finder):
+            raise ConfigError(
+                f"Expected a detector, for {type(landmarker).__name__} finds no faces, but got detector=null. "
+                "Choose one: pipeline/detector=viola_jones."
             )
         if choose not in _RULES or not 0 <= fit <= 1 or smallest_e2e <= 0:
             raise ConfigError(
@@ -144,11 +152,18 @@ class FacePipeline:
     def settings(self) -> dict[str, Any]:
         """What was chosen, as plain JSON; faces found by another choice are other faces."""
         without = {"without a face": "the best refused box, otherwise the central square, otherwise grey"}
-        found = {**self.detector.settings(), **self.crop.settings(), "choose": self.choose, **without}
+        found = {**self._finding(), **self.crop.settings(), "choose": self.choose, **without}
         if self.landmarker is not None:
             found |= {**self.landmarker.settings(), "fit": self.fit, "smallest_e2e": self.smallest_e2e}
         # Grey says nothing: faces of before there was a choice stay what they are.
         return found | ({"colour": True} if self.colour else {})
+
+    def _finding(self) -> dict[str, Any]:
+        """What finds faces: the detector, or the landmarker itself, whose options stand under ``landmarker``."""
+        if self.detector is not None:
+            return self.detector.settings()
+        assert self.landmarker is not None
+        return {"detector": {"name": self.landmarker.settings()["landmarker"]["name"]}}
 
     def read(
         self, data: bytes, aligned: bool = False, aligned_size: tuple[int, int] | None = None, box: Box | None = None
@@ -205,11 +220,14 @@ class FacePipeline:
         assert isinstance(self.crop, Alignment)
         eyes, points = face.fit.eyes, face.fit.points
         note = "the crop reaches beyond the frame" if beyond(self.crop.corners(eyes, points), picture.shape) else ""
-        pixels = self.crop.cut(picture, eyes, points)
-        return FrameFace(pixels, "found", note, face.score, face.box, eyes.astype(np.float32), count, points)
+        pixels, at = self.crop.cut(picture, eyes, points), eyes.astype(np.float32)
+        return FrameFace(pixels, "found", note, face.score, face.box, at, count, points, face.fit.geometry)
 
     def candidates(self, frame: NDArray[np.uint8]) -> list[Candidate]:
-        """Every box of a frame with its fit, in the detector's order."""
+        """Every box of a frame with its fit, in the detector's order; without a detector every face that is found."""
+        if self.detector is None:
+            assert isinstance(self.landmarker, Finder)
+            return [Candidate(_box_around(fit.points), fit.score, fit) for fit in self.landmarker.find(frame)]
         found: Detections = self.detector.detect(frame)
         if self.landmarker is None:
             return [Candidate(box, float(score)) for box, score in zip(found.boxes, found.scores, strict=True)]
@@ -267,6 +285,11 @@ def _shared(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
     smaller = np.minimum(np.prod(one[2:] - one[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1))
     shared: NDArray[np.float64] = np.prod(np.maximum(high - low, 0), axis=1) / np.maximum(smaller, 1e-9)
     return shared
+
+
+def _box_around(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.concatenate([low, high - low])
 
 
 def _meets(box: Box, shape: tuple[int, ...]) -> bool:

@@ -1,6 +1,7 @@
 """What fer-export wrote, used again: a folder or an ONNX file as a model of faces. Without torch."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ def open_export(
     path: str | os.PathLike[str],
     calibrated: bool = True,
     pipeline: "FacePipeline | str | None" = None,
-    detector_model: str | None = None,
+    detector_model: str | Sequence[str] | None = None,
 ) -> Predictor:
     """Open what ``export_model`` or fer-export wrote, to look at pictures with it.
 
@@ -93,7 +94,7 @@ def open_export(
         path: the folder, or an ONNX file of it, wherever that is now.
         calibrated: divide the logits by the temperature of the model, where it has one.
         pipeline: what cuts faces, in place of what the model's own were cut by: one, or a name (``aligned``, ``box``).
-        detector_model: the file of the detector's model, where the model's faces were found by YuNet.
+        detector_model: the file of the model that found the model's faces (YuNet, MediaPipe); of two, both.
 
     Raises:
         ConfigError: if ONNX Runtime is not installed, or an argument is no such thing.

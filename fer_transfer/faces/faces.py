@@ -7,12 +7,14 @@
         index.npy       structured [N]: id, split, label, found, duplicate_of; opened as a memory map, for the ids
         votes.npy       uint8 [N, 10], FER+ votes in the order of FERPLUS_COLUMNS (only where they were joined)
         columns.npy     structured [N] (``faces.columns``): the index without ids, in 12 bytes a face, and whose face it is
+        geometry.npy    structured [N] (``detection.geometry``): points, blendshapes, pose; only where a landmarker tells them
         manifest.json   counts, settings, versions, caveats, digests, and a digest of itself (``files.document``); the label
                         set (``classes``), where it is another than the seven expressions
         .checked.json   when the arrays were last read and compared with their digests (``files.checked``)
 
 A folder appears under its name only when it is complete: it is written aside and renamed. ``faces.opening`` reads it. What
-columns.npy repeats of the index is no part of the digest of the faces, and folders of before it was written are read without it.
+columns.npy repeats of the index is no part of the digest of the faces, and folders of before it was written are read without it;
+geometry.npy, on which nothing is trained, is none either, and has a digest of its own in the manifest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,8 @@ from fer_transfer.config import nearest
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.counts import FacesCounts, counts_of
 from fer_transfer.faces.division import held_out_rows
+from fer_transfer.faces.geometry import FILE as GEOMETRY
+from fer_transfer.faces.geometry import open_geometry
 from fer_transfer.faces.held_out import held_out_called
 from fer_transfer.files.digest import digest
 from fer_transfer.labels import EXPRESSIONS
@@ -113,6 +117,18 @@ class Faces:
     def digest(self) -> str:
         """SHA-256 of pixels, index and votes, and of the label set where it is not the seven expressions; hexadecimal."""
         return str(self.manifest["digest"])
+
+    @property
+    def geometry(self) -> NDArray[np.void] | None:
+        """What a landmarker told of each face beside its eyes, ``detection.geometry.GEOMETRY`` [N], a read-only memory map.
+
+        ``faces.geometry["points"]`` is float32 [N, 478, 3], ``["blendshapes"]["jawOpen"]`` float32 [N], ``["pose"]`` float32
+        [N, 4, 4]; NaN of a face that was lost. None where no landmarker told any. Opened anew each time that it is asked for.
+
+        Raises:
+            FacesError: if it cannot be opened.
+        """
+        return open_geometry(self.folder, len(self)) if GEOMETRY in self.manifest["files"] else None
 
     @property
     def caveats(self) -> list[str]:

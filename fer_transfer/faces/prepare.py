@@ -19,6 +19,7 @@ from fer_transfer.faces.aside import remove_ownerless
 from fer_transfer.faces.beside import write_beside
 from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import COLUMNS, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.geometry import FILE as GEOMETRY
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
 from fer_transfer.faces.source import FramesSource, Release, face_shape, in_colour, label_set_of, may_be_shown
@@ -31,7 +32,7 @@ from fer_transfer.labels import SEVEN
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
-    "manifest.json", PIXELS, INDEX, VOTES, COLUMNS, CHECKED, "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
+    "manifest.json", PIXELS, INDEX, VOTES, COLUMNS, GEOMETRY, CHECKED, "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
 })  # fmt: skip
 
 
@@ -83,7 +84,9 @@ def prepare(
         writer.settings, writer.may_be_shown = settings, may_be_shown(release)
         writer.classes = label_set_of(release).classes
         for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
-            writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes, face.subject)
+            writer.add(
+                face.pixels, face.id, face.split, face.label, face.found, face.votes, face.subject, face.geometry
+            )
             advance(done, count)
         writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()
         release.write_extras(writer.aside)

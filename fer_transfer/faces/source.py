@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.geometry import Geometry
 from fer_transfer.detection.pipeline import FrameFace
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, ReleaseError
@@ -37,6 +38,7 @@ class Face:
         found: whether the detector found the face (true where none was needed).
         votes: uint8 [10], FER+ votes in the order of FERPLUS_COLUMNS, or None; for all faces or for none.
         subject: whose face it is: a person, or the movie that a frame is from; empty where the release does not tell.
+        geometry: what a landmarker tells of it (``detection.geometry``), or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -46,6 +48,7 @@ class Face:
     found: bool = True
     votes: NDArray[np.uint8] | None = None
     subject: str = ""
+    geometry: Geometry | None = None
 
 
 class Release(Protocol):

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fer_transfer
+from fer_transfer.detection.geometry import Geometry
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.aside import Aside
 from fer_transfer.faces.columns import COLUMN_TYPES, index_types
 from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.geometry import FILE as GEOMETRY
+from fer_transfer.faces.geometry import GeometryWriter
 from fer_transfer.faces.readback import Readback, fingerprints, fingerprints_of, first_same
 from fer_transfer.faces.words import Words
 from fer_transfer.files.digest import digest, file_digest
@@ -92,6 +95,7 @@ class FacesWriter:
         try:
             self._aside = Aside(self.folder)
             self.aside = self._aside.path
+            self._geometry = GeometryWriter(self.aside / GEOMETRY, self.count)
             self._file = None if self._given else (self.aside / PIXELS).open("wb")
         except OSError as error:
             raise self._disk_error(error) from None
@@ -110,10 +114,12 @@ class FacesWriter:
         found: bool = True,
         votes: NDArray[np.uint8] | None = None,
         subject: str = "",
+        geometry: Geometry | None = None,
     ) -> None:
         """Append one face: pixels uint8 [H, W] or RGB [H, W, 3], label a place in ``classes`` or UNLABELLED, votes uint8 [10].
 
-        Votes are for all or none. The subject is a person or a movie, or empty where none is known.
+        Votes are for all or none. The subject is a person or a movie, or empty where none is known; geometry is what a landmarker
+        tells of the face.
         """
         if pixels.shape != self._shape[1:] or pixels.dtype != np.uint8:
             raise FacesError(
@@ -136,6 +142,7 @@ class FacesWriter:
         try:
             if self._file is not None:
                 self._file.write(pixels.tobytes())
+            self._geometry.add(geometry)
         except OSError as error:
             raise self._disk_error(error) from None
 
@@ -155,6 +162,7 @@ class FacesWriter:
         with contextlib.suppress(OSError):
             if self._file is not None:
                 self._file.close()
+            self._geometry.close()
         with contextlib.suppress(OSError):
             if self._reading is not None:
                 self._reading.end()
@@ -176,7 +184,8 @@ class FacesWriter:
         self._write_index()
         if self._votes:
             np.save(self.aside / VOTES, np.frombuffer(self._votes, np.uint8).reshape(self.count, -1))
-        write_document(self.aside / "manifest.json", self._manifest(read))
+        more = [self.aside / name for name in (COLUMNS, *([GEOMETRY] if self._geometry.close() else []))]
+        write_document(self.aside / "manifest.json", self._manifest(read, more))
         pixels.replace(self.aside / PIXELS)  # complete from here on: whatever ends this process now, it is published
         self._aside.publish()
 
@@ -207,9 +216,10 @@ class FacesWriter:
                 file.write(part.tobytes())
         np.save(self.aside / COLUMNS, self._columns)
 
-    def _manifest(self, pixels: "Sha256") -> dict[str, Any]:
+    def _manifest(self, pixels: "Sha256", more: Sequence[Path]) -> dict[str, Any]:
+        """The digest of the faces leaves out ``more``, files that have digests of their own alone."""
         rest = [self.aside / name for name in (INDEX, *([VOTES] if self._votes else []))]
-        alone = {file.name: file_digest([file]) for file in (*rest, self.aside / COLUMNS)}
+        alone = {file.name: file_digest([file]) for file in (*rest, *more)}
         self.digests = {PIXELS: pixels.hexdigest(), **alone}
         names, columns = list(self._splits), self._columns
         found = columns[columns["found"]]  # what stands in for lost faces is no duplicate

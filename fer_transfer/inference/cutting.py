@@ -1,6 +1,6 @@
 """How pictures become faces for a model: by the pipeline that its own faces were made by, as the row's record keeps it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ class Cutting:
         """Whether these faces are RGB; else they are grey."""
         return self.settings is not None and self.settings.get("colour") is True
 
-    def pipeline(self, detector_model: str | None = None) -> "FacePipeline":
+    def pipeline(self, detector_model: str | Sequence[str] | None = None) -> "FacePipeline":
         """The pipeline, made again.
 
         Raises:

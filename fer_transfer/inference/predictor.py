@@ -43,7 +43,7 @@ class Predictor:
         model: classifies cut faces.
         cutting: how pictures become its faces.
         about: what made it.
-        detector_model: the file of the detector's model, where faces were found by YuNet.
+        detector_model: the file of the model that finds faces (YuNet, MediaPipe); of two, both.
         pipeline: cuts faces in place of what ``cutting`` tells.
     """
 
@@ -52,7 +52,7 @@ class Predictor:
         model: FaceModel,
         cutting: Cutting,
         about: Provenance,
-        detector_model: str | None = None,
+        detector_model: str | Sequence[str] | None = None,
         pipeline: "FacePipeline | None" = None,
     ) -> None:
         self.model, self.cutting, self.about = model, cutting, about

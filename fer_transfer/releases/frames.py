@@ -146,7 +146,7 @@ class FramesRelease:
         for picture, face in zip(pictures, self.frames(reader, range(len(pictures))), strict=True):
             self._faces.append((picture, _told(face)))
             found, movie = face.kind != "lost", picture.movie or ""
-            yield Face(face.pixels, picture.id, picture.split, picture.label, found, subject=movie)
+            yield Face(face.pixels, picture.id, picture.split, picture.label, found, None, movie, face.geometry)
         self._refuse_unreadable()
 
     def frames(self, reader: FrameReader, rows: range) -> Iterator[FrameFace]:

@@ -4,6 +4,7 @@ import ctypes
 import io
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -103,6 +104,27 @@ def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert 'if __name__ == "__main__":' in last and "memory" not in last
+
+
+class Crashing(ViolaJones):
+    """A detector that crashes in C at a frame of 61 pixels height."""
+
+    def detect(self, frame):
+        if frame.shape[0] == 61:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().detect(frame)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_frame_that_ends_its_process_costs_itself_only(workers):
+    crashing = FacePipeline(Crashing(), None, BoxCrop(16))
+    faces = list(FrameReader(workers).read(crashing, JOBS, _load_one_that_hangs))
+    assert not multiprocessing.active_children()
+    assert (faces[4].kind, faces[4].reason) == ("lost", "unreadable: ended its process (SIGSEGV)")
+    others = [name for name in range(9) if name != 4]
+    assert _pixels(faces[i] for i in others) == _pixels(
+        list(FrameReader().read(PIPELINE, JOBS, _load))[i] for i in others
+    )
 
 
 class Hanging(ViolaJones):
