@@ -102,9 +102,10 @@ def fingerprints(entries: NDArray[np.uint8]) -> NDArray[np.uint64]:
     >>> bool(fingerprints(np.zeros((1, 3), np.uint8)) == fingerprints(np.ones((1, 3), np.uint8)))
     False
     """
-    if rest := -entries.shape[1] % 8:
+    if rest := -entries.shape[1] % 4:
         entries = np.pad(entries, ((0, 0), (0, rest)))
-    words = np.ascontiguousarray(entries).view(np.uint64)
+    # Modulo 2**64 the upper bits of words of 64 would hardly count.
+    words = np.ascontiguousarray(entries).view(np.uint32).astype(np.uint64)
     found: NDArray[np.uint64] = words @ _weights(words.shape[1])
     return found
 

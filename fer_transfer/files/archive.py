@@ -16,6 +16,7 @@ from fer_transfer.errors import ReleaseError
 from fer_transfer.files.containers import Container, Folder, Zip
 from fer_transfer.files.limits import LIMITS, Limits, refuse_beyond
 from fer_transfer.files.names import shown
+from fer_transfer.files.nearby import near_path
 from fer_transfer.files.regular import open_regular
 from fer_transfer.files.tar import Tar
 
@@ -213,7 +214,9 @@ def _open(path: Path, limits: Limits) -> Container:
     if path.is_dir():
         return Folder(path)
     if not path.exists():
-        raise ReleaseError(f"Expected a folder or an archive at {path}, but there is nothing. Check the path.")
+        raise ReleaseError(
+            f"Expected a folder or an archive at {path}, but there is nothing.{near_path(path)} Check the path."
+        )
     if not is_archive(path):
         raise ReleaseError(f"Expected a folder or a file ending in {', '.join(SUFFIXES)}, but got {path}.")
     return Zip(path, limits) if path.name.lower().endswith(".zip") else Tar(path, limits)

@@ -59,16 +59,19 @@ class FollowedTracker(Tracker):
         study: whose rows are shown.
         quiet: leave warnings to another process (a worker of a sweep, whose launching process says them once).
         wait: seconds that the end of a command waits at the longest for what is not written or sent yet.
+        head_start: seconds of a stage before its follower starts beside it; that of a shorter stage starts at its end.
     """
 
-    def __init__(self, options: Mapping[str, Any], study: Study, quiet: bool, wait: float) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], study: Study, quiet: bool, wait: float, head_start: float = 0.0
+    ) -> None:
         self.options = {
             **options,
             "folder": str(Path(options["folder"]).absolute()),
             "quiet": quiet,
             "longest": _LONGEST,
         }
-        self.study, self.wait = study, wait
+        self.study, self.wait, self.head_start = study, wait, head_start
         self.failed = False
         self._followers: list[Follower] = []
         self._said: set[str] = set()
@@ -87,7 +90,7 @@ class FollowedTracker(Tracker):
         """Start a follower, and tell it what the stage is."""
         run = stage_run(self._plan, self._group, job.stage.init_from, job.lineage, asdict(job.stage.recipe))
         store = str(job.folder.path.parent.absolute())
-        self._follow({"start": run.to_json(), "store": store, "faces": self._faces})
+        self._follow({"start": run.to_json(), "store": store, "faces": self._faces}, self.head_start)
 
     @_harmless
     def epoch(self, row: Mapping[str, str]) -> None:
@@ -127,20 +130,21 @@ class FollowedTracker(Tracker):
         try:
             self._followers[-1].wait(math.inf)
         except BaseException:
-            self._followers[-1].process.kill()
+            if process := self._followers[-1].process:
+                process.kill()
             raise
 
     def close(self) -> str:
         """Wait for the followers, as long as that may take; says how to send what was not sent."""
         self._wait()
-        busy = sum(follower.process.poll() is None for follower in self._followers)
+        busy = sum(follower.runs for follower in self._followers)
         lines = (
             [f"{self.options['kind']}: {busy} runs are still being written or sent in the background"] if busy else []
         )
         return "\n".join([*lines, *how_to_send(self.options)])
 
-    def _follow(self, message: Mapping[str, Any]) -> None:
-        self._followers.append(Follower(self.options, self._warn))
+    def _follow(self, message: Mapping[str, Any], head_start: float = 0.0) -> None:
+        self._followers.append(Follower(self.options, self._warn, head_start))
         self._followers[-1].tell(message)
 
     def _warn(self, text: str) -> None:
@@ -170,6 +174,7 @@ def wandb_tracker(
     pictures: int,
     timeout: float,
     wait: float,
+    head_start: float,
     folder: str,
 ) -> FollowedTracker:
     """A run of wandb for each stage and for each row.
@@ -184,21 +189,24 @@ def wandb_tracker(
         pictures: faces of a split that are shown beside their predictions, where the release may be shown.
         timeout: seconds for the server to answer, after which it is written offline.
         wait: seconds that the end of a command waits at the longest.
+        head_start: seconds of a stage before wandb starts beside it; that of a shorter stage starts at its end.
         folder: under which wandb keeps its ``wandb/``.
     """
     if not isinstance(project, str) or not project or set(project) & set("/\\#?%:"):
         raise ConfigError(f"Expected logger.project to be a name without any of / \\ # ? % :, but got {project!r}.")
     options = {"project": project, "entity": entity, "offline": offline, "weights": weights, "pictures": pictures}
-    return FollowedTracker({"kind": "wandb", "folder": folder, "timeout": timeout, **options}, study, quiet, wait)
+    own = {"kind": "wandb", "folder": folder, "timeout": timeout}
+    return FollowedTracker({**own, **options}, study, quiet, wait, head_start)
 
 
-def tensorboard_tracker(study: Study, quiet: bool, wait: float, folder: str) -> FollowedTracker:
+def tensorboard_tracker(study: Study, quiet: bool, wait: float, head_start: float, folder: str) -> FollowedTracker:
     """TensorBoard's files of each stage, in ``folder/tensorboard``.
 
     Args:
         study: whose rows are shown.
         quiet: leave warnings to another process.
         wait: seconds that the end of a command waits at the longest.
+        head_start: seconds of a stage before its files begin.
         folder: under which they are kept.
 
     Raises:
@@ -209,7 +217,7 @@ def tensorboard_tracker(study: Study, quiet: bool, wait: float, folder: str) -> 
             "Expected tensorboard to be installed for logger=tensorboard, but it is not. Give: pip install "
             "'fer_transfer[tensorboard]'"
         )
-    return FollowedTracker({"kind": "tensorboard", "folder": folder}, study, quiet, wait)
+    return FollowedTracker({"kind": "tensorboard", "folder": folder}, study, quiet, wait, head_start)
 
 
 def write_to_wandb(report: Report, project: str, *, offline: bool, dashboard: bool) -> str:
@@ -232,7 +240,10 @@ def write_to_wandb(report: Report, project: str, *, offline: bool, dashboard: bo
             "Expected for dashboard=true a server and wandb-workspaces. Give offline=false, and pip install "
             "'fer_transfer[wandb]'."
         )
-    tracker = wandb_tracker(report.study, False, project, None, offline, True, _PICTURES, 20.0, 0.0, str(report.store))
+    wait, head_start = 0.0, 0.0  # it is waited for below
+    tracker = wandb_tracker(
+        report.study, False, project, None, offline, True, _PICTURES, 20.0, wait, head_start, str(report.store)
+    )
     tracker.whole_store(report.store, report.pictures.may_be_shown, report.level)
     return "\n".join(filter(None, [tracker.close(), *(_lay_out(report, project) if dashboard else [])]))
 

@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 import wandb
 
-from fer_transfer.faces.opening import open_faces
-from fer_transfer.faces.thumbnails import thumbnails
 from fer_transfer.stages.metrics import read_metrics
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.tracking.finals import SplitScores, finals_of
@@ -228,9 +226,12 @@ class WandbOutlet:
         """Of the faces most surely wrong, where the release may be shown, by id."""
         if scores.digest not in self._faces or not self.options["pictures"]:
             return {}
+        from fer_transfer.faces.opening import open_faces  # with OpenCV, where there are pictures alone
+        from fer_transfer.faces.thumbnails import thumbnails
+
         ids = scores.predictions.ids[scores.by_certainty[: self.options["pictures"]]].tolist()
         small = thumbnails(open_faces(Path(self._faces[scores.digest])), ids)
-        return {id: wandb.Image(pixels, mode="L") for id, pixels in small.items()}
+        return {id: wandb.Image(pixels, mode="L" if pixels.ndim == 2 else "RGB") for id, pixels in small.items()}
 
 
 def _unreachable(why: str) -> str:

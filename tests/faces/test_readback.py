@@ -47,6 +47,15 @@ def test_other_pixels_and_missing_ones_have_other_fingerprints(file: Path) -> No
     assert not fingerprints_of(file, SHAPE).any(), "behind another header nothing is an entry"
 
 
+def test_every_bit_of_every_pixel_counts() -> None:
+    """A sum of products of 64 bits modulo 2**64 would miss the upper bits of one word in 256."""
+    picture = np.random.default_rng(1).integers(0, 256, 64 * 64, np.uint8)
+    for bit in (1, 128):
+        changed = np.repeat(picture[None], len(picture), axis=0)
+        changed[np.arange(len(picture)), np.arange(len(picture))] ^= np.uint8(bit)
+        assert not (fingerprints(changed) == fingerprints(picture[None])).any()
+
+
 def test_equal_fingerprints_of_unequal_pictures_are_no_duplicates(tmp_path: Path) -> None:
     pixels = PIXELS.copy()
     pixels[[9, 20]] = pixels[4]

@@ -38,4 +38,4 @@ def test_a_stage_and_a_row_are_runs(tiny, tmp_path):
 def test_where_it_is_not_installed_the_command_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("fer_transfer.tracking.trackers.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'fer_transfer\[tensorboard\]'"):
-        tensorboard_tracker(None, True, 1.0, str(tmp_path))
+        tensorboard_tracker(None, True, 1.0, 0.0, str(tmp_path))

@@ -22,7 +22,7 @@ from fer_transfer.tracking import follower as follower_module
 from fer_transfer.tracking.follower import Follower
 from fer_transfer.tracking.trackers import wandb_tracker
 
-ASKED = ["logger=wandb", "logger.offline=false", "logger.timeout=1"]
+ASKED = ["logger=wandb", "logger.offline=false", "logger.timeout=1", "logger.head_start=0"]
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def write_rows(store, count):
     for plan in ("fer28", "fer32")[:count]:
         add_row(store, plan, 0.6, backbone="bvlc_alexnet")
     study = study_from(plain(compose("report").study))
-    tracker = wandb_tracker(study, False, "p", None, False, True, 0, 1.0, 0.0, str(store))
+    tracker = wandb_tracker(study, False, "p", None, False, True, 0, 1.0, 0.0, 0.0, str(store))
     tracker.whole_store(store)
     return tracker.close()
 
@@ -135,6 +135,19 @@ def test_a_follower_that_never_reads_is_not_waited_for(tiny, tmp_path, monkeypat
     assert time.monotonic() - began < 5
     follower.process.kill()
     assert follower.wait(time.monotonic() + 10)
+
+
+def test_a_follower_has_a_head_start_unless_nothing_follows(monkeypatch):
+    monkeypatch.setattr("fer_transfer.tracking.follower._CHILD", "import sys; sys.stdin.read()")
+    later, now = (Follower({"kind": "none"}, print, seconds) for seconds in (600.0, 0.2))
+    later.tell({"epoch": 1}), now.tell({"epoch": 1})
+    until = time.monotonic() + 60
+    while not now.runs and time.monotonic() < until:
+        time.sleep(0.02)
+    assert now.runs and not later.runs
+    for follower in (later, now):
+        follower.end()
+        assert follower.wait(time.monotonic() + 60) and not follower.runs
 
 
 def weight(pid):
@@ -187,4 +200,4 @@ def test_a_resumed_stage_goes_on_with_its_run(tiny, tmp_path, monkeypatch):
 
 def test_names_of_projects(tmp_path):
     with pytest.raises(ConfigError, match=r"logger\.project"):
-        wandb_tracker(None, True, "a/b", None, True, True, 0, 1, 1, str(tmp_path))
+        wandb_tracker(None, True, "a/b", None, True, True, 0, 1, 1, 0, str(tmp_path))

@@ -17,7 +17,7 @@ from fer_transfer.settings import compose
 from fer_transfer.stages.metrics import read_metrics
 
 NOTE = "<script>alert(1)</script>"
-OPTIONS = ["logger=wandb", f"note='{NOTE}'"]
+OPTIONS = ["logger=wandb", "logger.head_start=0", f"note='{NOTE}'"]
 
 
 @pytest.fixture(scope="module")
