@@ -1,6 +1,7 @@
 # make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
 # make damage: 500 random damages to a finished store and its faces; none may change a number without a word.
-# make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory.
+# make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory. Then 2,400
+# pictures through detector and landmarks, of which make test takes 300.
 # make claims: thousands of studies in which no plan is better; how often one of their claims falsely shows.
 # make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
 # make cluster: the launchers for real, on a SLURM and a Ray of this machine, submitit, and processes killed while they train together.
@@ -8,7 +9,8 @@
 # make notebooks: the notebooks run on synthetic faces, and are written with what they show; a minute or two.
 # make lock: constraints/ anew, one file for each Python, with uv, which reads what packages say of themselves and installs nothing.
 # All create .venv when it is not there, by uv where it is there, otherwise by pip, with the same versions (constraints/).
-# PYTHON=python3.13 make demo chooses another interpreter (3.10 to 3.12; 3.13 and 3.14 install, their tests have not gone through yet).
+# Both take torch's CUDA build, gigabytes, unless told where another is; uv reads nothing of pip's: UV_TORCH_BACKEND=cpu make demo.
+# PYTHON=python3.13 make demo chooses another interpreter (3.10 to 3.14; docs/install.md says what differs).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 PYTHONS := 3.10 3.11 3.12 3.13 3.14
@@ -42,6 +44,7 @@ test: .venv/installed
 
 fuzz: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz.py --count 10000
+	ODD_PICTURES=2400 $(BIN)/pytest tests/detection/test_pipeline.py -k odd_and_damaged
 
 wheel: .venv/installed
 	tests/wheel.sh $(BIN)/python

@@ -75,7 +75,11 @@ def _loader() -> "ConfigLoaderImpl":
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra._internal.utils import create_config_search_path
 
-    return ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+    from fer_transfer.conf_files import ConfFiles
+
+    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+    loader.repository = ConfFiles(loader.config_search_path)
+    return loader
 
 
 def _load(root: str, overrides: Sequence[str]) -> DictConfig:

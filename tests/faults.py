@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
     again: list[str]
 
 
-def sweep(store: Path, faces: Path, plans: tuple[str, ...], epochs: int) -> Started:
+def sweep(store: Path, faces: Path, plans: tuple[str, ...], epochs: int, forked: bool) -> Started:
     """Start the sweep, with two workers of one thread."""
     settings = [
         f"plan={','.join(plans)}",
@@ -54,7 +54,8 @@ def sweep(store: Path, faces: Path, plans: tuple[str, ...], epochs: int) -> Star
         "runtime.device=cpu",
     ]
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    return start("train", "-m", *overrides(faces, store), *settings, *launcher, start_new_session=True)
+    words = [*overrides(faces, store), *settings, *launcher]
+    return start("train", "-m", *words, start_new_session=True, forked_workers=forked)
 
 
 def processes(root: int) -> list[int]:
@@ -112,15 +113,20 @@ def table(store: Path, out: Path) -> list[list[str]]:
     return [[cell for n, cell in enumerate(row) if n not in timed] for row in rows]
 
 
-def run(folder: Path, kills: int, seed: int, plans: tuple[str, ...] = PLANS, epochs: int = 6) -> int:
-    """Kill so often, and compare; returns how many differences there are, which are printed."""
+def run(
+    folder: Path, kills: int, seed: int, plans: tuple[str, ...] = PLANS, epochs: int = 6, forked: bool = False
+) -> int:
+    """Kill so often, and compare; returns how many differences there are, which are printed.
+
+    With forked workers most of a sweep is training; otherwise, as for a user, much of it is the imports of new processes.
+    """
     rng, faces = random.Random(seed), folder / "faces"
     for name in SPLITS:
         write_faces(faces / name, name)
     os.environ["OMP_NUM_THREADS"] = "1"
     started = time.monotonic()
     whole = folder / "whole"
-    undisturbed, begun = sweep(whole, faces, plans, epochs), time.monotonic()
+    undisturbed, begun = sweep(whole, faces, plans, epochs, forked), time.monotonic()
     errors, length = undisturbed.communicate()[1], time.monotonic() - begun
     assert undisturbed.returncode == 0, errors
     expected, expected_table = outcome(whole), table(whole, folder / "report")
@@ -129,7 +135,7 @@ def run(folder: Path, kills: int, seed: int, plans: tuple[str, ...] = PLANS, epo
         store, rounds = folder / f"store{rounds}", rounds + 1
         code = None
         while code != 0:
-            process = sweep(store, faces, plans, epochs)
+            process = sweep(store, faces, plans, epochs, forked)
             if done < kills and rng.random() < 0.9:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(rng.uniform(0.1, 0.7) * length)

@@ -2,7 +2,8 @@
 
 As ``subprocess.Popen([sys.executable, "-c", "from fer_transfer.cli.train import main; main()", ...])``, less the seconds that the
 imports take: the process can be killed, listened to and waited for, ends as any Python does, and has its own folder,
-environment and session. What a command imports, and when, is not tested so; tests of that start Python itself.
+environment and session. What a command imports, and when, is not tested so; tests of that start Python itself. joblib's workers
+are forked of the command in turn where a test asks for it; otherwise each imports everything again, as it does for a user.
 """
 
 import atexit
@@ -19,12 +20,19 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-#: What the commands import when they have something to do.
-_IMPORTED = (
+#: What the commands import when they have something to do; what is enough for fer-prepare, in a fifth of the memory.
+_LIGHT = (
+    "fer_transfer.cli.prepare",
+    "fer_transfer.releases.frames",
+    "fer_transfer.releases.fer2013",
+    "fer_transfer.running",
+)
+_ALL = (
     "wandb",
     "fer_transfer.running",
     "fer_transfer.detection.reader",
@@ -42,13 +50,15 @@ class Started:
         self.args, self.stdout, self.stderr, self._status = args, stdout, stderr, status
         self.pid = int(status.readline())
         self.returncode: int | None = None
+        self.peak = 0  # MiB, of the largest of its processes, once it has ended
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; returns the exit code, or the negative number of the signal that it died of."""
         if self.returncode is None:
             if not select.select([self._status], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            self.returncode = int(self._status.readline())
+            self.returncode, kibibytes = map(int, self._status.readline().split())
+            self.peak = kibibytes // 1024
             self._status.close()
         return self.returncode
 
@@ -96,11 +106,14 @@ def start(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     start_new_session: bool = False,
+    forked_workers: bool = False,
+    light: bool = False,
 ) -> Started:
-    """Start fer-COMMAND."""
+    """Start fer-COMMAND; a light one has imported little before."""
     ours, theirs = zip(*(os.pipe() for _ in range(3)), strict=True)
-    request = [command, words, str(cwd or Path.cwd()), dict(os.environ if env is None else env), start_new_session]
-    socket.send_fds(_forker(), [json.dumps(request).encode()], theirs)
+    environment = dict(os.environ if env is None else env)
+    request = [command, words, str(cwd or Path.cwd()), environment, start_new_session, forked_workers]
+    socket.send_fds(_forker(_LIGHT if light else _ALL), [json.dumps(request).encode()], theirs)
     for number in theirs:
         os.close(number)
     return Started([f"fer-{command}", *words], *(open(number, encoding="utf-8") for number in ours))
@@ -112,9 +125,10 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float = 120,
+    forked_workers: bool = False,
 ) -> "subprocess.CompletedProcess[str]":
     """Start fer-COMMAND and wait for its end."""
-    started = start(command, *words, cwd=cwd, env=env)
+    started = start(command, *words, cwd=cwd, env=env, forked_workers=forked_workers)
     try:
         out, err = started.communicate(timeout)
     finally:
@@ -123,22 +137,27 @@ def run(
 
 
 @functools.cache
-def _forker() -> socket.socket:
+def _forker(imported: tuple[str, ...]) -> socket.socket:
     """Where requests go to; the process at its other end dies with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a process with several is not safe to fork
     subprocess.Popen(
-        [sys.executable, __file__, str(theirs.fileno())],
+        [sys.executable, __file__, str(theirs.fileno()), *imported],
         stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=os.environ | one_thread,
     )  # fmt: skip
     theirs.close()
     return ours
 
 
-def _served(requests: socket.socket) -> tuple[str, list[str]]:
+def _served(requests: socket.socket, imported: list[str]) -> tuple[str, list[str]]:
     """Fork for each request; returns in the process that shall run it."""
-    for name in _IMPORTED:
+    from fer_transfer.config import conf_dir  # not where processes that it starts import this module again
+    from fer_transfer.settings import declared
+
+    for name in imported:
         importlib.import_module(name)
+        if (conf_dir() / f"{name.rpartition('.')[2]}.yaml").exists():
+            declared(name.rpartition(".")[2])  # reads it, and finds Hydra's plugins
     assert len(os.listdir("/proc/self/task")) == 1, "an import started a thread"
     gc.freeze()  # or a collection would copy all memory
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that watch ended
@@ -148,7 +167,7 @@ def _served(requests: socket.socket) -> tuple[str, list[str]]:
             os._exit(0)
         if not os.fork() and not _watched(handed[2]):
             requests.close()
-            command, words, cwd, env, session = json.loads(asked)
+            command, words, cwd, env, session, forked_workers = json.loads(asked)
             os.dup2(handed[0], 1)
             os.dup2(handed[1], 2)
             for number in handed:
@@ -159,19 +178,30 @@ def _served(requests: socket.socket) -> tuple[str, list[str]]:
             sys.path[:0] = [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
             if session:
                 os.setsid()
+            if forked_workers:
+                _fork_workers()
             return command, words
         for number in handed:
             os.close(number)
 
 
+def _fork_workers() -> None:
+    """Of joblib."""
+    from joblib.externals.loky.backend.context import set_start_method
+
+    set_start_method("fork")
+    warnings.filterwarnings("ignore", "`fork` start method should not be used")
+
+
 def _watched(status: int) -> int:
-    """Fork again: 0 in the new process; the other tells its number and how it ended, and is no more."""
+    """Fork again: 0 in the new process; the other tells its number, how it ended and its largest memory, and is no more."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid:
         os.closerange(0, status)
         os.write(status, f"{pid}\n".encode())
-        os.write(status, f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
+        _, code, usage = os.wait4(pid, 0)
+        os.write(status, f"{os.waitstatus_to_exitcode(code)} {usage.ru_maxrss}\n".encode())
         os._exit(0)
     return pid
 
@@ -190,7 +220,7 @@ def _called(command: str, words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    _code = _called(*_served(socket.socket(fileno=int(sys.argv[1]))))
+    _code = _called(*_served(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]))
     threading._shutdown()  # what Python does at its end; what it does then, giving back all memory, takes a second here
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hydra._internal.config_repository import ConfigRepository
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
@@ -24,7 +25,7 @@ from fer_transfer.training.recipe import _SUPPLIED
 SUPPLIED = {**_SUPPLIED, "logger": ("study", "quiet")}  # by the last word of the path
 ROOTS = {
     "train": "recipe backbone augment imbalance optimizer scheduler plan study runtime logger experiment submission data",
-    "prepare": "release pipeline pipeline/detector",
+    "prepare": "release labels pipeline pipeline/detector",
 }
 MISSING = {  # what is ??? there
     "backbone": ["recipe.backbone.name=test_resnet"],
@@ -308,3 +309,24 @@ def test_composing_in_a_notebook_refuses_what_the_commands_refuse(override, mess
 def test_targets_inside_targets_are_found():
     tree = {"a": {"_target_": "x", "b": {"_target_": "y"}}, "c": 1}
     assert [(path, node["_target_"]) for path, node in targets(tree)] == [("a", "x"), ("a.b", "y")]
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["plan=fer28_emotiw", "recipe.epochs=3"], ["backbone=timm", "++stages.a.epochs=1"]]
+)
+def test_what_is_kept_of_files_composes_as_hydra_does(words, monkeypatch):
+    first = compose("train", words)
+    first.recipe.optimizer.lr, first.plan.name = -1, "changed"
+    kept = compose("train", words)
+    monkeypatch.setattr("fer_transfer.conf_files.ConfFiles", ConfigRepository)
+    assert compose("train", words) == kept != first
+
+
+def test_a_file_that_changes_is_read_again(tmp_path, monkeypatch):
+    folder = shutil.copytree(conf_dir(), tmp_path / "conf")
+    for name in ("settings", "conf_files"):
+        monkeypatch.setattr(f"fer_transfer.{name}.conf_dir", lambda: folder)
+    before = compose("train").recipe.batch_size
+    file = folder / "recipe" / "default.yaml"
+    file.write_text(file.read_text().replace(f"batch_size: {before}", f"batch_size: {before + 1}"))
+    assert compose("train").recipe.batch_size == before + 1

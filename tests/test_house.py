@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 #: Packages and modules of the package's root. Each may import what stands before it, and itself.
 ORDER = (
     "_torchvision", "_without", "__init__",  # the version, the public names, and what comes before timm and others
-    "errors", "config", "settings", "reference", "labels", "signals", "outcome", "ranks",
+    "errors", "config", "conf_files", "settings", "reference", "labels", "signals", "outcome", "ranks",
     "files", "bar", "detection", "faces", "releases", "synthetic",
     "backbones", "models", "data", "training", "evaluation",
     "published", "study", "stages", "upkeep", "reports", "tracking", "sweeps",

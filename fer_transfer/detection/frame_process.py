@@ -65,11 +65,15 @@ class FrameProcess:
         pipeline: how frames become faces.
         load: for pictures that come without their bytes; it can be pickled. None: all come with them.
         seconds: for one frame; None: any time.
+
+    Attributes:
+        began: whether a process got as far as its work; one that did not ended while Python started it.
     """
 
     def __init__(self, pipeline: FacePipeline, load: Load | None, seconds: float | None) -> None:
         self._pipeline, self._load, self._seconds = pipeline, load, seconds
         self._deaths, self._ended, self._changing = 0, False, threading.Lock()
+        self.began = False
         self._begin()
 
     def _begin(self) -> None:
@@ -114,6 +118,7 @@ class FrameProcess:
         """In one message there and back; where that takes longer than one of them may, or ends the process, one by one."""
         try:
             self._ready = self._ready or self._pipe.recv()  # until it is, its libraries are loaded: no frame's time
+            self.began = True
         except OSError:
             raise EOFError from None
         try:
@@ -137,7 +142,7 @@ class FrameProcess:
 
     def _one_by_one(self, pictures: Sequence[Loaded], why: str) -> list[bytes]:
         if len(pictures) == 1:
-            return [packed(unreadable(self._pipeline.size, why))]
+            return [packed(unreadable(self._pipeline.shape, why))]
         return [face for picture in pictures for face in self._answers([picture])]
 
 
@@ -174,7 +179,7 @@ def face_of(pipeline: FacePipeline, load: Load | None, picture: Loaded) -> bytes
     job, data, trouble = picture
     assert data is not None, "without load pictures come with their bytes"
     face = (
-        unreadable(pipeline.size, trouble) if trouble else pipeline.read(data, job.aligned, job.aligned_size, job.box)
+        unreadable(pipeline.shape, trouble) if trouble else pipeline.read(data, job.aligned, job.aligned_size, job.box)
     )
     return packed(face)
 
@@ -194,10 +199,10 @@ def packed(face: FrameFace) -> bytes:
     return json.dumps(told).encode() + b"\n" + face.pixels.tobytes()
 
 
-def unpacked(data: bytes, size: int) -> FrameFace:
-    """The face that was packed, of ``size`` pixels height and width."""
+def unpacked(data: bytes, shape: tuple[int, ...]) -> FrameFace:
+    """The face that was packed, its pixels of this shape."""
     line = data.index(b"\n")
-    return FrameFace(np.frombuffer(data, np.uint8, offset=line + 1).reshape(size, size), **_told(data[:line]))
+    return FrameFace(np.frombuffer(data, np.uint8, offset=line + 1).reshape(shape), **_told(data[:line]))
 
 
 @lru_cache(64)

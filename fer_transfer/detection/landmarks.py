@@ -244,12 +244,16 @@ def _bundled() -> Path:
             return path
     raise ConfigError(
         f"Expected the face mesh model {BUNDLED} in the package mediapipe, but "
-        f"{'this version has none' if found else 'it is not installed'}. Install mediapipe==0.10.14, the line that "
-        "carries its models, or give the path of a face_landmark.tflite as the landmarker's option model."
+        f"{'this version has none' if found else 'it is not installed'}. Fetch it with fer-weights model=mesh fetch=true "
+        "and give pipeline.landmarker.model=face_landmark.tflite; or install mediapipe==0.10.14, which carries it (up to "
+        "Python 3.12); or take pipeline=box, which needs none."
     )
 
 
-_ADVICE = "Give the path of a face_landmark.tflite as the landmarker's option model, or none for the one in MediaPipe's wheel."
+_ADVICE = (
+    "Fetch it with fer-weights model=mesh fetch=true and give the path of face_landmark.tflite as the landmarker's option "
+    "model (pipeline.landmarker.model=FILE), or give none for the one in MediaPipe's wheel."
+)
 
 #: Its 256 px model of 478 points does load, but OpenCV gives 2x2 values for each coordinate, all of them wrong.
 _TASK = "it looks like a MediaPipe .task bundle, whose model OpenCV loads but computes wrongly"

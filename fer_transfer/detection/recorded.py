@@ -41,6 +41,7 @@ def pipeline_from(settings: Mapping[str, Any], detector_model: str | Sequence[st
             landmarker,
             crop if landmarker is None else Alignment(**_taken(settings, _ALIGNED)),
             **_taken(settings, ("choose",) if landmarker is None else ("choose", "fit", "smallest_e2e")),
+            colour=settings.get("colour", False),
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):

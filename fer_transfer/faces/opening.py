@@ -87,6 +87,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         )
     if odd := [key for key, kind in _KINDS.items() if not isinstance(manifest.get(key), kind)]:
         raise _damaged(folder, f"Expected {', '.join(odd)} in {path}, but they are missing or of another kind.")
+    if not isinstance(colour := manifest.get("colour", False), bool):
+        raise _damaged(folder, f"Expected colour to be true or false in {path}, but got {colour!r}.")
     names, digests = list(manifest["files"]), manifest["files"].values()
     if names not in _FILES or not all(isinstance(of, str) for of in digests):
         raise _damaged(folder, f"Expected the digests of {PIXELS}, {INDEX}, perhaps {VOTES}, and {COLUMNS} in {path}.")
@@ -134,9 +136,11 @@ def _wrong(
     manifest: Mapping[str, Any], pixels: NDArray[Any], index: NDArray[Any], votes: NDArray[Any] | None
 ) -> str | None:
     """What about arrays does not fit the format, the manifest or each other; None: nothing."""
-    count, shape = manifest["count"], (manifest["count"], *manifest["size"])
+    count, colour = manifest["count"], manifest.get("colour", False)
+    shape = (count, *manifest["size"], *([3] if colour else []))
     if pixels.dtype != np.uint8 or pixels.shape != shape:
-        return f"Expected uint8 pixels {shape}, but got {pixels.dtype} {pixels.shape}."
+        says = f" The manifest says {'RGB (colour)' if colour else 'grey'}." if pixels.ndim != len(shape) else ""
+        return f"Expected uint8 pixels {shape}, but got {pixels.dtype} {pixels.shape}.{says}"
     kinds = {column: index.dtype[column].kind for column in index.dtype.names or ()}
     if kinds != _INDEX_KINDS or index.shape != (count,):
         return f"Expected an index of {', '.join(_INDEX_KINDS)} for {count} faces, but got {index.dtype} {index.shape}."

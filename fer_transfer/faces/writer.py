@@ -50,6 +50,7 @@ class FacesWriter:
         count: number of faces that will be added.
         pixels: a file that holds the pixels of all of them by the time they have been added (``pixels.npy``), as a journal
             does; it is taken into the folder. None: they are written.
+        colour: whether faces are RGB; else grey.
 
     Attributes:
         digests: SHA-256 of each array, by the name of its file, once all is written.
@@ -65,9 +66,16 @@ class FacesWriter:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], name: str, size: tuple[int, int], count: int, pixels: Path | None = None
+        self,
+        folder: str | os.PathLike[str],
+        name: str,
+        size: tuple[int, int],
+        count: int,
+        pixels: Path | None = None,
+        colour: bool = False,
     ) -> None:
         self.folder, self.name, self.size, self.count, self._given = Path(folder), name, size, count, pixels
+        self.colour = colour
         self.settings: dict[str, Any] = {}
         self.may_be_shown = False
         self.classes: tuple[str, ...] = EXPRESSIONS
@@ -79,7 +87,7 @@ class FacesWriter:
         self._ids, self._splits, self._subjects = Words(), dict[str, int](), dict[str, int]()
         self._columns = np.zeros(count, COLUMN_TYPES)
         self._fingerprints = np.zeros(count, np.uint64)
-        self._shape = (count, *size)
+        self._shape = (count, *size, 3) if colour else (count, *size)
         self._reading: Readback | None = None
         self._votes = bytearray()
 
@@ -108,12 +116,15 @@ class FacesWriter:
         subject: str = "",
         geometry: Geometry | None = None,
     ) -> None:
-        """Append one face: pixels uint8 [H, W], label a place in ``classes`` or UNLABELLED, votes uint8 [10] for all or none.
+        """Append one face: pixels uint8 [H, W] or RGB [H, W, 3], label a place in ``classes`` or UNLABELLED, votes uint8 [10].
 
-        The subject is a person or a movie, or empty where none is known; geometry what a landmarker tells of the face.
+        Votes are for all or none. The subject is a person or a movie, or empty where none is known; geometry is what a landmarker
+        tells of the face.
         """
-        if pixels.shape != self.size or pixels.dtype != np.uint8:
-            raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
+        if pixels.shape != self._shape[1:] or pixels.dtype != np.uint8:
+            raise FacesError(
+                f"Expected uint8 {self._shape[1:]} pixels for {id}, but got {pixels.dtype} {pixels.shape}."
+            )
         if not UNLABELLED <= label < len(self.classes):
             raise FacesError(f"Expected a label of {UNLABELLED}..{len(self.classes) - 1} for {id}, but got {label}.")
         row = len(self._ids)
@@ -218,6 +229,7 @@ class FacesWriter:
             "name": self.name,
             "count": self.count,
             "size": list(self.size),
+            **({"colour": True} if self.colour else {}),  # grey faces of before there was a choice stay what they are
             **({} if self.classes == EXPRESSIONS else {"classes": list(self.classes)}),
             "splits": names,
             "subjects": len(self._subjects),

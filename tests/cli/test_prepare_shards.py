@@ -71,7 +71,7 @@ def test_mistakes(words: list[str], command: Command, elsewhere: Path, more: lis
 def prepare(cwd: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     path = os.pathsep.join([str(DETECTOR), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "DEADLY": str(cwd / "deadly")}
-    return run("prepare", *words, cwd=cwd, env=environment)
+    return run("prepare", *words, cwd=cwd, env=environment, forked_workers=True)
 
 
 def test_a_worker_of_joblib_is_killed(words: list[str], command: Command, elsewhere: Path) -> None:

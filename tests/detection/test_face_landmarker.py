@@ -52,7 +52,9 @@ def _off(found, eyes):
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    folder = write_sfew(tmp_path_factory.mktemp("release") / "sfew", {"Train": 7, "Val": 7, "Test": 7}, 3, size=(288, 360))
+    folder = write_sfew(
+        tmp_path_factory.mktemp("release") / "sfew", {"Train": 7, "Val": 7, "Test": 7}, 3, size=(288, 360)
+    )
     (folder / "Train" / "Happy" / "nothing.png").write_bytes(
         cv2.imencode(".png", np.full((90, 120, 3), 80, np.uint8))[1].tobytes()
     )

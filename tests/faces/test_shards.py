@@ -58,6 +58,8 @@ def frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / ("Train" if i < 6 else "Val")).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / ("Train" if i < 6 else "Val") / f"{i:02}.png"), picture)
     monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))
+    # 0: frames are read here, no process is started.
+    monkeypatch.setattr("fer_transfer.faces.prepare._processes", lambda of: 0 if of == "auto" else int(of))
     return folder
 
 
@@ -65,11 +67,11 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".checked.json"}
 
 
-def shard(frames: Path, out: Path, number: int, of: int = 4, size: int = 16) -> None:
-    prepare_shard(frames_of(frames, size), out, Shard(number, of), quiet(), workers=1)
+def shard(frames: Path, out: Path, number: int, of: int = 4, size: int = 16, workers: int = 0) -> None:
+    prepare_shard(frames_of(frames, size), out, Shard(number, of), quiet(), workers)
 
 
-def whole(frames: Path, out: Path, size: int = 16, workers: int = 1) -> dict[str, bytes]:
+def whole(frames: Path, out: Path, size: int = 16, workers: int = 0) -> dict[str, bytes]:
     return content(prepare(frames_of(frames, size), out, quiet(), workers, replace=True).folder)
 
 
@@ -82,11 +84,12 @@ def reads(tmp_path: Path) -> int:
 
 
 def in_a_process(frames: Path, out: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """The whole, or the shard NUMBER OF."""
+    """The whole, or the shard NUMBER OF, with a process that reads the frames."""
     code = (
         "import sys\nfrom pathlib import Path\nimport test_shards as t\n"
         "frames, out, *words = sys.argv[1:]\n"
-        "t.shard(Path(frames), Path(out), *map(int, words)) if words else t.whole(Path(frames), Path(out))"
+        "made = Path(frames), Path(out)\n"
+        "t.shard(*made, *map(int, words), workers=1) if words else t.whole(*made, workers=1)"
     )
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-c", code, str(frames), str(out), *words]
@@ -138,7 +141,7 @@ def test_a_process_killed_before_the_last_name_has_made_the_faces(frames: Path, 
     one = whole(frames, tmp_path / "one")
     code = (
         "import os, sys\nfrom pathlib import Path\nimport test_shards as t\nfrom fer_transfer.faces.aside import Aside\n"
-        "Aside.publish = lambda self: os.kill(os.getpid(), 9)\nt.whole(Path(sys.argv[1]), Path(sys.argv[2]))"
+        "Aside.publish = lambda self: os.kill(os.getpid(), 9)\nt.whole(Path(sys.argv[1]), Path(sys.argv[2]), workers=1)"
     )
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-c", code, str(frames), str(tmp_path / "out")]
@@ -163,8 +166,7 @@ def test_a_joining_that_is_cut_short_goes_on(frames: Path, tmp_path: Path, monke
     monkeypatch.setattr(Journal, "put", stopped)
     with pytest.raises(KeyboardInterrupt):
         whole(frames, tmp_path / "out")
-    monkeypatch.undo()
-    monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))
+    monkeypatch.setattr(Journal, "put", put)
     there = {path.name for path in (tmp_path / ".out.parts").glob("*.npy")}
     assert there == {"1-of-1.npy", "2-of-3.npy", "3-of-3.npy"}  # what was joined is gone
     assert whole(frames, tmp_path / "out") == one

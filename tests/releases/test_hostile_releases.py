@@ -7,10 +7,7 @@ import bz2
 import gzip
 import io
 import os
-import re
 import socket
-import subprocess
-import sys
 import tarfile
 import zipfile
 import zlib
@@ -20,44 +17,32 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pytest
+from starting import start
 
 from fer_transfer.faces.opening import open_faces
 
 MIB = 1 << 20
-
-MEASURED = """
-import resource, sys
-from fer_transfer.cli.prepare import main
-if __name__ == "__main__":  # its processes import this again
-    try:
-        main()
-    finally:
-        own = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-        print("PEAK", max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) // 1024)
-"""
 
 
 class Run(NamedTuple):
     code: int
     out: str
     error: str
-    peak: int  # MiB, of the largest of its processes
 
 
 def prepare(path: Path, *overrides: str, release: str = "frames") -> Run:
     """Prepare into ``faces`` beside the release."""
     folder = path.parent
-    (folder / "prepare.py").write_text(MEASURED)
-    command = [sys.executable, str(folder / "prepare.py"), f"release={release}", f"release.path={path}"]
     options = ["pipeline=box", "pipeline.crop.size=32", "workers=1"] if release == "frames" else []
-    done = subprocess.run(
-        [*command, *options, f"out={folder / 'faces'}", *overrides],
-        cwd=folder, capture_output=True, text=True, timeout=40,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    peak = int(re.findall(r"PEAK (\d+)", done.stdout)[-1])
-    assert peak < 450  # nothing to do takes about 130
-    return Run(done.returncode, done.stdout, done.stderr, peak)
+    words = [f"release={release}", f"release.path={path}", *options, f"out={folder / 'faces'}", *overrides]
+    started = start("prepare", *words, cwd=folder, light=True)
+    try:
+        out, error = started.communicate(40)
+    finally:
+        started.kill()
+    assert "Traceback" not in error, error
+    assert started.peak < 450  # nothing to do takes about 130
+    return Run(started.wait(), out, error)
 
 
 def png(seed: int = 0) -> bytes:

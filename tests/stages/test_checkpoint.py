@@ -1,6 +1,7 @@
 """Killed, stopped, resumed: at any batch, bit-identical; a checkpoint that is not what was written is never resumed."""
 
 import contextlib
+import functools
 import itertools
 import os
 import shlex
@@ -14,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from starting import start
+from tiny import overrides
 
 from fer_transfer.cli.train import train
 from fer_transfer.settings import compose
@@ -25,6 +27,12 @@ OPTIONS = ["plan=emotiw", "recipe.epochs=3", "recipe.batch_size=16", "recipe.aug
 
 def run(tiny, *overrides):
     return train(compose("train", [*tiny, *OPTIONS, *overrides])).jobs[-1].folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(faces_folder, tmp_path_factory):
+    """Train what ``run`` trains, whole: each stage once, since they share a store."""
+    return functools.partial(run, overrides(faces_folder, tmp_path_factory.mktemp("undisturbed") / "store"))
 
 
 class Killed(BaseException):
@@ -46,10 +54,12 @@ def killed_after(monkeypatch, epoch, batch, minutes=0.0):
 
 @pytest.mark.parametrize("keep", ["last", "best"])
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (0, 2), (1, 1), (2, 1), (2, 2)])
-def test_a_stage_killed_within_an_epoch_goes_on_to_the_bit(tiny, tmp_path, monkeypatch, epoch, batch, keep):
+def test_a_stage_killed_within_an_epoch_goes_on_to_the_bit(
+    tiny, tmp_path, monkeypatch, undisturbed, epoch, batch, keep
+):
     # Of the faces held out as many are lost as make three batches of the others.
     share = ["recipe.selection.share=0.2", "recipe.batch_size=14"] if (keep, batch) == ("best", 1) else []
-    whole = run(tiny, f"recipe.keep={keep}", *share)
+    whole = undisturbed(f"recipe.keep={keep}", *share)
     options = [f"runtime.store={tmp_path / 'other'}", f"recipe.keep={keep}", *share]
     with pytest.raises(Killed):
         run(tiny, *options, killed_after(monkeypatch, epoch, batch))
@@ -81,7 +91,9 @@ def interrupted(tiny, tmp_path, monkeypatch, *overrides):
     return path
 
 
-def test_a_checkpoint_that_is_not_what_was_written_is_said_and_not_resumed(tiny, tmp_path, monkeypatch, capsys):
+def test_a_checkpoint_that_is_not_what_was_written_is_said_and_not_resumed(
+    tiny, tmp_path, monkeypatch, undisturbed, capsys
+):
     path = interrupted(tiny, tmp_path, monkeypatch)
     whole, content = path.read_bytes(), torch.load(path, weights_only=True)
     tensor = content["state_dict"]["network.bn1.running_var"]
@@ -90,7 +102,7 @@ def test_a_checkpoint_that_is_not_what_was_written_is_said_and_not_resumed(tiny,
     content["epoch"] += 1
     torch.save(content, tmp_path / "changed.ckpt")
     changed = (tmp_path / "changed.ckpt").read_bytes()
-    reference = load_file(run(tiny, f"runtime.store={tmp_path / 'reference'}").weights)
+    reference = load_file(undisturbed().weights)
     for damage, word in (
         (flipped, "digest"),
         (changed, "digest"),
@@ -134,7 +146,7 @@ def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name
     options = ["recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines", "runtime.threads=1"]
     process = start("train", "-m", "plan=emotiw,fer28", *tiny, *options, cwd=tmp_path)
     try:
-        lines = list(itertools.takewhile(lambda line: "/s " not in line, process.stdout))
+        lines = list(itertools.takewhile(lambda line: " loss " not in line, process.stdout))
         process.send_signal(getattr(signal, name))
         sent = time.monotonic()
         out, err = process.communicate(timeout=60)
@@ -162,7 +174,7 @@ def test_ctrl_c_ends_a_shells_loop(tiny, tmp_path):
         start_new_session=True,
     )
     try:
-        lines = list(itertools.takewhile(lambda line: "/s " not in line, shell.stdout))
+        lines = list(itertools.takewhile(lambda line: " loss " not in line, shell.stdout))
         os.killpg(shell.pid, signal.SIGINT)
         out, err = shell.communicate(timeout=60)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from starting import run
 from tiny import overrides
 from wandb_files import read_all
 
@@ -81,14 +82,14 @@ def test_looking_after_a_store_passes_over_wandbs_folder(store, tmp_path, comman
     assert code == 0 and not (tmp_path / "other" / "wandb").exists(), out
 
 
-def test_workers_of_a_sweep_write_a_run_each(faces_folder, tmp_path, command):
+def test_workers_of_a_sweep_write_a_run_each(faces_folder, tmp_path):
     arguments = [*overrides(faces_folder, tmp_path / "store"), "recipe.epochs=1", "recipe.seed=0,1", "plan=emotiw"]
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    code, out, err = command("train", "-m", *arguments, *launcher, "logger=wandb")
-    assert (code, err) == (0, ""), out
+    done = run("train", "-m", *arguments, *launcher, "logger=wandb", cwd=tmp_path, forked_workers=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     runs = read_all(tmp_path / "store")
     kinds = [run.run.job_type for run in runs.values()]
-    assert kinds == ["stage", "stage", "row"] and "3 runs are not sent" in out
+    assert kinds == ["stage", "stage", "row"] and "3 runs are not sent" in done.stdout
     row = list(runs.values())[-1]
     assert set(row.config["seeds"]) == {"0", "1"} and len(row.used) == 2 and "Val (found)/sd" in row.summary
     names = {run.run.display_name for run in runs.values()}
