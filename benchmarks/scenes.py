@@ -1,4 +1,4 @@
-"""How well the detectors and the face mesh do on real photographs: recall, false boxes, eye centres, fit score.
+"""How well detectors and landmarkers do on real photographs: recall, false boxes, eye centres, fit score.
 
 The folder holds photographs, ``SOURCES.csv`` with the faces counted by eye, and ``dlib_landmarks.csv`` with boxes and 68
 landmarks of every face in some of them. A box is right if its intersection over union with a true box is at least 0.3,
@@ -7,6 +7,7 @@ each true box taking the best one; eye errors are those of both eyes, in per cen
 ::
 
     python benchmarks/scenes.py scenes --yunet face_detection_yunet_2023mar.onnx --check
+    python benchmarks/scenes.py scenes --yunet YUNET --mediapipe face_landmarker_v2_with_blendshapes.task
 """
 
 import argparse
@@ -21,8 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.detection.detectors import Detector, ViolaJones, YuNet
-from fer_transfer.detection.landmarks import FaceMesh, Landmarks
+from fer_transfer.detection.detectors import Detections, Detector, Frame, ViolaJones, YuNet
+from fer_transfer.detection.face_landmarker import FaceLandmarker
+from fer_transfer.detection.landmarks import FaceMesh, Landmarker, Landmarks
 
 FIT = 0.3  # the paper's threshold
 IOU = 0.3
@@ -53,6 +55,25 @@ class Outcome:
     fit_others: list[float] = field(default_factory=list)
     found: list[tuple[int, int, int]] = field(default_factory=list)  # by eye, boxes, boxes that fit
     milliseconds: list[float] = field(default_factory=list)
+    score_and_error: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Alone:
+    """MediaPipe's FaceLandmarker as a detector: the rectangles that its points fill; they are fitted again."""
+
+    def __init__(self, landmarker: FaceLandmarker) -> None:
+        self.landmarker = landmarker
+
+    def detect(self, frame: Frame) -> Detections:
+        """See ``Detector.detect``."""
+        fits = self.landmarker.find(frame)
+        corners = [(fit.points.min(0), fit.points.max(0)) for fit in fits]
+        boxes = np.array([[*low, *(high - low)] for low, high in corners], np.float32).reshape(-1, 4)
+        return Detections(boxes, np.array([fit.score for fit in fits], np.float32))
+
+    def settings(self) -> dict[str, object]:
+        """Those of the landmarker."""
+        return self.landmarker.settings()
 
 
 def read_scenes(folder: Path) -> list[Scene]:
@@ -92,7 +113,7 @@ def match(truth: NDArray[np.float64], boxes: NDArray[np.float64]) -> dict[int, i
     return pairs
 
 
-def try_detector(detector: Detector, mesh: FaceMesh, scenes: list[Scene]) -> Outcome:
+def try_detector(detector: Detector, mesh: Landmarker, scenes: list[Scene]) -> Outcome:
     outcome = Outcome()
     for scene in scenes:
         start = time.perf_counter()
@@ -124,7 +145,9 @@ def compare(outcome: Outcome, scene: Scene, boxes: NDArray[np.float64], fits: li
             outcome.hits_fit += 1
             true = scene.eyes[pairs[i]]
             between = np.hypot(*(true[1] - true[0]))
-            outcome.errors += (100 * np.hypot(*(fit.eyes - true).T) / between).tolist()
+            errors = 100 * np.hypot(*(fit.eyes - true).T) / between
+            outcome.errors += errors.tolist()
+            outcome.score_and_error.append((fit.score, float(errors.mean())))
 
 
 def fit_of_nothing(mesh: FaceMesh, scenes: list[Scene], each: int) -> list[float]:
@@ -147,6 +170,13 @@ def quantiles(values: list[float]) -> str:
     return f"{low:.3f} {middle:.3f} {high:.3f} ({np.mean(np.array(values) >= FIT):.0%} of {len(values)} >= {FIT})"
 
 
+def sorting(pairs: list[tuple[float, float]]) -> str:
+    """Mean error of the fifth of the faces with the lowest scores, and of the others."""
+    errors = [error for _, error in sorted(pairs)]
+    few = max(1, len(errors) // 5)
+    return f"{np.mean(errors[:few]):.2f} % of e2e, of the others {np.mean(errors[few:]):.2f} %"
+
+
 def show(name: str, outcome: Outcome, faces: int) -> None:
     eye, boxes, good = np.array(outcome.found).T
     errors = np.quantile(outcome.errors, [0.5, 0.95]) if outcome.errors else (np.nan, np.nan)
@@ -160,6 +190,8 @@ def show(name: str, outcome: Outcome, faces: int) -> None:
             f"right, {int(np.clip(eye - count, 0, None).sum())} too few, {int(np.clip(count - eye, 0, None).sum())} too many"
         )
     print(f"  fit, 5 50 95 %: faces {quantiles(outcome.fit_faces)}; false boxes {quantiles(outcome.fit_others)}")
+    if len(outcome.score_and_error) > 1:
+        print(f"  eyes of the fifth with the lowest scores: mean error {sorting(outcome.score_and_error)}")
     print(f"  detection             median {np.median(outcome.milliseconds):.1f} ms a photograph, one thread")
 
 
@@ -167,6 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--yunet", help="YuNet's model file; without it YuNet is left out")
+    parser.add_argument("--mediapipe", help="the model of MediaPipe's FaceLandmarker; without it that is left out")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a bound is missed")
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -181,6 +214,13 @@ def main() -> None:
     scenes, mesh = read_scenes(options.folder), FaceMesh()
     faces = sum(len(scene.boxes) for scene in scenes if scene.boxes is not None)
     outcomes = {name: try_detector(detector, mesh, scenes) for name, detector in detectors.items()}
+    if options.mediapipe:
+        landmarker = FaceLandmarker(options.mediapipe)
+        detectors = {**detectors, "FaceLandmarker's own": Alone(landmarker)}
+        outcomes |= {
+            f"{name}, with MediaPipe's FaceLandmarker": try_detector(detector, landmarker, scenes)
+            for name, detector in list(detectors.items())[2:]
+        }
     for name, outcome in outcomes.items():
         show(name, outcome, faces)
     print(f"fit of random squares in scenes without a face, 5 50 95 %: {quantiles(fit_of_nothing(mesh, scenes, 40))}")

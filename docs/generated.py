@@ -1,4 +1,4 @@
-"""Pages that are made when the site is built: settings from ``conf/``, the API page by page, changes from CHANGELOG.md."""
+"""Pages made when the site is built: settings from ``conf/``, model files, the API page by page, changes from CHANGELOG.md."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import fer_transfer
+from fer_transfer.models import MODELS
 from fer_transfer.reference import Choice, Group, Setting, reference
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +34,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
     pages: dict[str, str] = {f"settings/{root}.md": settings_page(root) for root in _ABOUT}
     pages |= {f"api/{name}.md": api_page(name) for name in packages()}
+    pages["models.md"] = models_page()
     pages["changes.md"] = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     before = files.get_file_from_path("api/index.md")
     assert before is not None
@@ -62,6 +64,26 @@ def api_page(name: str) -> str:
     blocks = [f"::: fer_transfer.{name}"] if not modules else []
     blocks += [f"::: fer_transfer.{name}.{module}" for module in modules]
     return "\n\n".join([f"# fer_transfer.{name}", *blocks, ""])
+
+
+def models_page() -> str:
+    """Every model file that can be used and does not come with the package."""
+    lines = [
+        "# Model files",
+        "",
+        "What can be used and does not come with the package; `fer-weights` prints the same. Nothing is fetched unless asked "
+        "for: `fer-weights model=yunet fetch=true`. `fer-weights model=yunet file=FILE` says whether a file is the published one "
+        "([how](howto/backbone.md#model-files)).",
+        "",
+        "| model= | file | for | bytes | SHA-256 | licence |",
+        "|---|---|---|---:|---|---|",
+    ]
+    for model in MODELS.values():
+        archive = " (in this archive)" if model.packed else ""
+        cells = [f"`{model.short}`", f"[{_escaped(model.name)}]({model.address}){archive}", _escaped(model.purpose)]
+        cells += ["not stated" if model.size is None else f"{model.size:,}", f"`{model.sha256 or 'not stated'}`"]
+        lines.append(f"| {' | '.join([*cells, _escaped(model.licence)])} |")
+    return "\n".join(lines) + "\n"
 
 
 def settings_page(root: str) -> str:

@@ -3,9 +3,10 @@
 import difflib
 import importlib
 import inspect
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from fnmatch import fnmatchcase
@@ -77,8 +78,34 @@ def typed_words(overrides: Sequence[str] | None = None, command: str = "fer-trai
         if not HydraConfig.initialized():
             return ""
         overrides = HydraConfig.get().overrides.task
-    own = [str(folder) for folder in config_folders() if folder != conf_dir()]
-    return shlex.join([command, *(["--config-dir", own[0]] if own else []), *overrides])
+    return shlex.join([command, *config_words(), *overrides])
+
+
+def config_words(file: str = "") -> list[str]:
+    """``--config-dir FOLDER`` where the command that runs was given a folder of one's own (that has a file)."""
+    own = [str(folder) for folder in config_folders() if folder != conf_dir() and (folder / file).exists()]
+    return ["--config-dir", own[0]] if own else []
+
+
+def override(key: str, value: object) -> str:
+    """``KEY=VALUE`` as Hydra reads it: in quotes where its grammar would take the value for anything but this text.
+
+    For a shell ``shlex.quote`` it, or ``shlex.join`` it with the other words.
+
+    >>> print(override("store", "runs/one"), override("store", "a,b"), override("plan", "null"))
+    store=runs/one store="a,b" plan="null"
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Quote, QuotedString
+    from hydra.errors import HydraException
+
+    text, read = str(value), None
+    with suppress(HydraException):
+        read = OverridesParser.create().parse_override(f"{key}={text}").value()
+    if read == text and "${" not in text:
+        return f"{key}={text}"
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # no interpolation of OmegaConf's
+    return f"{key}={QuotedString(literal, Quote.double).with_quotes()}"
 
 
 def plain(node: Any) -> Any:

@@ -5,9 +5,11 @@ order, which is another permutation), and the paper's Figure 5 uses a third orde
 hand-off. So only readers of releases translate, through ``LabelSet.index``; whatever comes after has the order of the faces' set.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from fer_transfer.errors import ConfigError, ReleaseError
 
@@ -83,6 +85,26 @@ class LabelSet:
         """Whether a name is a class's, a known spelling of it, or stands for it; whatever its case."""
         return name.strip().casefold() in self._index
 
+    def says(self, name: str) -> bool:
+        """Whether ``names`` says what a name stands for, in any case."""
+        return name.strip().casefold() in (said.strip().casefold() for said in self.names)
+
+    def counted(self, counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+        """Counts by names of a release as counts by class, which several names may share.
+
+        >>> LabelSet(("good", "bad"), {"Happy": "good", "Sad": "bad", "Fear": "bad"}).counted([("Sad", 3), ("Fear", 2)])
+        {'bad': 5}
+        """
+        summed = Counter[str]()
+        for name, count in counts:
+            summed[self.classes[self.index(name)]] += count
+        return dict(summed)
+
+    def beyond(self, names: Iterable[str]) -> list[str]:
+        """The classes that none of some names stands for."""
+        held = {self.index(name) for name in names}
+        return [name for label, name in enumerate(self.classes) if label not in held]
+
     def index(self, name: str, where: str = "") -> int:
         """The label of a name as releases spell it.
 
@@ -102,8 +124,25 @@ class LabelSet:
             place = f" in {where}" if where else ""
             raise ReleaseError(
                 f"Expected one of the classes {', '.join(self.classes)}{place}, but got {name!r}. "
-                "Rename the class or remove it from the release."
+                "Rename the class, remove it from the release, or say what it is: labels.names={NAME: CLASS}."
             ) from None
+
+
+def label_set_from(content: Mapping[str, Any]) -> LabelSet:
+    """The label set of a configuration (``conf/labels``): its classes, and other names of theirs.
+
+    Raises:
+        ConfigError: if it is none.
+    """
+    classes, names = content.get("classes"), content.get("names") or {}
+    if not isinstance(classes, list) or not isinstance(names, Mapping):
+        raise ConfigError(
+            f"Expected labels.classes=[CLASS, ...] and labels.names={{NAME: CLASS, ...}}, but got {classes!r} and {names!r}."
+        )
+    if odd := [value for value in (*classes, *names.values()) if not isinstance(value, str)]:
+        raise ConfigError(f"Expected names of classes, in quotes where YAML reads something else, but {_first(odd)}.")
+    given = LabelSet(tuple(classes), {str(name): value for name, value in names.items()})
+    return SEVEN if given == SEVEN else given
 
 
 def as_columns(classes: Sequence[str], others: Iterable[str]) -> list[str]:
@@ -126,8 +165,8 @@ def _is_name(name: str) -> bool:
     return 0 < len(name) <= _LONGEST and name == name.strip() and name.isprintable() and name.casefold() != NO_LABEL
 
 
-def _first(odd: Sequence[str]) -> str:
-    return f"{len(odd)} are not: {', '.join(map(repr, odd[:3]))}{', ...' if len(odd) > 3 else ''}"
+def _first(odd: Sequence[object]) -> str:
+    return f"{len(odd)} {'is' if len(odd) == 1 else 'are'} not: {', '.join(map(repr, odd[:3]))}{', ...' if len(odd) > 3 else ''}"
 
 
 #: The paper's.

@@ -21,6 +21,7 @@ class Model:
     """A published file.
 
     Attributes:
+        short: what one calls it: ``fer-weights model=mesh``.
         name: of the file.
         purpose: what uses it, and the setting that names it.
         address: where its authors put it.
@@ -30,6 +31,7 @@ class Model:
         packed: whether the address is an archive that holds it.
     """
 
+    short: str
     name: str
     purpose: str
     address: str
@@ -41,13 +43,15 @@ class Model:
 
 def _caffe(known: ZooModel) -> Model:
     purpose = f"ImageNet weights of {known.network}: fer-weights net={known.network} file=FILE"
-    return Model(known.file, purpose, known.address, known.size, known.sha256, known.licence)
+    return Model(known.network, known.file, purpose, known.address, known.size, known.sha256, known.licence)
 
 
+#: By short name.
 MODELS = {
-    model.name: model
+    model.short: model
     for model in (
         Model(
+            "mesh",
             "face_landmark.tflite",
             "the mesh of pipeline=aligned (pipeline.landmarker.model); the package mediapipe 0.10.14 carries it",
             f"{_MEDIAPIPE}/face_landmark.tflite",
@@ -56,24 +60,28 @@ MODELS = {
             "Apache-2.0 (MediaPipe)",
         ),
         Model(
+            "landmarker",
             "face_landmarker_v2_with_blendshapes.task",
-            "MediaPipe's FaceLandmarker: 478 points, blendshapes, pose",
+            "MediaPipe's FaceLandmarker: pipeline=mediapipe (pipeline.landmarker.model)",
             f"{_MEDIAPIPE}/face_landmarker_v2_with_blendshapes.task",
             2357924,
             "b261925d4aad812b47a0e8d58c1baa1223270a5d1f663d78338bc881c003879d",
             "Apache-2.0 (MediaPipe)",
         ),
         Model(
+            "yunet",
             "face_detection_yunet_2023mar.onnx",
             "the detector YuNet: pipeline/detector=yunet (pipeline.detector.model)",
             "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
             "face_detection_yunet_2023mar.onnx",
             232589,
             "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-            "MIT (its folder in OpenCV's zoo)",
+            # The zoo as a whole is under Apache-2.0, and its README sends to each model's own licence.
+            "MIT (opencv_zoo, models/face_detection_yunet/LICENSE)",
         ),
         *map(_caffe, ZOO.values()),
         Model(
+            "imagenet_mean",
             "imagenet_mean.binaryproto",
             "mean image of bvlc_alexnet: fer-weights mean=FILE",
             ZOO["bvlc_alexnet"].mean_address,
@@ -83,6 +91,7 @@ MODELS = {
             packed=True,
         ),
         Model(
+            "vgg_mean",
             "VGG_mean.binaryproto",
             "mean image of vgg_cnn_m_2048: fer-weights mean=FILE",
             ZOO["vgg_cnn_m_2048"].mean_address,
@@ -95,21 +104,24 @@ MODELS = {
 
 
 def known_model(name: str) -> Model:
-    """The published file of a name.
+    """The published file of a short name or a file's name.
 
     Raises:
         ConfigError: if there is none.
+
+    >>> known_model("yunet").name, known_model("face_landmark.tflite").short
+    ('face_detection_yunet_2023mar.onnx', 'mesh')
     """
-    if name not in MODELS:
-        raise ConfigError(
-            f"Expected model= one of {', '.join(MODELS)}, but got {name!r}.{nearest(name, tuple(MODELS))}"
-        )
-    return MODELS[name]
+    known = MODELS | {model.name: model for model in MODELS.values()}
+    if name not in known:
+        raise ConfigError(f"Expected model= one of {', '.join(MODELS)}, but got {name!r}.{nearest(name, known)}")
+    return known[name]
 
 
 def described(model: Model) -> list[str]:
     """Lines of the table for one file."""
     rows = {
+        "called": f"model={model.short}",
         "purpose": model.purpose,
         "published at": f"{model.address}{' (in this archive)' if model.packed else ''}",
         "size": "not stated" if model.size is None else f"{model.size} bytes",
@@ -180,7 +192,7 @@ def fetched(model: Model, out: Path, address: str | None = None) -> str:
             fetch(asked, out, advance)
     except FetchError as error:
         raise WeightsError(
-            f"{error} Or get {model.address} elsewhere, and check it: fer-weights model={model.name} file=FILE"
+            f"{error} Or get {model.address} elsewhere, and check it: fer-weights model={model.short} file=FILE"
         ) from None
     except OSError as error:
         raise WeightsError(f"Expected to write {out}, but it cannot be written ({error.strerror or error}).") from None

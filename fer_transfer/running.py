@@ -1,15 +1,16 @@
 """A release prepared, a plan composed and run, from Python or by a command."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig
 
 from fer_transfer.config import build, path_given, plain, text_given, typed, typed_words
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.names import shown_text
+from fer_transfer.labels import SEVEN, label_set_from
 from fer_transfer.settings import compose
 from fer_transfer.signals import check, stop_file
 from fer_transfer.stages.plan import Plan, plan_from
@@ -57,6 +58,7 @@ def run_preparation(config: DictConfig, again: str) -> Path:
     """
     settings = plain(config)
     out, replace, workers = path_given(settings, "out"), settings["replace"], settings["workers"]
+    beside = text_given(settings, "beside")
     if not isinstance(replace, bool):
         raise ConfigError(f"Expected replace to be true or false, but got {replace!r}.")
     if settings["shards"] is not None:
@@ -64,14 +66,26 @@ def run_preparation(config: DictConfig, again: str) -> Path:
     # Imported here so that --help and mistakes in the configuration do not wait for numpy and OpenCV.
     from fer_transfer.faces.prepare import prepare, prepare_shard
     from fer_transfer.faces.shards import WHOLE, shard_from
+    from fer_transfer.faces.source import in_colour
 
     shard = WHOLE if settings["shard"] is None else shard_from(settings["shard"])
-    release = build("release", settings["release"])
+    release = build("release", _release(settings))
+    if settings["pipeline"].get("colour") is True and not in_colour(release):
+        raise ConfigError(
+            f"Expected a release of pictures for pipeline.colour=true, but {release.name} holds grey faces alone. Leave it out: "
+            "grey faces are trained on together with faces in colour as they are."
+        )
     if shard == WHOLE:
-        prepare(release, out, workers=workers, beside=settings["beside"], replace=replace, again=again)
+        prepare(release, out, workers=workers, beside=beside, replace=replace, again=again)
     else:
         prepare_shard(release, out, shard, workers=workers, replace=replace, again=again)
     return out
+
+
+def _release(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The release with its label set; one of somebody's own need know none but the seven expressions."""
+    labels = label_set_from(settings["labels"])
+    return dict(settings["release"]) if labels == SEVEN else {**settings["release"], "labels": labels}
 
 
 def compose_plan(overrides: Sequence[str] = ()) -> Plan:

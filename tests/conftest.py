@@ -9,9 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 from tiny import SPLITS, overrides, write_faces
 from trained import Trained, write_trained
+
+from fer_transfer.cli.demo import pipeline_at_hand
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -84,6 +87,20 @@ def shared_data() -> Path:
 def shared_weights() -> Path:
     """The folder of real weights beside the checkout; the test is skipped where it is absent."""
     return _folder_or_skip("weights")
+
+
+@pytest.fixture(scope="session")
+def mesh_model() -> None:
+    """The mesh of pipeline=aligned; the test is skipped where the installed mediapipe carries none."""
+    if pipeline_at_hand():
+        pytest.skip("needs the mesh model, which only mediapipe 0.10.14 carries (Python up to 3.12)")
+
+
+@pytest.fixture
+def caffe_importer() -> None:
+    """OpenCV's reader of Caffe's files; the test is skipped where there is none."""
+    if not hasattr(cv2.dnn, "readNetFromCaffe"):
+        pytest.skip(f"needs OpenCV 4, which reads Caffe's files; this is {cv2.__version__}")
 
 
 @pytest.fixture(scope="session")

@@ -25,12 +25,13 @@ from fer_transfer.training.recipe import _SUPPLIED
 SUPPLIED = {**_SUPPLIED, "logger": ("study", "quiet")}  # by the last word of the path
 ROOTS = {
     "train": "recipe backbone augment imbalance optimizer scheduler plan study runtime logger experiment submission data",
-    "prepare": "release pipeline pipeline/detector",
+    "prepare": "release labels pipeline pipeline/detector",
 }
 MISSING = {  # what is ??? there
     "backbone": ["recipe.backbone.name=test_resnet"],
     "release": ["release.path=somewhere"],
     "release=ferplus": ["release.ferplus=somewhere"],
+    "pipeline=mediapipe": ["pipeline.landmarker.model=somewhere"],
     "pipeline/detector=yunet": ["pipeline.detector.model=somewhere"],
 }
 

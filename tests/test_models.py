@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from starting import run
 
+import fer_transfer
 from fer_transfer.files import fetching
 from fer_transfer.files.fetching import FetchError, Wanted, fetch
-from fer_transfer.models import MODELS
+from fer_transfer.models import MODELS, known_model
 
 fer_weights = partial(run, "weights")
 DATA = bytes(range(256)) * 1000
@@ -146,7 +147,7 @@ def test_a_server_that_brings_nothing_more_is_left_and_what_is_there_kept(server
         (endless, r"256000 bytes .* there are more"),
         (redirect("http://localhost/x"), r"redirects to http://localhost/x, which is not followed"),
         (redirect("file:///etc/passwd"), r"Expected a file .* is not allowed"),
-        (redirect("/x"), r"redirect"),
+        (redirect("/x"), r"in a circle"),
     ],
     ids=["bytes", "length", "digits", "a page", "403", "range", "endless", "host", "scheme", "loop"],
 )
@@ -159,6 +160,36 @@ def test_a_server_that_lies_leaves_nothing(server: Server, tmp_path: Path, answe
 def test_a_redirect_on_the_same_host_is_followed(server: Server, tmp_path: Path) -> None:
     fetch(wanted(server.url("/x", redirect("/honest"))), tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_a_chain_of_redirects_has_an_end(server: Server, tmp_path: Path) -> None:
+    server.answers |= {f"/{n}": redirect(f"/{n - 1}" if n > 1 else "/honest") for n in range(1, 7)}
+    fetch(wanted(server.url("/5")), tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == DATA
+    with pytest.raises(FetchError, match=r"^.*redirects more than 5 times, or in a circle: [^\n]*$"):
+        fetch(wanted(server.url("/6")), tmp_path / "y")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_two_do_not_fetch_one_file_at_a_time(server: Server, tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(request: BaseHTTPRequestHandler, start: int) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        honest(request, start)
+
+    url = server.url("/slow", slow)
+    first = threading.Thread(target=fetch, args=(wanted(url), tmp_path / "x"))
+    first.start()
+    assert begun.wait(10)
+    with pytest.raises(FetchError, match=r"only one that fetches .*/x, but another command does.*repeat"):
+        fetch(wanted(server.url("/honest")), tmp_path / "x")
+    fetch(wanted(server.url("/honest")), tmp_path / "y")  # another file is not held up
+    go_on.set()
+    first.join()
+    assert server.asked.count(("/honest", 0)) == 1 and len(list(tmp_path.iterdir())) == 2
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes() == DATA
 
 
 def test_a_lie_in_what_was_gone_on_with_is_thrown_away_and_the_next_time_all_is_well(
@@ -200,14 +231,17 @@ def test_without_a_network_one_message_says_what_to_do(tmp_path: Path) -> None:
     done = fer_weights(f"model={name}", "fetch=true", "address=http://127.0.0.1:9/x", cwd=tmp_path)
     assert done.returncode == 1 and not list(tmp_path.iterdir())
     assert "127.0.0.1:9 to answer, but it cannot be reached" in done.stderr and "Traceback" not in done.stderr
-    assert f"fer-weights model={name} file=FILE" in done.stderr and done.stderr.count("error:") == 1
+    assert "fer-weights model=mesh file=FILE" in done.stderr and done.stderr.count("error:") == 1
 
 
 def test_what_cannot_be_fetched_or_checked_is_said(tmp_path: Path) -> None:
     for words, message in (
         (["model=VGG_CNN_M_2048.caffemodel", "fetch=true"], "no source states its size and digest"),
         (["model=imagenet_mean.binaryproto", "fetch=true"], "it lies in an archive"),
-        (["model=yunet"], "Expected model= one of face_landmark.tflite"),
+        (
+            ["model=yunett"],
+            "vgg_mean, but got 'yunett'. Did you mean 'yunet'?",
+        ),
         (["fetch=true"], "Expected model=NAME with fetch"),
         (["model=face_landmark.tflite", "file=none"], "at none, but it cannot be read"),
         (["model=VGG_CNN_M_2048.caffemodel", "file=none"], "no source states one"),
@@ -222,3 +256,11 @@ def test_the_table_agrees_with_the_files_that_are_here(shared_weights: Path) -> 
     for model in here:
         data = (shared_weights / model.name).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (model.size, model.sha256), model.name
+
+
+def test_messages_name_models_that_there_are() -> None:
+    sources = [*Path(fer_transfer.__file__).parent.rglob("*.py"), *(Path(__file__).parents[1] / "docs").rglob("*.md")]
+    named = {name for path in sources for name in re.findall(r"fer-weights model=([\w.]+)", path.read_text())} - {
+        "NAME"
+    }
+    assert {"yunet", "mesh"} <= named and not {name for name in named if known_model(name) not in MODELS.values()}

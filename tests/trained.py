@@ -8,6 +8,7 @@ from pathlib import Path
 from tiny import write_faces
 
 import fer_transfer
+from fer_transfer.cli.demo import pipeline_at_hand
 from fer_transfer.config import build, plain
 from fer_transfer.faces.prepare import prepare
 from fer_transfer.settings import compose
@@ -49,7 +50,8 @@ def write_trained(folder: Path) -> Trained:
     made = Trained(folder / "store", folder / "sfew", folder / "faces")
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         write_sfew(made.release, COUNTS, seed=1)
-        config = plain(compose("prepare", ["release=emotiw", f"release.path={made.release}"]))
+        words = ["release=emotiw", f"release.path={made.release}", *pipeline_at_hand()]
+        config = plain(compose("prepare", words))
         prepare(build("release", config["release"]), made.faces / "emotiw", workers=1)
         write_faces(made.faces / "fer2013", "fer2013")
         for words in (["plan=emotiw"], ["plan=emotiw", "recipe.seed=1"], ["plan=fer28"]):

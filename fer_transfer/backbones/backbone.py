@@ -46,19 +46,21 @@ class Backbone:
     kwargs: Mapping[str, Any]
     tensors: Mapping[str, Tensor] = field(repr=False)
 
-    def network(self, load: bool = True, classes: int = len(EXPRESSIONS)) -> nn.Module:
+    def network(self, load: bool = True, classes: int = len(EXPRESSIONS), skip_head: bool = False) -> nn.Module:
         """A new timm network with a fresh head.
 
         Args:
             load: fill in the initial weights; False where a parent stage's weights follow.
             classes: outputs of the head.
+            skip_head: leave the head fresh, for the initial weights have one of other classes.
 
         Raises:
             WeightsError: if the initial weights do not fit.
         """
         network = build_network(self.recipe.name, self.kwargs, classes)
         if load and self.tensors:
-            load_into(network, self.tensors, _skipped(self.recipe, self.head), _source(self.recipe))
+            skipped = [*_skipped(self.recipe, self.head), *(self.head if skip_head else ())]
+            load_into(network, self.tensors, skipped, _source(self.recipe))
         return network
 
     def record(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fer_transfer.config import nearest
 from fer_transfer.errors import ConfigError
 
 
@@ -97,7 +98,7 @@ def zoo_model(network: str) -> ZooModel:
     """
     if network not in ZOO:
         raise ConfigError(
-            f"Expected net={' or net='.join(ZOO)}, but got {network!r}. Of another network bring a file: "
+            f"Expected net={' or net='.join(ZOO)}, but got {network!r}.{nearest(network, ZOO)} Of another network bring a file: "
             f"net={network} file=FILE."
         )
     return ZOO[network]

@@ -8,6 +8,7 @@ from fer_transfer.backbones.batch_norm import folded
 from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.backbones.preprocessing import Preprocessing
 from fer_transfer.backbones.weights import WeightsFile
+from fer_transfer.config import override
 from fer_transfer.errors import WeightsError
 
 
@@ -53,7 +54,8 @@ def _assumed(name: str, file: WeightsFile, own: Mapping[str, Any], preprocessing
     words = {key: value for key, value in preprocessing.record().items() if key not in own}
     yield f"{file.path.name} carries no record of its input. Taken from timm's record of {name}: {record_text(words)}."
     out = f"{file.path.stem}{'_recorded' if file.path.suffix == '.safetensors' else ''}.safetensors"
-    command = f"fer-weights net={name} file={shlex.quote(str(file.path))} out={shlex.quote(out)}"
+    typed = [override("net", name), override("file", file.path), override("out", out)]
+    command = shlex.join(["fer-weights", *typed])
     if name not in ZOO or file.path.suffix != ".caffemodel":
         command += " 'mean=[R,G,B]' 'std=[R,G,B]' size=PIXELS +kwargs.ARGUMENT=VALUE"
     yield f"  If its weights were trained otherwise, write its own: {command}"

@@ -16,7 +16,7 @@ RECORDED = ("mean", "std", "scale", "input_size", "crop_pct", "interpolation", "
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What the weights expect of their input, per channel: ``(x / scale - mean) / std`` of grey 0..255 repeated.
+    """What the weights expect of their input, per channel: ``(x / scale - mean) / std`` of 0..255; grey is repeated.
 
     Attributes:
         mean: per channel, in units of ``x / scale``, in the network's own channel order.
@@ -25,8 +25,8 @@ class Preprocessing:
         size: side of the input in pixels.
         crop_pct: share of the resized picture's side that the input is: 224 of 256 is 0.875.
         interpolation: ``bilinear`` or ``bicubic``, as the weights were trained with.
-        channel_order: ``RGB`` or ``BGR``, of the input that the weights were trained with. Pictures here are grey, the same
-            in every channel, so it changes no number; it travels with the weights for whoever feeds them colours.
+        channel_order: ``RGB`` or ``BGR``, of the input that the weights were trained with: faces in colour, which are RGB, are
+            turned to it. Of grey faces, the same in every channel, it changes no number.
 
     Raises:
         ValueError: if a value is outside its range, or there are not as many std as mean.

@@ -164,6 +164,11 @@ def _read(path: str) -> str:
 
 
 def _opencv_outputs(text: str, file: str, picture: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    if not hasattr(cv2.dnn, "readNetFromCaffe"):
+        raise WeightsError(
+            f"Expected OpenCV 4, which reads Caffe's files, to prove {file}, but this is {cv2.__version__}, which no longer "
+            "does. Install opencv-contrib-python>=4.10,<5 and no other OpenCV package, or leave prove out."
+        )
     try:
         net = cv2.dnn.readNetFromCaffe(np.frombuffer(text.encode(), np.uint8), np.fromfile(file, np.uint8))
         net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)

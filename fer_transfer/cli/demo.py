@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fer_transfer.cli.front import front
+from fer_transfer.config import override
 from fer_transfer.signals import Stopped, listening
 
 HELP = """\
@@ -32,22 +33,22 @@ stage once, and the tables printed. With what it leaves in ./demo:
 def steps(out: Path) -> Iterator[tuple[str, list[str]]]:
     """The commands, each with what it is told."""
     faces = {"fer2013": out / "faces" / "fer2013", "emotiw": out / "faces" / "emotiw"}
-    pipeline = _pipeline()
+    pipeline = pipeline_at_hand()
     for name, release in (("fer2013", "fer2013"), ("emotiw", "sfew")):
-        path = _given("release.path", out / "releases" / release)
-        yield "prepare", [f"release=synthetic_{name}", path, _given("out", faces[name]), *pipeline]
-    where = [_given("runtime.store", out / "store"), *(_given(f"runtime.faces.{n}", of) for n, of in faces.items())]
+        path = override("release.path", out / "releases" / release)
+        yield "prepare", [f"release=synthetic_{name}", path, override("out", faces[name]), *pipeline]
+    where = [override("runtime.store", out / "store"), *(override(f"runtime.faces.{n}", of) for n, of in faces.items())]
     yield "train", ["-m", "study=ng2015", "experiment=demo", "backbone=timm", *where]
     shown = [
         "published=false",
         "submission_zip=demo",
         "figures=true",
-        *(_given(f"faces.{n}", of) for n, of in faces.items()),
+        *(override(f"faces.{n}", of) for n, of in faces.items()),
     ]
-    yield "report", [_given("store", out / "store"), _given("out", out / "report"), *shown]
+    yield "report", [override("store", out / "store"), override("out", out / "report"), *shown]
 
 
-def _pipeline() -> list[str]:
+def pipeline_at_hand() -> list[str]:
     """Nothing where the default's mesh model is at hand, otherwise the pipeline that needs no model."""
     from fer_transfer.detection.landmarks import FaceMesh
     from fer_transfer.errors import ConfigError
@@ -57,12 +58,6 @@ def _pipeline() -> list[str]:
     except ConfigError:
         return ["pipeline=box"]
     return []
-
-
-def _given(key: str, path: Path) -> str:
-    """A path as Hydra takes it, whatever characters are in it."""
-    text = str(path).replace("'", "\\'")
-    return f"{key}={path}" if text.replace("/", "").replace("_", "").isalnum() else f"{key}='{text}'"
 
 
 def run(arguments: Sequence[str]) -> int:

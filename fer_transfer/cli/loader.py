@@ -26,6 +26,7 @@ from fer_transfer.conf_files import ConfFiles
 from fer_transfer.config import conf_dir, nearest
 from fer_transfer.errors import ConfigError, FerTransferError
 from fer_transfer.ranks import last_words, ranks
+from fer_transfer.reference import reference
 from fer_transfer.settings import check_settings, declared
 from fer_transfer.sweeps.launching import check_launcher
 
@@ -114,6 +115,15 @@ def opened(override: str, root: str) -> str:
     return override
 
 
+def _elsewhere(given: str, root: str) -> str:
+    """A question about what is no setting where it was looked for: a group misspelt, or a setting without its group."""
+    known = reference(root)
+    if "." not in given and (near := nearest(given, [group.name for group in known.groups])):
+        return near
+    paths = sorted({setting.path for setting in known.everything() if setting.path.endswith(f".{given}")})
+    return f" Did you mean {' or '.join(map(repr, paths))}?" if 0 < len(paths) < 4 else ""
+
+
 def _in_one_line(error: Exception, overrides: list[str], root: str) -> str:
     """What does not compose, with the nearest setting where one is misspelt."""
     if isinstance(error, FerTransferError):
@@ -124,8 +134,9 @@ def _in_one_line(error: Exception, overrides: list[str], root: str) -> str:
     if key := re.match(r"Could not override '([^']+)'", text):
         group, _, name = key[1].rpartition(".")
         known = declared(root).get(group, {})
-        if name not in known and (near := nearest(name, known, group)):
-            return f"There is no setting {key[1]}.{near}"
+        if name not in known:
+            near = nearest(name, known, group) or _elsewhere(key[1], root)
+            return f"There is no setting {key[1]}.{near or f' fer-{root} --settings shows all.'}"
     elif missing := re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':(.*)", text, re.DOTALL):
         group, options = missing[2], missing[3].split()
         name = missing[1].removeprefix(f"{group}/")

@@ -27,7 +27,7 @@ fer-prepare: turn a release into a folder of prepared faces.
   fer-prepare release=emotiw release.path=SFEW_2.0 pipeline=box out=faces/box
                                     the detector's box, not aligned
 """,
-    ["release", "pipeline", "pipeline/detector"],
+    ["release", "labels", "pipeline", "pipeline/detector"],
     "done",
 )
 

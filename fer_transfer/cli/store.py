@@ -8,6 +8,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_transfer.cli.front import front
+from fer_transfer.config import override
 from fer_transfer.errors import ConfigError, FerTransferError, StoreError
 from fer_transfer.files.names import shown_text
 from fer_transfer.signals import Stopped, listening
@@ -156,7 +158,8 @@ def _export(words: Sequence[str], settings: dict[str, str]) -> None:
         raise ConfigError(f"Expected a new folder: fer-store export {words[0]} out=FOLDER, but got no out.")
     held, out = _held(settings), Path(settings["out"]).expanduser()
     outcome = export(held, row_called(words[0], held), out)
-    _print([f"{len(outcome.copied)} stages and 1 row written to {out}: fer-report store={out} reads it there"])
+    command = shlex.join(["fer-report", override("store", out)])
+    _print([f"{len(outcome.copied)} stages and 1 row written to {out}: {command} reads it there"])
 
 
 VERBS = {

@@ -2,7 +2,7 @@
 
 ::
 
-    fer-weights model=face_detection_yunet_2023mar.onnx fetch=true
+    fer-weights model=yunet fetch=true
 
     fer-weights net=bvlc_alexnet file=bvlc_alexnet.caffemodel mean=imagenet_mean.binaryproto out=alexnet.safetensors
     fer-weights net=mobilenetv2_100 file=x.pth out=x.safetensors 'mean=[0.5,0.5,0.5]' +kwargs.pad_type=same

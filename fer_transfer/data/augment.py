@@ -2,8 +2,9 @@
 
 Resampling along one axis is a linear map, so a face is resized by two matrix products, and taking rows of the matrix
 at a random offset, in reverse order for a mirrored face, crops and mirrors in the same product: nothing is computed
-outside the crop. The matrix is what ``torch.nn.functional.interpolate`` makes of the identity, antialiased when it
-shrinks, so the result is that of resizing, then cropping.
+outside the crop. The three channels of a face in colour go through the same matrices. The matrix is what
+``torch.nn.functional.interpolate`` makes of the identity, antialiased when it shrinks, so the result is that of resizing, then
+cropping.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,11 @@ from torch import Tensor, nn
 
 from fer_transfer.backbones.preprocessing import INTERPOLATIONS, Preprocessing
 from fer_transfer.errors import ConfigError
+
+_COLOURS = 3
+
+#: Of red, green and blue in the grey of a picture (ITU-R BT.601), as OpenCV makes faces grey.
+_LUMA = (0.299, 0.587, 0.114)
 
 
 def resampling_matrix(source: int, target: int, mode: str = "bilinear") -> Tensor:
@@ -119,7 +125,9 @@ class BatchTransform(nn.Module):
         """Transform a batch.
 
         Args:
-            groups: uint8 [n_i, H_i, W_i] each, grey 0..255: a batch may mix releases of different sizes.
+            groups: uint8 [n_i, H_i, W_i], grey, or [n_i, H_i, W_i, 3], RGB, each, 0..255: a batch may mix releases of different
+                sizes, and grey ones with others in colour. Of a grey face every channel of the result is made, of one in colour
+                each its own, in the order of the weights (Caffe's is BGR). A network that has not three sees its luma.
             random: random crop and mirror (training); else the centre crop.
             own: where ``groups`` is a share of a batch, how many faces the batch has in each and which of them are here
                 (``Whole.own``): numbers are drawn for all, so that each face gets the crop that it gets in the whole batch.
@@ -151,8 +159,11 @@ class BatchTransform(nn.Module):
     def _batch(self, groups: Sequence[Tensor], places: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         """Resample every group at its rows and columns, and normalise the whole."""
         with torch.autocast(groups[0].device.type, enabled=False):
-            grey = torch.cat([self._resample(pixels, *place) for pixels, place in zip(groups, places, strict=False)])
-            batch = torch.addcmul(self._offset, grey[..., None], self._gain).permute(0, 3, 1, 2)  # type: ignore[arg-type]
+            parts = [self._resample(pixels, *place) for pixels, place in zip(groups, places, strict=False)]
+            # Grey ones among others in colour are repeated.
+            channels = _COLOURS if self.channels == _COLOURS and any(pixels.ndim == 4 for pixels in groups) else 1
+            faces = torch.cat([part.expand(-1, -1, -1, channels) for part in parts])
+            batch = torch.addcmul(self._offset, faces, self._gain).permute(0, 3, 1, 2)  # type: ignore[arg-type]
         return batch if self.channels_last else batch.contiguous()
 
     def _random(self, device: torch.device, count: int, own: slice) -> tuple[Tensor, Tensor]:
@@ -172,10 +183,18 @@ class BatchTransform(nn.Module):
         return top + steps, left + (steps.flip(1) if mirrored else steps)
 
     def _resample(self, pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
-        """uint8 [n, H, W] to float32 [n, crop, crop], still 0..255."""
-        rows, columns = (self._matrix(size, pixels.device) for size in pixels.shape[1:])
-        resampled = rows[down] @ pixels.float() @ columns[across].transpose(1, 2)
-        return resampled.clamp_(0, 255) if self.interpolation == "bicubic" else resampled
+        """uint8 [n, H, W] or [n, H, W, 3] to float32 [n, crop, crop, 1 or 3], still 0..255, in the weights' order of channels."""
+        rows, columns = (self._matrix(size, pixels.device) for size in pixels.shape[1:3])
+        planes = self._planes(pixels.float()) if pixels.ndim == 4 else pixels.float()[:, None]
+        resampled = rows[down][:, None] @ planes @ columns[across].transpose(1, 2)[:, None]
+        resampled = resampled.clamp_(0, 255) if self.interpolation == "bicubic" else resampled
+        return resampled.permute(0, 2, 3, 1)
+
+    def _planes(self, faces: Tensor) -> Tensor:
+        """float32 RGB [n, H, W, 3] to the channels that the network sees, [n, 1 or 3, H, W]."""
+        if self.channels != _COLOURS:
+            return (faces @ faces.new_tensor(_LUMA))[:, None]
+        return (faces.flip(3) if self.channel_order == "BGR" else faces).permute(0, 3, 1, 2)
 
     def _matrix(self, size: Any, device: torch.device) -> Tensor:
         if isinstance(size, Tensor):  # while a graph is traced for an export the size is no constant

@@ -63,7 +63,7 @@ class FaceBatch(NamedTuple):
     """One batch, or a process's share of it.
 
     Attributes:
-        pixels: uint8 [n_i, H_i, W_i] for each release in the batch.
+        pixels: uint8 [n_i, H_i, W_i], or RGB [n_i, H_i, W_i, 3], for each release in the batch.
         target: int64 [sum n_i] classes, or float32 [sum n_i, C] for soft labels, in the order of ``pixels``.
         whole: the batch that these faces are a share of, or None: they are all.
     """

@@ -16,7 +16,8 @@ class Distorter(nn.Module):
 
     Args:
         distortion: the recipe's.
-        black, white: float32 [C], what 0 and 255 are after normalisation (``BatchTransform.range``).
+        black: float32 [C], what 0 is after normalisation (``BatchTransform.range``).
+        white: likewise, of 255.
     """
 
     def __init__(self, distortion: Distortion, black: Tensor, white: Tensor) -> None:

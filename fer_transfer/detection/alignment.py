@@ -101,25 +101,25 @@ class Alignment:
         return _apply(cv2.invertAffineTransform(self.matrix(eyes, points)), outer)
 
     def cut(
-        self, grey: NDArray[np.uint8], eyes: Points, points: NDArray[np.float32] | None = None
+        self, picture: NDArray[np.uint8], eyes: Points, points: NDArray[np.float32] | None = None
     ) -> NDArray[np.uint8]:
-        """Cut a face out of a grey frame.
+        """Cut a face out of a frame, grey or RGB.
 
         Args:
-            grey: uint8 [H, W].
+            picture: uint8 [H, W], or [H, W, 3].
             eyes: float [2, 2].
             points: as for ``matrix``.
 
         Returns:
-            uint8 [size, size]. One bilinear interpolation straight from the frame; where the crop is smaller than what
-            it shows, the frame is smoothed first (a Gaussian that leaves as much blur a crop pixel as a frame pixel
+            uint8 [size, size], or [size, size, 3]. One bilinear interpolation straight from the frame; where the crop is smaller
+            than what it shows, the frame is smoothed first (a Gaussian that leaves as much blur a crop pixel as a frame pixel
             has, taken as 0.5 pixels; Lowe 2004), so that nothing aliases. Rounded once, after the stretch.
         """
         matrix = self.matrix(eyes, points)
         shrink = 1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))
         sigma = 0.5 * np.sqrt(shrink**2 - 1) if shrink > 1 else 0.0
         border = _BORDERS[self.border]
-        part, left, top = _around(grey, self.corners(eyes, points), 4 * sigma + 2)
+        part, left, top = _around(picture, self.corners(eyes, points), 4 * sigma + 2)
         if sigma > 0.1:
             part = cv2.GaussianBlur(part, (0, 0), sigma, borderType=border)
         matrix[:, 2] += matrix[:, :2] @ (left, top)
@@ -138,22 +138,22 @@ def _pair(kind: str, eyes: Points, points: NDArray[np.float32] | None) -> Points
     return points[list(pair)].astype(np.float64)
 
 
-def _around(grey: NDArray[np.uint8], corners: Points, margin: float) -> tuple[NDArray[np.float32], int, int]:
+def _around(picture: NDArray[np.uint8], corners: Points, margin: float) -> tuple[NDArray[np.float32], int, int]:
     """The part of the frame around the crop as float32, and where its top left pixel lies (a pixel at least)."""
-    height, width = grey.shape
+    height, width = picture.shape[:2]
     low, high = np.floor(corners.min(axis=0) - margin), np.ceil(corners.max(axis=0) + margin)
     left, top = (int(v) for v in np.clip(low, 0, (width - 1, height - 1)))
     right, bottom = (int(v) for v in np.clip(high, (left, top), (width - 1, height - 1)))
-    return grey[top : bottom + 1, left : right + 1].astype(np.float32), left, top
+    return picture[top : bottom + 1, left : right + 1].astype(np.float32), left, top
 
 
-def beyond(corners: Points, shape: tuple[int, int]) -> bool:
-    """Whether a crop with these corners reaches more than a pixel beyond a frame of shape (height, width).
+def beyond(corners: Points, shape: tuple[int, ...]) -> bool:
+    """Whether a crop with these corners reaches more than a pixel beyond a frame of shape (height, width) or (height, width, 3).
 
     >>> beyond(np.array([[0.0, 0.0], [9.0, 9.0]]), (10, 10)), beyond(np.array([[-3.0, 0.0], [5.0, 5.0]]), (10, 10))
     (False, True)
     """
-    height, width = shape
+    height, width = shape[:2]
     return bool((corners < -1.5).any() or (corners > (width + 0.5, height + 0.5)).any())
 
 

@@ -1,4 +1,4 @@
-"""Cutting a face out of a grey picture by a box, without stretching it to one side, and the stretch of its range."""
+"""Cutting a face out of a picture, grey or RGB, by a box, without stretching it to one side, and the stretch of its range."""
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,7 +19,7 @@ class BoxCrop:
 
     Attributes:
         size: height and width of the crop in pixels.
-        stretch: whether the darkest and brightest pixel of the crop become 0 and 255 (Ng et al. 2015).
+        stretch: whether the darkest and brightest pixel of the crop become 0 and 255 (Ng et al. 2015); see ``stretch_range``.
 
     Raises:
         ConfigError: if the size is under 8.
@@ -36,19 +36,19 @@ class BoxCrop:
         """The options, as plain JSON; faces cut by other ones are other faces."""
         return {"crop": "the detector's box", **asdict(self)}
 
-    def cut(self, grey: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-        """Cut the square around a box (x, y, width, height) out of uint8 [H, W]; uint8 [size, size]."""
-        face = cut(grey, box, self.size)
+    def cut(self, picture: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        """Cut the square around a box (x, y, width, height) out of uint8 [H, W] or [H, W, 3]; uint8 [size, size] (, 3)."""
+        face = cut(picture, box, self.size)
         return stretch_range(face) if self.stretch else face
 
 
 def central_square(image: NDArray[np.uint8]) -> Box:
-    """The box (x, y, width, height) of the shorter side in the middle of a picture [H, W].
+    """The box (x, y, width, height) of the shorter side in the middle of a picture [H, W] or [H, W, 3].
 
     >>> central_square(np.zeros((10, 20), np.uint8))
     (5, 0, 10, 10)
     """
-    height, width = image.shape
+    height, width = image.shape[:2]
     side = min(height, width)
     return (width - side) // 2, (height - side) // 2, side, side
 
@@ -57,13 +57,14 @@ def cut(image: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
     """Cut the square around a box and resize it.
 
     Args:
-        image: uint8 [H, W].
+        image: uint8 [H, W], or [H, W, 3].
         box: (x, y, width, height) in pixels; its longer side is the side of the square. What lies outside the
             picture repeats its edge.
         size: height and width of the result in pixels.
 
     Returns:
-        uint8 [size, size]: area averaging where it shrinks (nothing else avoids aliasing), bilinear where it grows.
+        uint8 [size, size], or [size, size, 3]: area averaging where it shrinks (nothing else avoids aliasing), bilinear where
+        it grows.
     """
     x, y, width, height = box
     side = max(width, height)
@@ -80,6 +81,8 @@ def cut(image: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
 
 def stretch_range(image: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
     """Map the darkest pixel to 0 and the brightest to 255, linearly (Ng et al. 2015); one colour stays.
+
+    In colour the darkest and brightest value of any channel: one map for all three, so that no colour becomes another.
 
     >>> stretch_range(np.array([[50, 60, 100]], np.uint8)).tolist()
     [[0, 51, 255]]

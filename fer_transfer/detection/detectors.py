@@ -81,7 +81,7 @@ class ViolaJones:
             where no frontal face was found, or "never".
 
     Raises:
-        ConfigError: if an option is out of range, or this OpenCV has no cascades (version 5, or no data files).
+        ConfigError: if an option is out of range, or this OpenCV has no cascades (5.0, or no data files).
 
     >>> len(ViolaJones().detect(np.full((64, 64, 3), 128, np.uint8)))
     0
@@ -150,8 +150,8 @@ def _load_cascade(name: str) -> Any:
     classifier = kind(str(path)) if kind and path.exists() else None
     if classifier is None or classifier.empty():
         raise ConfigError(
-            f"Expected OpenCV 4 with its cascade {name}, but version {cv2.__version__} has none at {path}. "
-            "Install opencv-contrib-python>=4.10,<5 and no other OpenCV package."
+            f"Expected OpenCV 4, or 5.1 on, with its cascade {name}, but version {cv2.__version__} has none at {path}. "
+            "Install opencv-contrib-python>=4.10,!=5.0.* and no other OpenCV package, or take pipeline/detector=yunet."
         )
     return classifier
 
@@ -260,8 +260,8 @@ class YuNet:
 
 
 _ADVICE = (
-    "Get face_detection_yunet_2023mar.onnx from github.com/opencv/opencv_zoo (models/face_detection_yunet) and give its "
-    "path as the detector's option model."
+    "Fetch it with fer-weights model=yunet fetch=true, or get face_detection_yunet_2023mar.onnx from "
+    "github.com/opencv/opencv_zoo, and give its path as the detector's option model (pipeline.detector.model=FILE)."
 )
 
 

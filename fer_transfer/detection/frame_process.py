@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from fer_transfer.detection.crop import Box
+from fer_transfer.detection.geometry import decoded, encoded
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.limits import TooMuchError
@@ -51,17 +52,28 @@ def loaded(load: Load, job: FrameJob) -> Loaded:
         return Loaded(job, b"", "damaged in the archive")
 
 
+#: Processes that end one after the other before it is taken for more than a frame's doing: no memory left, say.
+_DEATHS = 3
+
+
 class FrameProcess:
-    """A process that makes faces of frames, one after another; where one takes too long, another process takes its place.
+    """A process that makes faces of frames, one after another.
+
+    Where a frame takes too long, or ends the process (a crash inside a library), another process takes its place.
 
     Args:
         pipeline: how frames become faces.
         load: for pictures that come without their bytes; it can be pickled. None: all come with them.
         seconds: for one frame; None: any time.
+
+    Attributes:
+        began: whether a process got as far as its work; one that did not ended while Python started it.
     """
 
     def __init__(self, pipeline: FacePipeline, load: Load | None, seconds: float | None) -> None:
         self._pipeline, self._load, self._seconds = pipeline, load, seconds
+        self._deaths, self._ended, self._changing = 0, False, threading.Lock()
+        self.began = False
         self._begin()
 
     def _begin(self) -> None:
@@ -78,37 +90,59 @@ class FrameProcess:
 
     def end(self) -> None:
         """End the process, whatever it is at; a thread that waits for it meets the end of file."""
-        self._process.kill()
-        self._process.join()
+        with self._changing:
+            self._ended = True
+            self._process.kill()
+            self._process.join()
+
+    def _replace(self) -> str:
+        """Another process in place of this one, and how this one ended."""
+        with self._changing:
+            if self._ended:
+                raise EOFError
+            self._process.kill()
+            self._process.join()
+            code = self._process.exitcode or 0
+            self._begin()
+        return signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"
 
     def faces(self, pictures: Sequence[Loaded]) -> list[bytes]:
         """The faces of some pictures, packed.
 
         Raises:
-            EOFError: if the process ended by itself.
+            EOFError: if the process ended by itself before it began, or with frame after frame.
         """
         return self._answers(pictures)
 
     def _answers(self, pictures: Sequence[Loaded]) -> list[bytes]:
-        """In one message there and back; where that takes longer than one of them may, one by one."""
+        """In one message there and back; where that takes longer than one of them may, or ends the process, one by one."""
         try:
             self._ready = self._ready or self._pipe.recv()  # until it is, its libraries are loaded: no frame's time
+            self.began = True
+        except OSError:
+            raise EOFError from None
+        try:
             self._pipe.send(pictures)
             if not self._pipe.poll(self._seconds):
-                self.end()
-                self._begin()
-                return self._one_by_one(pictures)
+                self._replace()
+                return self._one_by_one(pictures, f"took longer than {self._seconds:g} s")
             answer = self._pipe.recv()
-        except OSError:  # the pipe broke while it was written to
-            raise EOFError from None
+        except (EOFError, OSError):  # it ended, or the pipe broke while it was written to
+            self._process.join(5)  # a pipe may close a little before its process has ended
+            how = self._replace()
+            self._deaths += 1
+            if self._deaths == _DEATHS:
+                raise EOFError from None
+            return self._one_by_one(pictures, f"ended its process ({how})")
+        self._deaths = 0
         if isinstance(answer, Exception):
             raise answer
         faces: list[bytes] = answer
         return faces
 
-    def _one_by_one(self, pictures: Sequence[Loaded]) -> list[bytes]:
+    def _one_by_one(self, pictures: Sequence[Loaded], why: str) -> list[bytes]:
         if len(pictures) == 1:
-            return [packed(unreadable(self._pipeline.size, f"took longer than {self._seconds:g} s"))]
+            return [packed(unreadable(self._pipeline.shape, why))]
         return [face for picture in pictures for face in self._answers([picture])]
 
 
@@ -145,7 +179,7 @@ def face_of(pipeline: FacePipeline, load: Load | None, picture: Loaded) -> bytes
     job, data, trouble = picture
     assert data is not None, "without load pictures come with their bytes"
     face = (
-        unreadable(pipeline.size, trouble) if trouble else pipeline.read(data, job.aligned, job.aligned_size, job.box)
+        unreadable(pipeline.shape, trouble) if trouble else pipeline.read(data, job.aligned, job.aligned_size, job.box)
     )
     return packed(face)
 
@@ -160,13 +194,15 @@ def packed(face: FrameFace) -> bytes:
         "eyes": face.eyes.tolist(),
         "faces": face.faces,
     }
+    if face.geometry is not None:
+        told["geometry"] = encoded(face.geometry)
     return json.dumps(told).encode() + b"\n" + face.pixels.tobytes()
 
 
-def unpacked(data: bytes, size: int) -> FrameFace:
-    """The face that was packed, of ``size`` pixels height and width."""
+def unpacked(data: bytes, shape: tuple[int, ...]) -> FrameFace:
+    """The face that was packed, its pixels of this shape."""
     line = data.index(b"\n")
-    return FrameFace(np.frombuffer(data, np.uint8, offset=line + 1).reshape(size, size), **_told(data[:line]))
+    return FrameFace(np.frombuffer(data, np.uint8, offset=line + 1).reshape(shape), **_told(data[:line]))
 
 
 @lru_cache(64)
@@ -174,4 +210,6 @@ def _told(line: bytes) -> dict[str, Any]:
     """What the line says; pictures that are not searched all say the same."""
     told: dict[str, Any] = json.loads(line)
     told["box"], told["eyes"] = np.array(told["box"], np.float32), np.array(told["eyes"], np.float32)
+    if "geometry" in told:
+        told["geometry"] = decoded(told["geometry"])
     return told

@@ -11,12 +11,13 @@ import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.geometry import Geometry
 from fer_transfer.detection.model_file import ModelFile
 from fer_transfer.errors import ConfigError
 
@@ -46,13 +47,14 @@ class Landmarks:
     """The mesh fitted to one face.
 
     Attributes:
-        points: float32 [468, 2], x, y in pixels of the frame; they may lie outside it.
-        score: the fit score, 0..1: the model's belief that a face fills the place it looked at, less if it did not
-            stay there.
+        points: float32 [468, 2], or 478 with the irises; x, y in pixels of the frame; they may lie outside it.
+        score: the fit score, 0..1; what it measures is the landmarker's to say.
+        geometry: what else the landmarker tells of the face, or None.
     """
 
     points: NDArray[np.float32]
     score: float
+    geometry: Geometry | None = None
 
     @cached_property
     def eyes(self) -> Matrix:
@@ -93,6 +95,14 @@ class Landmarker(Protocol):
 
     def settings(self) -> dict[str, Any]:
         """What was chosen, as plain JSON under ``landmarker``; faces aligned by another choice are other faces."""
+
+
+@runtime_checkable
+class Finder(Landmarker, Protocol):
+    """A landmarker that needs no detector before it."""
+
+    def find(self, frame: Frame) -> list[Landmarks]:
+        """Landmarks of every face of a frame, uint8 [H, W, 3], BGR, 0..255; none is no error."""
 
 
 class FaceMesh:
@@ -234,12 +244,16 @@ def _bundled() -> Path:
             return path
     raise ConfigError(
         f"Expected the face mesh model {BUNDLED} in the package mediapipe, but "
-        f"{'this version has none' if found else 'it is not installed'}. Install mediapipe==0.10.14, the line that "
-        "carries its models, or give the path of a face_landmark.tflite as the landmarker's option model."
+        f"{'this version has none' if found else 'it is not installed'}. Fetch it with fer-weights model=mesh fetch=true "
+        "and give pipeline.landmarker.model=face_landmark.tflite; or install mediapipe==0.10.14, which carries it (up to "
+        "Python 3.12); or take pipeline=box, which needs none."
     )
 
 
-_ADVICE = "Give the path of a face_landmark.tflite as the landmarker's option model, or none for the one in MediaPipe's wheel."
+_ADVICE = (
+    "Fetch it with fer-weights model=mesh fetch=true and give the path of face_landmark.tflite as the landmarker's option "
+    "model (pipeline.landmarker.model=FILE), or give none for the one in MediaPipe's wheel."
+)
 
 #: Its 256 px model of 478 points does load, but OpenCV gives 2x2 values for each coordinate, all of them wrong.
 _TASK = "it looks like a MediaPipe .task bundle, whose model OpenCV loads but computes wrongly"

@@ -11,7 +11,7 @@ from fer_transfer.errors import ConfigError
 
 
 class ModelFile:
-    """A file with a model that OpenCV runs. It travels to other processes as its path, and is loaded there again.
+    """A file with a model that a library runs. It travels to other processes as its path, and is loaded there again.
 
     Args:
         path: of the file.
@@ -19,6 +19,7 @@ class ModelFile:
         load: makes the network of the file's bytes; a ``cv2.error`` or ``ValueError`` says that they are no such model
             (a ValueError's words go into the message). It must pickle: a function of a module, or a partial of one.
         advice: where to get the file, for messages.
+        runs: what runs it, for messages; None: this OpenCV.
 
     Attributes:
         digest: SHA-256 of the file, hexadecimal.
@@ -27,18 +28,21 @@ class ModelFile:
         ConfigError: if the file cannot be read, or holds no such model.
     """
 
-    def __init__(self, path: str, what: str, load: Callable[[bytes], Any], advice: str) -> None:
+    def __init__(
+        self, path: str, what: str, load: Callable[[bytes], Any], advice: str, runs: str | None = None
+    ) -> None:
         self.path, self.what, self._load, self._advice = path, what, load, advice
+        self._runs = runs or f"OpenCV {cv2.__version__}"
         data = self._read()
         self.digest = hashlib.sha256(data).hexdigest()
         self._network = self._loaded(data)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_network": None}  # OpenCV's objects do not pickle
+        return {**self.__dict__, "_network": None}  # what libraries make does not pickle
 
     @property
     def network(self) -> Any:
-        """OpenCV's network.
+        """What ``load`` made.
 
         Raises:
             ConfigError: in another process, if the file is no longer there or another one.
@@ -63,9 +67,11 @@ class ModelFile:
     def _loaded(self, data: bytes) -> Any:
         try:
             return self._load(data)
+        except ConfigError:  # a ValueError too, but of what the library needs, not of the file
+            raise
         except (cv2.error, ValueError) as error:
             why = f": {error}" if isinstance(error, ValueError) and str(error) else ""
             raise ConfigError(
-                f"Expected {self.what}, but {self.path} ({len(data)} bytes) is none that OpenCV {cv2.__version__} can "
+                f"Expected {self.what}, but {self.path} ({len(data)} bytes) is none that {self._runs} can "
                 f"run{why}. {self._advice}"
             ) from None

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.detection.alignment import Alignment, beyond
+from fer_transfer.detection.colour import picture_of
 from fer_transfer.detection.crop import Box, BoxCrop, central_square
 from fer_transfer.detection.detectors import Detections, Detector
-from fer_transfer.detection.landmarks import Landmarker, Landmarks
+from fer_transfer.detection.geometry import Geometry
+from fer_transfer.detection.landmarks import Finder, Landmarker, Landmarks
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.picture import PictureError, decode
 
@@ -56,14 +58,15 @@ class FrameFace:
     """The face of one picture.
 
     Attributes:
-        pixels: uint8 [size, size], grey.
+        pixels: uint8 [size, size], grey, or [size, size, 3], RGB.
         kind: ``found``; ``lost``; ``bypassed``: not searched, the picture is a face already.
         reason: why it was lost, or what is to be known of it ("reaches beyond the frame"), in a few words.
         score: of the face that was taken, or of the best that was refused, 0..1.
         box: float32 [4], its box (x, y, width, height) in pixels; zeros where there is none.
         eyes: float32 [2, 2], its eye centres (x, y), the person's right one first; zeros where there are none.
         faces: number of faces that passed in this picture.
-        points: float32 [468, 2], its landmarks (x, y) in pixels; None where there are none, or where they were not kept.
+        points: float32 [468, 2], or 478, its landmarks (x, y) in pixels; None where there are none, or where they were not kept.
+        geometry: what else its landmarker tells of it (``detection.geometry``), or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -74,6 +77,7 @@ class FrameFace:
     eyes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 2), np.float32))
     faces: int = 0
     points: NDArray[np.float32] | None = None
+    geometry: Geometry | None = None
 
 
 class FacePipeline:
@@ -84,12 +88,13 @@ class FacePipeline:
     (an unreadable picture) one grey.
 
     Args:
-        detector: finds boxes.
+        detector: finds boxes; None: the landmarker finds faces itself.
         landmarker: fits landmarks to a box; None: the boxes are the faces, cut as they are.
         crop: ``Alignment`` with a landmarker, ``BoxCrop`` without.
         fit: least fit score of a face; the paper refuses IntraFace's under 0.3.
         choose: which face of several: largest_times_score, largest, score, central.
         smallest_e2e: least eye-to-eye distance in pixels; landmarks mean nothing below.
+        colour: whether faces keep their colours; else they are grey (the paper). What is found is the same.
 
     Raises:
         ConfigError: if the options contradict each other or are out of range.
@@ -97,30 +102,43 @@ class FacePipeline:
 
     def __init__(
         self,
-        detector: Detector,
+        detector: Detector | None,
         landmarker: Landmarker | None,
         crop: Alignment | BoxCrop,
         fit: float = 0.3,
         choose: str = "largest_times_score",
         smallest_e2e: float = 4.0,
+        colour: bool = False,
     ) -> None:
         if isinstance(crop, Alignment) == (landmarker is None):
             raise ConfigError(
                 "Expected a landmarker with an Alignment and none with a BoxCrop, but got "
                 f"{type(crop).__name__} and landmarker={landmarker}. Choose pipeline=aligned or pipeline=box."
             )
+        if detector is None and not isinstance(landmarker, Finder):
+            raise ConfigError(
+                f"Expected a detector, for {type(landmarker).__name__} finds no faces, but got detector=null. "
+                "Choose one: pipeline/detector=viola_jones."
+            )
         if choose not in _RULES or not 0 <= fit <= 1 or smallest_e2e <= 0:
             raise ConfigError(
                 f"Expected choose to be one of {', '.join(_RULES)}, 0 <= fit <= 1 and smallest_e2e > 0, "
                 f"but got choose={choose!r}, fit={fit}, smallest_e2e={smallest_e2e}. Change pipeline."
             )
-        self.detector, self.landmarker, self.crop = detector, landmarker, crop
+        if not isinstance(colour, bool):
+            raise ConfigError(f"Expected pipeline.colour to be true or false, but got {colour!r}.")
+        self.detector, self.landmarker, self.crop, self.colour = detector, landmarker, crop, colour
         self.fit, self.choose, self.smallest_e2e = fit, choose, smallest_e2e
 
     @property
     def size(self) -> int:
         """Height and width of a face in pixels."""
         return self.crop.size
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a face's pixels: (size, size), or (size, size, 3) in colour."""
+        return (self.size, self.size, 3) if self.colour else (self.size, self.size)
 
     def of_size(self, size: int) -> "FacePipeline":
         """The same pipeline with faces of another side, in pixels.
@@ -129,15 +147,23 @@ class FacePipeline:
             ConfigError: if it is under 8.
         """
         crop = replace(self.crop, size=size)
-        return FacePipeline(self.detector, self.landmarker, crop, self.fit, self.choose, self.smallest_e2e)
+        return FacePipeline(self.detector, self.landmarker, crop, self.fit, self.choose, self.smallest_e2e, self.colour)
 
     def settings(self) -> dict[str, Any]:
         """What was chosen, as plain JSON; faces found by another choice are other faces."""
         without = {"without a face": "the best refused box, otherwise the central square, otherwise grey"}
-        found = {**self.detector.settings(), **self.crop.settings(), "choose": self.choose, **without}
+        found = {**self._finding(), **self.crop.settings(), "choose": self.choose, **without}
         if self.landmarker is not None:
             found |= {**self.landmarker.settings(), "fit": self.fit, "smallest_e2e": self.smallest_e2e}
-        return found
+        # Grey says nothing: faces of before there was a choice stay what they are.
+        return found | ({"colour": True} if self.colour else {})
+
+    def _finding(self) -> dict[str, Any]:
+        """What finds faces: the detector, or the landmarker itself, whose options stand under ``landmarker``."""
+        if self.detector is not None:
+            return self.detector.settings()
+        assert self.landmarker is not None
+        return {"detector": {"name": self.landmarker.settings()["landmarker"]["name"]}}
 
     def read(
         self, data: bytes, aligned: bool = False, aligned_size: tuple[int, int] | None = None, box: Box | None = None
@@ -153,32 +179,32 @@ class FacePipeline:
         try:
             frame = decode(data)
         except PictureError as error:
-            return unreadable(self.size, error.reason)
+            return unreadable(self.shape, error.reason)
         if aligned or frame.shape[:2] == aligned_size:
-            grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-            if box is not None and not _meets(box, grey.shape):
-                return unreadable(self.size, f"{frame.shape[1]}x{frame.shape[0]}: its box {box} lies outside")
-            return FrameFace(self._cut_box(grey, box or central_square(grey)), "bypassed", score=1.0)
+            picture = picture_of(frame, self.colour)
+            if box is not None and not _meets(box, picture.shape):
+                return unreadable(self.shape, f"{frame.shape[1]}x{frame.shape[0]}: its box {box} lies outside")
+            return FrameFace(self._cut_box(picture, box or central_square(picture)), "bypassed", score=1.0)
         try:
             return self.find(frame)
         except (cv2.error, MemoryError) as error:  # one odd frame must not stop the others
             why = getattr(error, "err", "") or type(error).__name__
-            return unreadable(self.size, f"{frame.shape[1]}x{frame.shape[0]}: {why}")
+            return unreadable(self.shape, f"{frame.shape[1]}x{frame.shape[0]}: {why}")
 
     def find(self, frame: NDArray[np.uint8]) -> FrameFace:
         """The face of a frame, uint8 [H, W, 3] BGR."""
         candidates, refusals, passed = self._searched(frame)
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        picture = picture_of(frame, self.colour)
         if not passed:
-            return self._lost(grey, candidates, refusals)
-        return self._found(grey, self._best(passed, grey.shape), len(passed))
+            return self._lost(picture, candidates, refusals)
+        return self._found(picture, self._best(passed, picture.shape), len(passed))
 
     def find_all(self, frame: NDArray[np.uint8]) -> list[FrameFace]:
         """Every face of a frame, uint8 [H, W, 3] BGR, from top to bottom, then from left to right; none where none passes."""
         *_, passed = self._searched(frame)
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        picture = picture_of(frame, self.colour)
         ordered = sorted(passed, key=lambda candidate: (candidate.box[1], candidate.box[0]))
-        return [self._found(grey, face, len(passed)) for face in ordered]
+        return [self._found(picture, face, len(passed)) for face in ordered]
 
     def _searched(self, frame: NDArray[np.uint8]) -> tuple[list[Candidate], list[str], list[Candidate]]:
         """Every candidate, why it is refused, and those that pass, each face once."""
@@ -186,19 +212,22 @@ class FacePipeline:
         refusals = [self._refusal(candidate) for candidate in candidates]
         return candidates, refusals, _distinct([c for c, why in zip(candidates, refusals, strict=True) if not why])
 
-    def _found(self, grey: NDArray[np.uint8], face: Candidate, count: int) -> FrameFace:
+    def _found(self, picture: NDArray[np.uint8], face: Candidate, count: int) -> FrameFace:
         """The face cut out of its frame; ``count`` passed there."""
         if face.fit is None:
-            pixels = self._cut_box(grey, _whole(face.box))
+            pixels = self._cut_box(picture, _whole(face.box))
             return FrameFace(pixels, "found", score=face.score, box=face.box, faces=count)
         assert isinstance(self.crop, Alignment)
         eyes, points = face.fit.eyes, face.fit.points
-        note = "the crop reaches beyond the frame" if beyond(self.crop.corners(eyes, points), grey.shape) else ""
-        pixels = self.crop.cut(grey, eyes, points)
-        return FrameFace(pixels, "found", note, face.score, face.box, eyes.astype(np.float32), count, points)
+        note = "the crop reaches beyond the frame" if beyond(self.crop.corners(eyes, points), picture.shape) else ""
+        pixels, at = self.crop.cut(picture, eyes, points), eyes.astype(np.float32)
+        return FrameFace(pixels, "found", note, face.score, face.box, at, count, points, face.fit.geometry)
 
     def candidates(self, frame: NDArray[np.uint8]) -> list[Candidate]:
-        """Every box of a frame with its fit, in the detector's order."""
+        """Every box of a frame with its fit, in the detector's order; without a detector every face that is found."""
+        if self.detector is None:
+            assert isinstance(self.landmarker, Finder)
+            return [Candidate(_box_around(fit.points), fit.score, fit) for fit in self.landmarker.find(frame)]
         found: Detections = self.detector.detect(frame)
         if self.landmarker is None:
             return [Candidate(box, float(score)) for box, score in zip(found.boxes, found.scores, strict=True)]
@@ -228,15 +257,15 @@ class FacePipeline:
 
         return max(candidates, key=rank)
 
-    def _lost(self, grey: NDArray[np.uint8], candidates: list[Candidate], refusals: list[str]) -> FrameFace:
+    def _lost(self, picture: NDArray[np.uint8], candidates: list[Candidate], refusals: list[str]) -> FrameFace:
         if not candidates:
-            return FrameFace(self._cut_box(grey, central_square(grey)), "lost", "no face detected")
-        best = self._best(candidates, grey.shape)
+            return FrameFace(self._cut_box(picture, central_square(picture)), "lost", "no face detected")
+        best = self._best(candidates, picture.shape)
         reason = next(why for other, why in zip(candidates, refusals, strict=True) if other is best)
-        return FrameFace(self._cut_box(grey, _whole(best.box)), "lost", reason, best.score, best.box)
+        return FrameFace(self._cut_box(picture, _whole(best.box)), "lost", reason, best.score, best.box)
 
-    def _cut_box(self, grey: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-        return BoxCrop(self.crop.size, self.crop.stretch).cut(grey, box)
+    def _cut_box(self, picture: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        return BoxCrop(self.crop.size, self.crop.stretch).cut(picture, box)
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
@@ -258,15 +287,20 @@ def _shared(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
     return shared
 
 
+def _box_around(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.concatenate([low, high - low])
+
+
 def _meets(box: Box, shape: tuple[int, ...]) -> bool:
     """Whether a box has pixels in a picture of shape (height, width)."""
     x, y, width, height = box
     return min(width, height) > 0 and x < shape[1] and y < shape[0] and x + width > 0 and y + height > 0
 
 
-def unreadable(size: int, reason: str) -> FrameFace:
-    """What stands in for a picture that cannot be read: one grey."""
-    return FrameFace(np.full((size, size), _NOTHING, np.uint8), "lost", f"{UNREADABLE}: {reason}")
+def unreadable(shape: tuple[int, ...], reason: str) -> FrameFace:
+    """What stands in for a picture that cannot be read: one grey, of the shape of a pipeline's faces."""
+    return FrameFace(np.full(shape, _NOTHING, np.uint8), "lost", f"{UNREADABLE}: {reason}")
 
 
 def _whole(box: NDArray[np.float32]) -> Box:

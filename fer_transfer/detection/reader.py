@@ -67,7 +67,7 @@ class FrameReader:
         """
         todo = deque(jobs)
         for done in self._done(todo):
-            yield unpacked(done, pipeline.size)
+            yield unpacked(done, pipeline.shape)
         if self.workers:
             work = _spread(_Work(pipeline, load, seconds, size_of), list(todo), self.workers)
         else:
@@ -75,7 +75,7 @@ class FrameReader:
         for faces in work:
             if self.journal is not None:
                 self.journal.put_all([(todo.popleft().name, face) for face in faces])
-            yield from (unpacked(face, pipeline.size) for face in faces)
+            yield from (unpacked(face, pipeline.shape) for face in faces)
 
     def _done(self, jobs: deque[FrameJob]) -> Iterator[bytes]:
         """What the journal holds of the first pictures, which are taken off; what it holds besides is none of them."""
@@ -141,6 +141,18 @@ class _Work:
             return Loaded(job, None), 0
 
 
+def _why_one_ended(count: int, any_began: bool) -> str:
+    if any_began:
+        return (
+            f"One of {count} processes ended by itself (out of memory?). What is done is kept: repeat the command, "
+            "with fewer workers if it happens again (workers=1)."
+        )
+    return (
+        f"No process of {count} began its work; each reads the script that starts it. Put what your script does below a line "
+        'if __name__ == "__main__": or give workers=0, which takes no other process. What is done is kept.'
+    )
+
+
 def _spread(work: _Work, jobs: list[FrameJob], count: int) -> Iterator[list[bytes]]:
     processes = [work.process() for _ in range(min(count, len(jobs)))]
     idle: SimpleQueue[FrameProcess] = SimpleQueue()
@@ -168,10 +180,7 @@ def _spread(work: _Work, jobs: list[FrameJob], count: int) -> Iterator[list[byte
         while waiting:
             yield waiting.popleft()[0].result()
     except EOFError:
-        raise FacesError(
-            f"One of {count} processes ended by itself (out of memory?). What is done is kept: repeat the command, "
-            "with fewer workers if it happens again (workers=1)."
-        ) from None
+        raise FacesError(_why_one_ended(count, any(process.began for process in processes))) from None
     finally:
         for process in processes:
             process.end()

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.colour import as_bgr, picture_of
 from fer_transfer.detection.crop import BoxCrop, central_square
 from fer_transfer.detection.landmarks import LEFT_EYE, RIGHT_EYE
 from fer_transfer.detection.pipeline import UNREADABLE, FacePipeline, FrameFace
@@ -92,9 +93,9 @@ def _shown(
 def _cell(sample: Sample, pipeline: FacePipeline, frame: Picture) -> Picture:
     """A frame with everything the pipeline saw beside the crop it gave."""
     bypassed = sample.face.kind == "bypassed"
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    picture = picture_of(frame, pipeline.colour)
     face = sample.face if bypassed else pipeline.find(frame)
-    pixels = BoxCrop(pipeline.size).cut(grey, central_square(grey)) if bypassed else face.pixels
+    pixels = BoxCrop(pipeline.size).cut(picture, central_square(picture)) if bypassed else face.pixels
     scale = min(_SIDE / frame.shape[0], 8.0)
     wide = frame[:, : round(2 * _SIDE / scale)]  # of a strip as long as a street only what fits is enlarged
     size = max(1, round(wide.shape[1] * scale)), max(1, round(wide.shape[0] * scale))
@@ -104,7 +105,7 @@ def _cell(sample: Sample, pipeline: FacePipeline, frame: Picture) -> Picture:
     told = face.reason if face.kind == "lost" else f"{face.kind} {_sureness(face)} {face.reason}"
     below, right = max(0, _SIDE - shown.shape[0]), max(0, round(1.4 * _SIDE) - shown.shape[1])
     framed = cv2.copyMakeBorder(shown[:_SIDE], 0, below, 0, right, cv2.BORDER_CONSTANT)
-    crop = cv2.cvtColor(fitted(pixels), cv2.COLOR_GRAY2BGR)
+    crop = as_bgr(fitted(pixels))
     return labelled(np.hstack([framed, crop]), f"{sample.expression} {Path(sample.name).name[:32]}: {told}")
 
 
@@ -135,22 +136,22 @@ def _pair(sample: Sample, pipeline: FacePipeline, frame: Picture) -> Picture | N
         return None
     face = pipeline.find(frame)
     x, y, width, height = (round(float(v)) for v in face.box)
-    box = BoxCrop(pipeline.size).cut(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), (x, y, max(1, width), max(1, height)))
-    return labelled(np.vstack([fitted(box), fitted(face.pixels)]), sample.expression)
+    picture = picture_of(frame, pipeline.colour)
+    box = BoxCrop(pipeline.size).cut(picture, (x, y, max(1, width), max(1, height)))
+    return labelled(as_bgr(np.vstack([fitted(box), fitted(face.pixels)])), sample.expression)
 
 
 def fitted(face: Picture) -> Picture:
-    """A face uint8 [H, W] at the size of a sheet's cells."""
+    """A face uint8 [H, W] or [H, W, 3] at the size of a sheet's cells."""
     how = cv2.INTER_AREA if face.shape[0] > _SIDE else cv2.INTER_LINEAR
     fitted: Picture = cv2.resize(face, (_SIDE, _SIDE), interpolation=how)
     return fitted
 
 
 def labelled(picture: Picture, text: str) -> Picture:
-    """A picture, grey or BGR, with a line of text below."""
-    colour = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-    framed: Picture = cv2.copyMakeBorder(colour, 0, _TEXT, 0, 4, cv2.BORDER_CONSTANT, value=_WHITE)
-    return _text(framed, text, colour.shape[0] + 13)
+    """A picture, BGR, with a line of text below."""
+    framed: Picture = cv2.copyMakeBorder(picture, 0, _TEXT, 0, 4, cv2.BORDER_CONSTANT, value=_WHITE)
+    return _text(framed, text, picture.shape[0] + 13)
 
 
 def _text(picture: Picture, text: str, y: int) -> Picture:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.colour import picture_of, repeated
 from fer_transfer.faces.faces import Faces
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
@@ -21,7 +22,7 @@ class FacesAtHand:
 
     Attributes:
         said: which they are, for a reader: "64 faces of emotiw/Val".
-        pixels: uint8 [N, H, W].
+        pixels: uint8 [N, H, W], or RGB [N, H, W, 3].
         labels: int64 [N], places in the label set; empty of faces that are no release's.
     """
 
@@ -48,33 +49,42 @@ class Parts:
     trained: FacesAtHand
 
 
-def faces_at_hand(lineages: Sequence[Lineage], folders: Mapping[str, Path], at_most: int) -> Parts | None:
+def faces_at_hand(
+    lineages: Sequence[Lineage], folders: Mapping[str, Path], at_most: int, colour: bool = False
+) -> Parts | None:
     """Faces of the latest stage whose faces lie in one of the folders; None where none do.
 
     Args:
         lineages: of the networks.
         folders: prepared faces by word, there or not.
         at_most: faces of a split.
+        colour: whether they are to be RGB: grey ones are repeated then; else those in colour are passed over.
 
     Raises:
         FacesError: if a folder that is there is damaged.
     """
-    found = {of.digest: of for of in (open_faces(folder) for folder in folders.values() if folder.is_dir())}
+    opened = [open_faces(folder) for folder in folders.values() if folder.is_dir()]
+    found = {of.digest: of for of in opened if colour or not of.colour}
     for stage in _stages(lineages):
         for used in stage.faces:
-            if used.digest in found and (parts := _parts(found[used.digest].few(at_most), used)):
+            if used.digest in found and (parts := _parts(found[used.digest].few(at_most), used, colour)):
                 return parts
     return None
 
 
-def drawn_faces() -> FacesAtHand:
-    """Synthetic faces, two of each expression, where no release is at hand."""
-    from fer_transfer.synthetic.camera import draw_photograph
+def drawn_faces(colour: bool = False) -> FacesAtHand:
+    """Synthetic faces, two of each expression, grey or RGB, where no release is at hand."""
+    from fer_transfer.synthetic.camera import Movie, draw_frame, draw_photograph
 
-    rng = np.random.default_rng(2015)
+    rng, side = np.random.default_rng(2015), _DRAWN_SIDE
     labels = np.arange(_DRAWN) % len(EXPRESSIONS)
-    pixels = np.stack([draw_photograph(rng, int(label), _DRAWN_SIDE)[0] for label in labels])
-    return FacesAtHand(f"{_DRAWN} synthetic faces, drawn for this", pixels, labels)
+
+    def drawn(label: int) -> NDArray[np.uint8]:
+        if not colour:
+            return draw_photograph(rng, label, side)[0]
+        return picture_of(draw_frame(rng, label, Movie.random(rng, "drawn"), (side, side))[0], colour)
+
+    return FacesAtHand(f"{_DRAWN} synthetic faces, drawn for this", np.stack([*map(drawn, labels.tolist())]), labels)
 
 
 def _stages(lineages: Sequence[Lineage]) -> Iterator[StageLineage]:
@@ -90,16 +100,17 @@ def _others(faces: Faces, trained: Sequence[str]) -> list[str]:
     return [split for split in others if (faces.labels[faces.of_splits([split])] != UNLABELLED).any()][:1]
 
 
-def _parts(faces: Faces, used: FacesUsed) -> Parts | None:
+def _parts(faces: Faces, used: FacesUsed, colour: bool) -> Parts | None:
     measured = used.selected_on or _others(faces, used.trained_on)
-    parts = [_of(faces, splits) for splits in (measured, used.trained_on)]
+    parts = [_of(faces, splits, colour) for splits in (measured, used.trained_on)]
     return Parts(*parts) if all(len(part.pixels) for part in parts) else None
 
 
-def _of(faces: Faces, splits: Sequence[str]) -> FacesAtHand:
+def _of(faces: Faces, splits: Sequence[str], colour: bool) -> FacesAtHand:
     """Found and labelled ones."""
     rows = faces.rows(splits)
     rows = rows[faces.found[rows] & (faces.labels[rows] != UNLABELLED)]
     caveat = f" ({'; '.join(faces.caveats)})" if faces.caveats else ""
     said = f"{len(rows)} faces of {faces.name}/{'+'.join(splits)}{caveat}"
-    return FacesAtHand(said, np.asarray(faces.pixels[rows]), faces.labels[rows].astype(np.int64))
+    pixels = np.asarray(faces.pixels[rows])
+    return FacesAtHand(said, repeated(pixels) if colour else pixels, faces.labels[rows].astype(np.int64))

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from fer_transfer.backbones.model_zoo import ZOO
-from fer_transfer.export.onnx_file import OPSET
+from fer_transfer.export.onnx_file import OPSET, takes
 from fer_transfer.export.told import Told
 from fer_transfer.export.weights import architecture, loading_lines, timm_alone
 from fer_transfer.faces.held_out import split_said
@@ -94,9 +94,10 @@ def _title(told: Told) -> Iterator[str]:
     yield from _caveats(told)
     networks = "One network" if len(told.networks) == 1 else f"The mean of {len(told.networks)} networks"
     names = dict.fromkeys(architecture(of) for of in told.networks)
+    face = "face in colour" if told.cutting.colour else "grey face"
     yield (
         f"{networks} ({escape_markdown(', '.join(names))}), giving probabilities of "
-        f"{len(told.labels)} expressions for a cut, grey face: {escape_markdown(', '.join(told.labels))}, in this order."
+        f"{len(told.labels)} expressions for a cut {face}: {escape_markdown(', '.join(told.labels))}, in this order."
     )
 
 
@@ -110,9 +111,11 @@ def _use(told: Told) -> Iterator[str]:
     yield "## How to use it"
     yield ""
     yield from ("```bash", "pip install 'fer_transfer[export]'", "fer-predict model=. input=photograph.jpg", "```", "")
+    shape = (1, 48, 48, 3) if told.cutting.colour else (1, 48, 48)
     yield (
-        f"`model.onnx` (opset {OPSET}) takes `faces`, uint8 [N, H, W], grey, 0..255, cut as below; resizing, cropping and "
-        "normalising are inside. It gives `probabilities` (calibrated) and `logits` (before the temperature), float32 [N, "
+        f"`model.onnx` (opset {OPSET}) takes `faces`, uint8 {takes(told.cutting.colour)} 0..255, cut as below; resizing, "
+        "cropping and normalising are inside. It gives `probabilities` (calibrated) and `logits` (before the temperature), "
+        "float32 [N, "
         f"{len(told.labels)}]:"
     )
     yield from (
@@ -120,7 +123,7 @@ def _use(told: Told) -> Iterator[str]:
         "```python",
         "import numpy as np, onnxruntime",
         'session = onnxruntime.InferenceSession("model.onnx")',
-        'probabilities, logits = session.run(None, {"faces": np.zeros((1, 48, 48), np.uint8)})',
+        f'probabilities, logits = session.run(None, {{"faces": np.zeros({shape}, np.uint8)}})',
         "```",
         "",
     )

@@ -15,7 +15,7 @@ from fer_transfer.export.at_hand import FacesAtHand, Parts, drawn_faces, faces_a
 from fer_transfer.export.card import model_card
 from fer_transfer.export.checking import Checked, checked
 from fer_transfer.export.network import WholeModel, graph_of, networks_of
-from fer_transfer.export.onnx_file import OPSET, session_of, with_record
+from fer_transfer.export.onnx_file import OPSET, session_of, takes, with_record
 from fer_transfer.export.opened import MODEL
 from fer_transfer.export.quantised import Loss, loss_of, quantised
 from fer_transfer.export.told import Told
@@ -51,6 +51,7 @@ class Export:
         loss: of int8, where it was asked for.
         loading: Python that loads the weights with timm, network by network.
         alone: whether timm knows every network without this package.
+        colour: whether the graph takes faces in colour.
     """
 
     folder: Path
@@ -59,12 +60,13 @@ class Export:
     loss: Loss | None
     loading: tuple[str, ...]
     alone: bool
+    colour: bool = False
 
     def lines(self) -> list[str]:
         """For a reader."""
         alone = "timm alone loads the weights" if self.alone else "the weights load with timm and this package"
         return [
-            f"ONNX, opset {OPSET}: uint8 faces [N, H, W] of any number and size in, probabilities and logits out",
+            f"ONNX, opset {OPSET}: uint8 faces {takes(self.colour)} of any number and size in, probabilities and logits out",
             self.checked.line(),
             *([self.loss.line()] if self.loss else []),
             f"{alone}:",
@@ -103,7 +105,7 @@ def export_model(
     if other := next((of for of, _ in networks if of.device.type != "cpu"), None):
         raise ConfigError(f"Expected a model on the CPU, but it is on {other.device}: load it with device='cpu'.")
     folders = {word: Path(folder).expanduser() for word, folder in (faces or {}).items()}
-    parts = faces_at_hand([of.lineage for of, _ in networks], folders, _MEASURED_ON)
+    parts = faces_at_hand([of.lineage for of, _ in networks], folders, _MEASURED_ON, model.cutting.colour)
     if int8 and parts is None:
         looked = ", ".join(map(str, folders.values())) or "no folder"
         raise ConfigError(
@@ -119,9 +121,10 @@ def _written(
     model: Predictor, networks: Sequence[tuple[StageModel, float]], parts: Parts | None, int8: bool, folder: Path
 ) -> Export:
     temperature = model.about.temperature
-    graph = graph_of(WholeModel(networks, 1.0 if temperature is None else temperature.value), folder)
+    colour = model.cutting.colour
+    graph = graph_of(WholeModel(networks, 1.0 if temperature is None else temperature.value), folder, colour)
     session = session_of(graph, MODEL)
-    looked_at = parts.measured.first(_CHECKED_ON) if parts else drawn_faces()
+    looked_at = parts.measured.first(_CHECKED_ON) if parts else drawn_faces(colour)
     result = checked(model, session, looked_at)
     small, loss = _int8(graph, session, parts, folder) if int8 and parts else (None, None)
     members = tuple(of for of, _ in networks)
@@ -137,7 +140,7 @@ def _written(
     files = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
     pairs = zip(told.places, members, strict=True)
     loading = tuple(line for place, of in pairs for line in loading_lines(of, f"{place}{WEIGHTS}"))
-    return Export(folder, files, result, loss, loading, all(map(timm_alone, members)))
+    return Export(folder, files, result, loss, loading, all(map(timm_alone, members)), colour)
 
 
 def _places(count: int) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class WholeModel(nn.Module):
         """Evaluate faces by the lines that training and its predictions go through.
 
         Args:
-            faces: uint8 [N, H, W], grey, 0..255.
+            faces: uint8 [N, H, W], grey, or [N, H, W, 3], RGB, 0..255.
 
         Returns:
             float32 [N, classes] probabilities, calibrated, rows sum to 1; and the logits before the temperature, which are
@@ -68,17 +68,18 @@ def networks_of(model: FaceModel, weight: float = 1.0) -> Iterator[tuple[StageMo
         )
 
 
-def graph_of(model: WholeModel, folder: Path) -> bytes:
+def graph_of(model: WholeModel, folder: Path, colour: bool = False) -> bytes:
     """The graph of an ONNX file: uint8 [faces, height, width] in, both outputs of ``WholeModel`` out, all three sizes open.
 
     Args:
         model: what to write.
         folder: where torch may put what it needs.
+        colour: whether it takes faces in colour, uint8 [faces, height, width, 3], RGB.
 
     Raises:
         WeightsError: if torch cannot write the network, or it is over the 2 GiB of an ONNX file.
     """
-    example = torch.zeros(2, _SIDE, _SIDE, dtype=torch.uint8)
+    example = torch.zeros(2, _SIDE, _SIDE, *([3] if colour else []), dtype=torch.uint8)
     axes = {INPUT: {0: "faces", 1: "height", 2: "width"}, **{name: {0: "faces"} for name in OUTPUTS}}
     path = folder / ".graph"
     try:

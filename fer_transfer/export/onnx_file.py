@@ -22,7 +22,8 @@ from fer_transfer.files.regular import open_regular
 #: ONNX's set of operators that graphs are written in: the first with all that is needed, read by whatever is in use.
 OPSET = 17
 
-#: Names of the graph's input, uint8 [faces, height, width], and outputs, float32 [faces, classes].
+#: Names of the graph's input, uint8 [faces, height, width] or in colour [faces, height, width, 3], and outputs, float32
+#: [faces, classes].
 INPUT, OUTPUTS = "faces", ("probabilities", "logits")
 
 #: How names of nodes begin that belong to a network, and not to what is done with faces before and with logits after it.
@@ -35,6 +36,11 @@ _BATCH = 64  # faces at a time: what fills a processor, and fits a laptop
 
 _KEY = "fer_transfer"
 _AGAIN = "Export it again: fer-export."
+
+
+def takes(colour: bool) -> str:
+    """What a graph takes, for a reader."""
+    return "[N, H, W, 3], RGB," if colour else "[N, H, W], grey,"
 
 
 def with_record(graph: bytes, record: Mapping[str, Any]) -> bytes:
@@ -91,7 +97,7 @@ def session_of(data: bytes, where: str) -> Any:
 
 
 def outputs_of(session: Any, faces: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Both outputs float32 [N, classes] of uint8 [N, H, W], some faces at a time."""
+    """Both outputs float32 [N, classes] of faces of the shape that the graph takes, some at a time."""
     parts = [
         session.run(list(OUTPUTS), {INPUT: np.ascontiguousarray(faces[start : start + _BATCH])})
         for start in range(0, max(1, len(faces)), _BATCH)

@@ -1,6 +1,7 @@
 """What fer-export wrote, used again: a folder or an ONNX file as a model of faces. Without torch."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.colour import repeated
 from fer_transfer.errors import ConfigError, WeightsError
 from fer_transfer.export.onnx_file import outputs_of, read_bytes, record_in, session_of
 from fer_transfer.files.names import shown
@@ -49,11 +51,25 @@ class OnnxModel:
         return tuple(self.record["labels"])
 
     def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
-        """See ``FaceModel.probabilities``: of the logits, before any temperature."""
-        logits = outputs_of(self._session, faces)[1].astype(np.float64)
+        """See ``FaceModel.probabilities``: of the logits, before any temperature.
+
+        Raises:
+            ConfigError: if faces are in colour, and the network takes grey ones.
+        """
+        logits = outputs_of(self._session, self._taken(faces))[1].astype(np.float64)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         normalised: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return normalised
+
+    def _taken(self, faces: CutFaces) -> CutFaces:
+        if len(self._session.get_inputs()[0].shape) == 4:
+            return repeated(faces)
+        if faces.ndim == 4:
+            raise ConfigError(
+                f"Expected grey faces [N, H, W] for this export of {self.name}, but got faces in colour, {list(faces.shape)}. "
+                "Export a row that was trained in colour."
+            )
+        return faces
 
     def features(self, faces: CutFaces) -> NDArray[np.float32]:
         """None.
@@ -70,7 +86,7 @@ def open_export(
     path: str | os.PathLike[str],
     calibrated: bool = True,
     pipeline: "FacePipeline | str | None" = None,
-    detector_model: str | None = None,
+    detector_model: str | Sequence[str] | None = None,
 ) -> Predictor:
     """Open what ``export_model`` or fer-export wrote, to look at pictures with it.
 
@@ -78,7 +94,7 @@ def open_export(
         path: the folder, or an ONNX file of it, wherever that is now.
         calibrated: divide the logits by the temperature of the model, where it has one.
         pipeline: what cuts faces, in place of what the model's own were cut by: one, or a name (``aligned``, ``box``).
-        detector_model: the file of the detector's model, where the model's faces were found by YuNet.
+        detector_model: the file of the model that found the model's faces (YuNet, MediaPipe); of two, both.
 
     Raises:
         ConfigError: if ONNX Runtime is not installed, or an argument is no such thing.

@@ -10,6 +10,7 @@ import torch
 from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.errors import WeightsError
 from fer_transfer.export.at_hand import FacesAtHand
+from fer_transfer.export.onnx_file import takes
 from fer_transfer.inference.cutting import Cutting
 from fer_transfer.inference.stage_model import StageModel
 
@@ -107,13 +108,13 @@ def input_config(model: StageModel, cutting: Cutting) -> dict[str, Any]:
     settings: Mapping[str, Any] | None = cutting.settings
     return {
         "faces": {"said": cutting.said, "pipeline": None if settings is None else dict(settings)},
-        "input": "uint8 [N, H, W], grey 0..255, cut faces of any side",
+        "input": f"uint8 {takes(cutting.colour)} 0..255, cut faces of any side",
         "resize": transform.resize,
         "crop": transform.crop,
         "views": model.evaluation,
         "interpolation": transform.interpolation,
         "antialias": True,
-        "channels": f"the grey face, {len(own.std)} times",
+        "channels": own.channel_order if cutting.colour else f"the grey face, {len(own.std)} times",
         "channel_order": own.channel_order,
         "scale": own.scale,
         "mean": list(own.mean),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_transfer.detection.colour import as_bgr
 from fer_transfer.detection.sheet import Picture, fitted, grid, labelled, write
 from fer_transfer.faces.faces import TRAINING_SPLITS, Faces
 
@@ -15,7 +16,7 @@ def write_beside(path: Path, small: Faces, faces: Faces) -> None:
     """
     rows = [_one_each(small), _one_each(faces)]
     both = [(name, rows[0][name], rows[1][name]) for name in rows[1] if name in rows[0]]
-    cells = [labelled(np.vstack([fitted(top), fitted(below)]), name) for name, top, below in both]
+    cells = [labelled(np.vstack([as_bgr(fitted(top)), as_bgr(fitted(below))]), name) for name, top, below in both]
     if cells:
         title = ", ".join(dict.fromkeys([*small.caveats, *faces.caveats]))
         write(path, grid(cells, len(cells)), f"{small.name} above, {faces.name} below: {title}")

@@ -3,16 +3,18 @@
 ::
 
     faces/fer2013/
-        pixels.npy      uint8 [N, H, W], grey 0..255, row-major; opened as a memory map
+        pixels.npy      uint8 [N, H, W], grey 0..255, or [N, H, W, 3], RGB; row-major; opened as a memory map
         index.npy       structured [N]: id, split, label, found, duplicate_of; opened as a memory map, for the ids
         votes.npy       uint8 [N, 10], FER+ votes in the order of FERPLUS_COLUMNS (only where they were joined)
         columns.npy     structured [N] (``faces.columns``): the index without ids, in 12 bytes a face, and whose face it is
+        geometry.npy    structured [N] (``detection.geometry``): points, blendshapes, pose; only where a landmarker tells them
         manifest.json   counts, settings, versions, caveats, digests, and a digest of itself (``files.document``); the label
                         set (``classes``), where it is another than the seven expressions
         .checked.json   when the arrays were last read and compared with their digests (``files.checked``)
 
 A folder appears under its name only when it is complete: it is written aside and renamed. ``faces.opening`` reads it. What
-columns.npy repeats of the index is no part of the digest of the faces, and folders of before it was written are read without it.
+columns.npy repeats of the index is no part of the digest of the faces, and folders of before it was written are read without it;
+geometry.npy, on which nothing is trained, is none either, and has a digest of its own in the manifest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,8 @@ from fer_transfer.config import nearest
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.counts import FacesCounts, counts_of
 from fer_transfer.faces.division import held_out_rows
+from fer_transfer.faces.geometry import FILE as GEOMETRY
+from fer_transfer.faces.geometry import open_geometry
 from fer_transfer.faces.held_out import held_out_called
 from fer_transfer.files.digest import digest
 from fer_transfer.labels import EXPRESSIONS
@@ -59,7 +63,7 @@ FERPLUS_COLUMNS = (
 #: What ``FacePipeline.settings`` may hold, among the settings of a release.
 _PIPELINE = (
     "detector", "landmarker", "crop", "size", "side", "above", "below", "e2e", "sides_from", "border", "stretch",
-    "choose", "fit", "smallest_e2e", "without a face",
+    "choose", "fit", "smallest_e2e", "without a face", "colour",
 )  # fmt: skip
 
 
@@ -69,7 +73,7 @@ class Faces:
 
     Attributes:
         folder: where it is.
-        pixels: uint8 [N, H, W], grey, 0..255, a read-only memory map.
+        pixels: uint8 [N, H, W], grey, or [N, H, W, 3], RGB, 0..255, a read-only memory map.
         ids: str [N], unique: a frame's file name, or ``fer0000000`` by row; on disk until used.
         split_names: all splits, in the order of the release, by the owners' names (Training, PublicTest, PrivateTest).
         split_numbers: integer [N], the place of each face's split among them.
@@ -115,6 +119,18 @@ class Faces:
         return str(self.manifest["digest"])
 
     @property
+    def geometry(self) -> NDArray[np.void] | None:
+        """What a landmarker told of each face beside its eyes, ``detection.geometry.GEOMETRY`` [N], a read-only memory map.
+
+        ``faces.geometry["points"]`` is float32 [N, 478, 3], ``["blendshapes"]["jawOpen"]`` float32 [N], ``["pose"]`` float32
+        [N, 4, 4]; NaN of a face that was lost. None where no landmarker told any. Opened anew each time that it is asked for.
+
+        Raises:
+            FacesError: if it cannot be opened.
+        """
+        return open_geometry(self.folder, len(self)) if GEOMETRY in self.manifest["files"] else None
+
+    @property
     def caveats(self) -> list[str]:
         """What must stand wherever a number made from these faces stands ("synthetic", "stand-in ...")."""
         return list(self.manifest["caveats"])
@@ -125,6 +141,11 @@ class Faces:
         return self.manifest.get("may_be_shown") is True
 
     @property
+    def colour(self) -> bool:
+        """Whether its pixels are RGB; else they are grey."""
+        return self.manifest.get("colour") is True
+
+    @property
     def counts(self) -> FacesCounts:
         """What there is of which split and expression, lost, more than once, and from movies of two splits."""
         return counts_of(self.split_names, self.split_numbers, self.labels, self.found, self.manifest, self.classes)
@@ -132,15 +153,17 @@ class Faces:
     @property
     def preparation(self) -> str:
         """How frames were cut, in a few words for tables: "aligned by the eyes (e2e between centres), ..."."""
-        settings = self.manifest["settings"]
+        settings, colour = self.manifest["settings"], ", in colour" if self.colour else ""
         if "crop" not in settings:
             return "as released"
         kinds = self.manifest["report"].get("kinds", {})
         if set(kinds) == {"bypassed"}:
-            return f"faces already, not searched, {settings['size'][0]} px"
+            return f"faces already, not searched, {settings['size'][0]} px{colour}"
         mixed = f"; {kinds['bypassed']} faces already, not searched" if "bypassed" in kinds else ""
         e2e = f" (e2e between {settings['e2e'].replace('_', ' ')})" if "e2e" in settings else ""
-        return f"{settings['crop']}{e2e}, {settings['size'][0]} px, found by {settings['detector']['name']}{mixed}"
+        return (
+            f"{settings['crop']}{e2e}, {settings['size'][0]} px{colour}, found by {settings['detector']['name']}{mixed}"
+        )
 
     @property
     def pipeline(self) -> dict[str, Any] | None:

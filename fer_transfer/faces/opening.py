@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.columns import COLUMN_TYPES, columns_of
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.geometry import FILE as GEOMETRY
 from fer_transfer.files.checked import checked_digest
 from fer_transfer.files.document import DocumentError, read_document, without_digest
 from fer_transfer.files.nearby import near_path
@@ -22,8 +23,9 @@ from fer_transfer.labels import EXPRESSIONS, UNLABELLED, LabelSet
 
 _AGAIN = "Prepare them again (the same fer-prepare command does), or restore the files."
 
-#: What may be there; columns were not kept at first.
+#: What may be there; columns were not kept at first, and geometry is told by some landmarkers only.
 _FILES = [[PIXELS, INDEX, *rest] for rest in ([], [VOTES], [COLUMNS], [VOTES, COLUMNS])]
+_FILES += [[*files, GEOMETRY] for files in _FILES if COLUMNS in files]
 
 #: What the manifest holds at least.
 _KINDS = {
@@ -47,8 +49,10 @@ def open_faces(folder: str | os.PathLike[str], digests: Mapping[str, str] | None
     """
     folder = Path(folder)
     manifest = _manifest(folder)
-    known = digests or {}
-    arrays = {name: _array(folder / name, expected, known.get(name)) for name, expected in manifest["files"].items()}
+    files, known = dict(manifest["files"]), digests or {}
+    if GEOMETRY in files:  # opened when it is asked for
+        _compare(folder / GEOMETRY, files.pop(GEOMETRY), known.get(GEOMETRY))
+    arrays = {name: _array(folder / name, expected, known.get(name)) for name, expected in files.items()}
     pixels, index, votes = arrays[PIXELS], arrays[INDEX], arrays.get(VOTES)
     if wrong := _wrong(manifest, pixels, index, votes):
         raise _damaged(folder, wrong)
@@ -83,6 +87,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         )
     if odd := [key for key, kind in _KINDS.items() if not isinstance(manifest.get(key), kind)]:
         raise _damaged(folder, f"Expected {', '.join(odd)} in {path}, but they are missing or of another kind.")
+    if not isinstance(colour := manifest.get("colour", False), bool):
+        raise _damaged(folder, f"Expected colour to be true or false in {path}, but got {colour!r}.")
     names, digests = list(manifest["files"]), manifest["files"].values()
     if names not in _FILES or not all(isinstance(of, str) for of in digests):
         raise _damaged(folder, f"Expected the digests of {PIXELS}, {INDEX}, perhaps {VOTES}, and {COLUMNS} in {path}.")
@@ -104,15 +110,11 @@ def _classes(manifest: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
 
 def _array(path: Path, expected: str, known: str | None) -> NDArray[Any]:
     """An array whose file has the digest expected; pixels and index as read-only memory maps."""
+    _compare(path, expected, known)
     try:
-        if (found := known or checked_digest(path)) != expected:
-            what = f"Expected in {path} the bytes of digest {expected[:12]}, but got {found[:12]}."
-            raise _damaged(path.parent, what)
         array: NDArray[Any] = np.load(path, mmap_mode="r" if path.name in (PIXELS, INDEX) else None)
     except OSError as error:
         raise _damaged(path.parent, f"Expected {path}, but got: {error.strerror or error}.") from None
-    except FacesError:
-        raise
     except (
         Exception
     ) as error:  # a header that was damaged is parsed as Python: numpy raises tokenize's errors and others
@@ -120,13 +122,25 @@ def _array(path: Path, expected: str, known: str | None) -> NDArray[Any]:
     return array
 
 
+def _compare(path: Path, expected: str, known: str | None) -> None:
+    """Whether a file has the digest expected."""
+    try:
+        found = known or checked_digest(path)
+    except OSError as error:
+        raise _damaged(path.parent, f"Expected {path}, but got: {error.strerror or error}.") from None
+    if found != expected:
+        raise _damaged(path.parent, f"Expected in {path} the bytes of digest {expected[:12]}, but got {found[:12]}.")
+
+
 def _wrong(
     manifest: Mapping[str, Any], pixels: NDArray[Any], index: NDArray[Any], votes: NDArray[Any] | None
 ) -> str | None:
     """What about arrays does not fit the format, the manifest or each other; None: nothing."""
-    count, shape = manifest["count"], (manifest["count"], *manifest["size"])
+    count, colour = manifest["count"], manifest.get("colour", False)
+    shape = (count, *manifest["size"], *([3] if colour else []))
     if pixels.dtype != np.uint8 or pixels.shape != shape:
-        return f"Expected uint8 pixels {shape}, but got {pixels.dtype} {pixels.shape}."
+        says = f" The manifest says {'RGB (colour)' if colour else 'grey'}." if pixels.ndim != len(shape) else ""
+        return f"Expected uint8 pixels {shape}, but got {pixels.dtype} {pixels.shape}.{says}"
     kinds = {column: index.dtype[column].kind for column in index.dtype.names or ()}
     if kinds != _INDEX_KINDS or index.shape != (count,):
         return f"Expected an index of {', '.join(_INDEX_KINDS)} for {count} faces, but got {index.dtype} {index.shape}."

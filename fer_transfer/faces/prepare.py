@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,24 +12,27 @@ from typing import Any
 from rich.console import Console
 
 from fer_transfer.bar import bar
+from fer_transfer.config import override
 from fer_transfer.detection.reader import FrameReader, available_processes
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
 from fer_transfer.faces.aside import remove_ownerless
 from fer_transfer.faces.beside import write_beside
 from fer_transfer.faces.duplicates import duplicate_lines
 from fer_transfer.faces.faces import COLUMNS, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.geometry import FILE as GEOMETRY
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.shards import Parts, Shard, remove_parts
-from fer_transfer.faces.source import FramesSource, Release, label_set_of, may_be_shown
+from fer_transfer.faces.source import FramesSource, Release, face_shape, in_colour, label_set_of, may_be_shown
 from fer_transfer.faces.writer import FacesWriter, with_permission
 from fer_transfer.files.checked import CHECKED
 from fer_transfer.files.journal import Journal
 from fer_transfer.files.names import shown
 from fer_transfer.files.nearby import near_path
+from fer_transfer.labels import SEVEN
 
 #: What ``fer-prepare`` leaves in a folder, and nothing else.
 _OURS = frozenset({
-    "manifest.json", PIXELS, INDEX, VOTES, COLUMNS, CHECKED, "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
+    "manifest.json", PIXELS, INDEX, VOTES, COLUMNS, GEOMETRY, CHECKED, "frames.csv", "sheet.jpg", "crops.jpg", "beside.jpg",
 })  # fmt: skip
 
 
@@ -70,15 +74,19 @@ def prepare(
         return _summarise(faces, small)
     count = _scanned(release, console)
     with (
-        _journal(Parts(folder, release.name, settings, (count, *release.size), again), release) as journal,
+        _journal(Parts(folder, release.name, settings, (count, *face_shape(release)), again), release) as journal,
         bar(console, f"preparing {count} faces", "faces/s", 1) as advance,
-        FacesWriter(folder, release.name, release.size, count, None if journal is None else journal.array) as writer,
+        FacesWriter(
+            folder, release.name, release.size, count, None if journal is None else journal.array, in_colour(release)
+        ) as writer,
     ):
         _tell_done(console, journal, count)
         writer.settings, writer.may_be_shown = settings, may_be_shown(release)
         writer.classes = label_set_of(release).classes
         for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
-            writer.add(face.pixels, face.id, face.split, face.label, face.found, face.votes, face.subject)
+            writer.add(
+                face.pixels, face.id, face.split, face.label, face.found, face.votes, face.subject, face.geometry
+            )
             advance(done, count)
         writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()
         release.write_extras(writer.aside)
@@ -123,7 +131,7 @@ def prepare_shard(
         console.print(f"{why}; nothing to do for shard {shard}", soft_wrap=True)
         return
     count = _scanned(release, console)
-    rows, parts = shard.rows(count), Parts(folder, release.name, settings, (count, *release.size), again)
+    rows, parts = shard.rows(count), Parts(folder, release.name, settings, (count, *face_shape(release)), again)
     with parts.open(shard) as journal, bar(console, f"preparing shard {shard}", "faces/s", 1) as advance:
         _tell_done(console, journal, len(rows))
         for done, _ in enumerate(release.frames(FrameReader(reading, journal), rows), start=1):
@@ -145,9 +153,13 @@ def _journal(parts: Parts, release: Release) -> Iterator[Journal | None]:
 def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str, Any], Faces | None]:
     """The absolute folder, what the faces are made with, and the faces if they are there; otherwise they may be made."""
     folder = given.absolute()
-    settings = json.loads(
-        json.dumps({**release.settings(), "size": release.size, "sources": fingerprint(release.sources)})
-    )
+    chosen = {
+        **release.settings(),
+        **_other_labels(release),
+        "size": release.size,
+        "sources": fingerprint(release.sources),
+    }
+    settings = json.loads(json.dumps(chosen))
     may_be_shown(release)  # a mistake is met before any work
     remove_ownerless(folder, ("manifest.json", PIXELS))
     _check_target(folder, release)
@@ -161,6 +173,12 @@ def _begun(release: Release, given: Path, replace: bool) -> tuple[Path, dict[str
     if faces is not None and not replace:
         _check_same(faces, release.name, settings, given)
     return folder, settings, None
+
+
+def _other_labels(release: Release) -> dict[str, Any]:
+    """The label set among the settings; nothing of the seven expressions, for which folders of before were made."""
+    labels = label_set_of(release)
+    return {} if labels == SEVEN else {"labels": {"classes": list(labels.classes), "names": dict(labels.names)}}
 
 
 def _scanned(release: Release, console: Console) -> int:
@@ -257,10 +275,12 @@ def _check_same(faces: Faces, name: str, settings: dict[str, Any], folder: Path)
     if not differ:
         return
     shown = "; ".join(f"{key} {there.get(key)!r} there, {asked.get(key)!r} asked" for key in differ[:3])
-    other = f"{folder}_{asked['crop'].split()[-1] if 'crop' in differ and 'crop' in asked else 2}"
+    crop = asked["crop"].split()[-1] if "crop" in differ and "crop" in asked else "2"
+    other = f"{folder}_{'colour' if asked.get('colour') and 'colour' in differ else crop}"
     raise FacesError(
         f"Expected faces of {name} with these settings, or none, in {folder}, but those there differ in {len(differ)}: {shown}. "
-        f"Keep both: out={other}, which fer-train then takes by ++runtime.faces.{name}={other}. Or give replace=true."
+        f"Keep both: {shlex.quote(override('out', other))}, which fer-train then takes by "
+        f"{shlex.quote(override(f'++runtime.faces.{name}', other))}. Or give replace=true."
     )
 
 

@@ -104,7 +104,8 @@ def fingerprints(entries: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """
     if rest := -entries.shape[1] % 4:
         entries = np.pad(entries, ((0, 0), (0, rest)))
-    words = np.ascontiguousarray(entries).view(np.uint32).astype(np.uint64)  # of 64 bits the upper ones would hardly count
+    # Modulo 2**64 the upper bits of words of 64 would hardly count.
+    words = np.ascontiguousarray(entries).view(np.uint32).astype(np.uint64)
     found: NDArray[np.uint64] = words @ _weights(words.shape[1])
     return found
 

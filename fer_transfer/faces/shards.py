@@ -70,13 +70,11 @@ class Parts:
         folder: the folder of faces, there or not.
         name: the release's name.
         settings: what the faces are made with, as plain JSON.
-        shape: of all their pixels: number of frames, height, width.
+        shape: of all their pixels: number of frames, height, width, and 3 in colour.
         again: the command that prepares them, for messages.
     """
 
-    def __init__(
-        self, folder: Path, name: str, settings: dict[str, Any], shape: tuple[int, int, int], again: str
-    ) -> None:
+    def __init__(self, folder: Path, name: str, settings: dict[str, Any], shape: tuple[int, ...], again: str) -> None:
         self.path, self.again = parts_of(folder), again
         self._of = {"name": name, "settings": settings}
         self._shape = shape
@@ -93,8 +91,7 @@ class Parts:
                 f"Expected shards of {shard.of} in {self.path}, but those there are of {others[0].of} "
                 f"({_some(others)}). Go on with those (shard=NUMBER/{others[0].of}), or remove {self.path} to begin anew."
             )
-        height, width = self._shape[1:]
-        return Journal(self.path / shard.file, self._settings(shard), (len(self._rows(shard)), height, width))
+        return Journal(self.path / shard.file, self._settings(shard), (len(self._rows(shard)), *self._shape[1:]))
 
     def whole(self) -> Journal:
         """The journal of all frames, to which the shards that are there are joined; they are deleted then.

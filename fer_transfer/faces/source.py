@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.geometry import Geometry
 from fer_transfer.detection.pipeline import FrameFace
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, ReleaseError
@@ -30,13 +31,14 @@ class Face:
     """One face as a reader hands it over.
 
     Attributes:
-        pixels: uint8 [H, W], grey, 0..255.
+        pixels: uint8 [H, W], grey, or [H, W, 3], RGB, 0..255; the same for all faces of a release.
         id: unique within the release: the picture's relative POSIX path or name, or ``fer0000000`` by row.
         split: the owners' name (Training, PublicTest, PrivateTest; Train, Val, Test).
         label: place in the release's label set (``label_set_of``), or UNLABELLED.
         found: whether the detector found the face (true where none was needed).
         votes: uint8 [10], FER+ votes in the order of FERPLUS_COLUMNS, or None; for all faces or for none.
         subject: whose face it is: a person, or the movie that a frame is from; empty where the release does not tell.
+        geometry: what a landmarker tells of it (``detection.geometry``), or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -46,6 +48,7 @@ class Face:
     found: bool = True
     votes: NDArray[np.uint8] | None = None
     subject: str = ""
+    geometry: Geometry | None = None
 
 
 class Release(Protocol):
@@ -117,6 +120,16 @@ def may_be_shown(release: Release) -> bool:
     if not isinstance(says, bool):
         raise ConfigError(f"Expected release.may_be_shown to be true or false, but got {says!r}.")
     return says
+
+
+def in_colour(release: Release) -> bool:
+    """Whether the faces of a release are RGB: only where it says so itself (``release.colour``); others are grey."""
+    return bool(getattr(release, "colour", False))
+
+
+def face_shape(release: Release) -> tuple[int, ...]:
+    """Of the pixels of a face: (height, width), or (height, width, 3) in colour."""
+    return (*release.size, 3) if in_colour(release) else release.size
 
 
 def label_set_of(release: Release) -> LabelSet:

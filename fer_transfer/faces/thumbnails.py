@@ -23,7 +23,7 @@ def thumbnails(faces: Faces, ids: Iterable[str], side: int = SIDE) -> dict[str, 
         side: of a thumbnail at most, in pixels; smaller faces keep their size.
 
     Returns:
-        uint8 [height, width] each, grey, 0..255.
+        uint8 [height, width], grey, or [height, width, 3], RGB, each, 0..255.
 
     Raises:
         FacesError: if the release may not be shown, or has no face of an id.

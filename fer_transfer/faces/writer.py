@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fer_transfer
+from fer_transfer.detection.geometry import Geometry
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.aside import Aside
 from fer_transfer.faces.columns import COLUMN_TYPES, index_types
 from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
+from fer_transfer.faces.geometry import FILE as GEOMETRY
+from fer_transfer.faces.geometry import GeometryWriter
 from fer_transfer.faces.readback import Readback, fingerprints, fingerprints_of, first_same
 from fer_transfer.faces.words import Words
 from fer_transfer.files.digest import digest, file_digest
@@ -47,6 +50,7 @@ class FacesWriter:
         count: number of faces that will be added.
         pixels: a file that holds the pixels of all of them by the time they have been added (``pixels.npy``), as a journal
             does; it is taken into the folder. None: they are written.
+        colour: whether faces are RGB; else grey.
 
     Attributes:
         digests: SHA-256 of each array, by the name of its file, once all is written.
@@ -62,9 +66,16 @@ class FacesWriter:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], name: str, size: tuple[int, int], count: int, pixels: Path | None = None
+        self,
+        folder: str | os.PathLike[str],
+        name: str,
+        size: tuple[int, int],
+        count: int,
+        pixels: Path | None = None,
+        colour: bool = False,
     ) -> None:
         self.folder, self.name, self.size, self.count, self._given = Path(folder), name, size, count, pixels
+        self.colour = colour
         self.settings: dict[str, Any] = {}
         self.may_be_shown = False
         self.classes: tuple[str, ...] = EXPRESSIONS
@@ -76,7 +87,7 @@ class FacesWriter:
         self._ids, self._splits, self._subjects = Words(), dict[str, int](), dict[str, int]()
         self._columns = np.zeros(count, COLUMN_TYPES)
         self._fingerprints = np.zeros(count, np.uint64)
-        self._shape = (count, *size)
+        self._shape = (count, *size, 3) if colour else (count, *size)
         self._reading: Readback | None = None
         self._votes = bytearray()
 
@@ -84,6 +95,7 @@ class FacesWriter:
         try:
             self._aside = Aside(self.folder)
             self.aside = self._aside.path
+            self._geometry = GeometryWriter(self.aside / GEOMETRY, self.count)
             self._file = None if self._given else (self.aside / PIXELS).open("wb")
         except OSError as error:
             raise self._disk_error(error) from None
@@ -102,13 +114,17 @@ class FacesWriter:
         found: bool = True,
         votes: NDArray[np.uint8] | None = None,
         subject: str = "",
+        geometry: Geometry | None = None,
     ) -> None:
-        """Append one face: pixels uint8 [H, W], label a place in ``classes`` or UNLABELLED, votes uint8 [10] for all or none.
+        """Append one face: pixels uint8 [H, W] or RGB [H, W, 3], label a place in ``classes`` or UNLABELLED, votes uint8 [10].
 
-        The subject is a person or a movie, or empty where none is known.
+        Votes are for all or none. The subject is a person or a movie, or empty where none is known; geometry is what a landmarker
+        tells of the face.
         """
-        if pixels.shape != self.size or pixels.dtype != np.uint8:
-            raise FacesError(f"Expected uint8 {self.size} pixels for {id}, but got {pixels.dtype} {pixels.shape}.")
+        if pixels.shape != self._shape[1:] or pixels.dtype != np.uint8:
+            raise FacesError(
+                f"Expected uint8 {self._shape[1:]} pixels for {id}, but got {pixels.dtype} {pixels.shape}."
+            )
         if not UNLABELLED <= label < len(self.classes):
             raise FacesError(f"Expected a label of {UNLABELLED}..{len(self.classes) - 1} for {id}, but got {label}.")
         row = len(self._ids)
@@ -126,6 +142,7 @@ class FacesWriter:
         try:
             if self._file is not None:
                 self._file.write(pixels.tobytes())
+            self._geometry.add(geometry)
         except OSError as error:
             raise self._disk_error(error) from None
 
@@ -145,6 +162,7 @@ class FacesWriter:
         with contextlib.suppress(OSError):
             if self._file is not None:
                 self._file.close()
+            self._geometry.close()
         with contextlib.suppress(OSError):
             if self._reading is not None:
                 self._reading.end()
@@ -166,7 +184,8 @@ class FacesWriter:
         self._write_index()
         if self._votes:
             np.save(self.aside / VOTES, np.frombuffer(self._votes, np.uint8).reshape(self.count, -1))
-        write_document(self.aside / "manifest.json", self._manifest(read))
+        more = [self.aside / name for name in (COLUMNS, *([GEOMETRY] if self._geometry.close() else []))]
+        write_document(self.aside / "manifest.json", self._manifest(read, more))
         pixels.replace(self.aside / PIXELS)  # complete from here on: whatever ends this process now, it is published
         self._aside.publish()
 
@@ -197,9 +216,10 @@ class FacesWriter:
                 file.write(part.tobytes())
         np.save(self.aside / COLUMNS, self._columns)
 
-    def _manifest(self, pixels: "Sha256") -> dict[str, Any]:
+    def _manifest(self, pixels: "Sha256", more: Sequence[Path]) -> dict[str, Any]:
+        """The digest of the faces leaves out ``more``, files that have digests of their own alone."""
         rest = [self.aside / name for name in (INDEX, *([VOTES] if self._votes else []))]
-        alone = {file.name: file_digest([file]) for file in (*rest, self.aside / COLUMNS)}
+        alone = {file.name: file_digest([file]) for file in (*rest, *more)}
         self.digests = {PIXELS: pixels.hexdigest(), **alone}
         names, columns = list(self._splits), self._columns
         found = columns[columns["found"]]  # what stands in for lost faces is no duplicate
@@ -209,6 +229,7 @@ class FacesWriter:
             "name": self.name,
             "count": self.count,
             "size": list(self.size),
+            **({"colour": True} if self.colour else {}),  # grey faces of before there was a choice stay what they are
             **({} if self.classes == EXPRESSIONS else {"classes": list(self.classes)}),
             "splits": names,
             "subjects": len(self._subjects),

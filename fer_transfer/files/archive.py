@@ -16,6 +16,7 @@ from fer_transfer.errors import ReleaseError
 from fer_transfer.files.containers import Container, Folder, Zip
 from fer_transfer.files.limits import LIMITS, Limits, refuse_beyond
 from fer_transfer.files.names import shown
+from fer_transfer.files.nearby import near_path
 from fer_transfer.files.regular import open_regular
 from fer_transfer.files.tar import Tar
 
@@ -31,7 +32,8 @@ _DAMAGE = (
 #: Files that operating systems leave behind; never part of a release.
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
-_PIECE = 1 << 20
+#: Bytes that are read at a time, at most and at least.
+_PIECE, _LEAST = 1 << 20, 1 << 12
 
 
 def is_archive(path: Path) -> bool:
@@ -89,7 +91,9 @@ class Member:
             ReleaseError: if the archive is truncated or damaged here.
         """
         pieces: list[bytes] = []
-        while size and (piece := self._piece(_PIECE if size < 0 else min(size, _PIECE))):
+        # One beyond what is stated: where that is all, the end is met at once.
+        most = min(_PIECE, max(self.size, _LEAST) + 1)
+        while size and (piece := self._piece(most if size < 0 else min(size, _PIECE))):
             pieces.append(piece)
             size -= len(piece) if size > 0 else 0
         return b"".join(pieces)
@@ -211,7 +215,9 @@ def _open(path: Path, limits: Limits) -> Container:
     if path.is_dir():
         return Folder(path)
     if not path.exists():
-        raise ReleaseError(f"Expected a folder or an archive at {path}, but there is nothing. Check the path.")
+        raise ReleaseError(
+            f"Expected a folder or an archive at {path}, but there is nothing.{near_path(path)} Check the path."
+        )
     if not is_archive(path):
         raise ReleaseError(f"Expected a folder or a file ending in {', '.join(SUFFIXES)}, but got {path}.")
     return Zip(path, limits) if path.name.lower().endswith(".zip") else Tar(path, limits)

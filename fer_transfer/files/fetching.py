@@ -4,16 +4,21 @@ What is there of it stays beside its place as ``NAME.part``. The digest decides,
 host over https only, and never from https to http; more bytes than stated are not read.
 """
 
+import hashlib
 import http.client
 import re
 import ssl
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
 
 from fer_transfer.files.digest import file_digest
 
@@ -54,19 +59,43 @@ def fetch(wanted: Wanted, out: Path, advance: Callable[[int, int | None], None] 
         advance: told the bytes that are there, and all.
 
     Raises:
-        FetchError: if there is no network, the server breaks off time and again, or what it sends is not the file.
+        FetchError: if another command fetches it, there is no network, the server breaks off time and again, or what it
+            sends is not the file.
         OSError: if it cannot be written.
     """
     if urlsplit(wanted.address).scheme not in ("http", "https"):
         raise FetchError(f"Expected an address with http or https, but got {wanted.address}.")
     part = out.with_name(out.name + ".part")
-    _complete(wanted, part, advance)
-    if (got := file_digest([part])) != wanted.sha256:
-        part.unlink()
+    with _alone(part):
+        _complete(wanted, part, advance)
+        if (got := file_digest([part])) != wanted.sha256:
+            part.unlink()
+            raise FetchError(
+                f"Expected sha256 {wanted.sha256} of {wanted.address}, but what came has {got}; it was thrown away."
+            )
+        part.replace(out)
+
+
+@contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """While one fetches into a part, no other does, on this computer: the lock lies in its temporary folder.
+
+    Raises:
+        FetchError: if another does.
+    """
+    name = hashlib.sha256(str(part.resolve()).encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"fer_transfer-{name}.lock", mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
         raise FetchError(
-            f"Expected sha256 {wanted.sha256} of {wanted.address}, but what came has {got}; it was thrown away."
-        )
-    part.replace(out)
+            f"Expected to be the only one that fetches {part.with_suffix('')}, but another command does. Wait for it, then "
+            "repeat the command."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _complete(wanted: Wanted, part: Path, advance: Callable[[int, int | None], None]) -> None:
@@ -185,6 +214,7 @@ def may_follow(source: str, target: str) -> bool:
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     max_redirections = 5
+    inf_msg = "and redirects more than 5 times, or in a circle: "  # the library's is of three lines
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not may_follow(req.full_url, newurl):

@@ -36,11 +36,12 @@ def integrated_gradients(network: nn.Module, transform: BatchTransform, faces: F
     Args:
         network: gives logits, in evaluation mode.
         transform: from faces to its input; the centre crop is taken.
-        faces: uint8 [N, H, W], grey.
+        faces: uint8 [N, H, W], grey, or [N, H, W, 3], RGB.
         targets: int64 [N], the class explained.
 
     Returns:
-        float32 [N, H, W], in nats: before a little smoothing, they sum to what the face has over the blurred one.
+        float32 [N, H, W], of colours the sum over the channels, in nats: before a little smoothing, they sum to what the face
+        has over the blurred one.
     """
 
     def log_probability(pixels: Tensor) -> Tensor:
@@ -53,7 +54,8 @@ def integrated_gradients(network: nn.Module, transform: BatchTransform, faces: F
         target_ = _tensor(target, network)
         return explained.attribute(end, start, target=target_, n_steps=_STEPS, internal_batch_size=2 * _BATCH)  # type: ignore[no-any-return]
 
-    return _blurred(_by_batch(explain, faces, targets), _GRAIN)
+    found = _by_batch(explain, faces, targets)
+    return _blurred(found.sum(axis=3) if found.ndim == 4 else found, _GRAIN)
 
 
 def grad_cam(network: nn.Module, transform: BatchTransform, faces: Faces, targets: Targets) -> Maps:
@@ -73,7 +75,7 @@ def grad_cam(network: nn.Module, transform: BatchTransform, faces: Faces, target
             coarse = LayerGradCam(network, tap).attribute(
                 crops, target=_tensor(target, network), relu_attributions=True
             )
-        return _placed(coarse.detach(), transform, some.shape[1:])
+        return _placed(coarse.detach(), transform, some.shape[1:3])
 
     return scaled(_by_batch(explain, faces, targets))
 
@@ -83,7 +85,7 @@ def occlusion(probabilities: Callable[[Faces], NDArray[np.float64]], faces: Face
 
     Args:
         probabilities: of a model that gives nothing else; as it evaluates, ten crops included.
-        faces: uint8 [N, H, W], grey.
+        faces: uint8 [N, H, W], grey, or [N, H, W, 3], RGB.
         targets: int64 [N], the class explained.
 
     Returns:
@@ -95,20 +97,22 @@ def occlusion(probabilities: Callable[[Faces], NDArray[np.float64]], faces: Face
         return torch.from_numpy(given).clamp_min(1e-9).log().float()
 
     explained = Occlusion(log_probability)
-    patch = tuple(max(2, round(_PATCH * side)) for side in faces.shape[1:])
+    patch = tuple(max(2, round(_PATCH * side)) for side in faces.shape[1:3])
     steps = tuple(side // 2 for side in patch)
+    channels = faces.shape[3:]  # a patch hides all of them
 
     def explain(some: Faces, target: Targets) -> Tensor:
         return explained.attribute(  # type: ignore[no-any-return]
             torch.from_numpy(some).float(),
-            sliding_window_shapes=patch,
-            strides=steps,
+            sliding_window_shapes=patch + channels,
+            strides=steps + channels,
             baselines=torch.from_numpy(_blurred(some, _NOTHING)).round(),
             target=torch.from_numpy(target),
             perturbations_per_eval=max(1, 2 * _BATCH // len(some)),
         )
 
-    return _by_batch(explain, faces, targets)
+    found = _by_batch(explain, faces, targets)
+    return found[..., 0] if channels else found
 
 
 def scaled(maps: Maps) -> Maps:
@@ -150,6 +154,6 @@ def _placed(coarse: Tensor, transform: BatchTransform, size: tuple[int, ...]) ->
 
 def _blurred(pixels: NDArray[Any], share: float) -> Maps:
     """Faces or maps, blurred by a gaussian of a share of their side."""
-    sigma = share * max(pixels.shape[1:])
+    sigma = share * max(pixels.shape[1:3])
     blurred = [cv2.GaussianBlur(one.astype(np.float32), (0, 0), sigma) for one in pixels]
     return np.asarray(blurred, np.float32).reshape(pixels.shape)

@@ -1,6 +1,6 @@
 """How pictures become faces for a model: by the pipeline that its own faces were made by, as the row's record keeps it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,12 @@ class Cutting:
     said: str
     settings: Mapping[str, Any] | None = None
 
-    def pipeline(self, detector_model: str | None = None) -> "FacePipeline":
+    @property
+    def colour(self) -> bool:
+        """Whether these faces are RGB; else they are grey."""
+        return self.settings is not None and self.settings.get("colour") is True
+
+    def pipeline(self, detector_model: str | Sequence[str] | None = None) -> "FacePipeline":
         """The pipeline, made again.
 
         Raises:
@@ -39,15 +44,16 @@ class Cutting:
         return face_pipeline(ASSUMED) if self.settings is None else pipeline_from(self.settings, detector_model)
 
 
-def face_pipeline(name: str = ASSUMED) -> "FacePipeline":
-    """How frames become faces, by ``conf/pipeline/NAME.yaml``: ``aligned`` is the paper's.
+def face_pipeline(name: str = ASSUMED, colour: bool = False) -> "FacePipeline":
+    """How frames become faces, by ``conf/pipeline/NAME.yaml``: ``aligned`` is the paper's; grey, or in colour.
 
     ``find(frame)`` gives the face of a frame, uint8 [H, W, 3], BGR; ``detector``, ``landmarker`` and ``crop`` are its steps.
 
     Raises:
         ConfigError: if there is none.
     """
-    settings = plain(compose("prepare", ["release=frames", "release.path=.", f"pipeline={name}"]).pipeline)
+    said = ["++pipeline.colour=true"] if colour else []
+    settings = plain(compose("prepare", ["release=frames", "release.path=.", f"pipeline={name}", *said]).pipeline)
     made: FacePipeline = build("pipeline", settings)
     return made
 
@@ -84,11 +90,11 @@ def _of_record(record: Record) -> Cutting:
 
 
 def _candidates(record: Record) -> Iterator[tuple[ScoredFaces, str]]:
-    """Faces of the row: those of its stages, the last stage's first, then those it was scored on."""
+    """Faces of the row: those of its stages, the last stage's first, of each those in colour first; then those scored on."""
     for stage in reversed(record.lineage.stages):
-        for used in stage.faces:
-            if used.digest in record.faces:
-                yield record.faces[used.digest], "trained on"
+        known = [record.faces[used.digest] for used in stage.faces if used.digest in record.faces]
+        for faces in sorted(known, key=lambda faces: not (faces.pipeline or {}).get("colour", False)):
+            yield faces, "trained on"
     for faces in record.faces.values():
         yield faces, "scored on; it was trained on faces as they were released"
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.colour import as_bgr
 from fer_transfer.faces.heat import heated
 from fer_transfer.inference.results import PredictedFace, PredictedPicture
 
@@ -40,7 +41,7 @@ def explained(face: PredictedFace, values: NDArray[np.float32], method: str, cav
         caveat: at the bottom, on as many lines as it needs.
     """
     assert face.pixels is not None
-    tiles = (cv2.cvtColor(face.pixels, cv2.COLOR_GRAY2BGR), heated(face.pixels, values))
+    tiles = (as_bgr(face.pixels), heated(face.pixels, values))
     beside = np.concatenate([cv2.resize(tile, (_TILE, _TILE), interpolation=cv2.INTER_CUBIC) for tile in tiles], axis=1)
     lines = _lines(caveat, 2 * _TILE, 0.35)
     drawn = np.asarray(cv2.copyMakeBorder(beside, 0, 25 + 15 * len(lines), 0, 0, cv2.BORDER_CONSTANT), np.uint8)

@@ -108,5 +108,5 @@ def _none(
     pipeline: FacePipeline, picture: Picture, frame: NDArray[np.uint8] | None, why: str, every: bool
 ) -> FoundFaces:
     """A picture that cannot be read: no face, or what stands in for it."""
-    stand_in = unreadable(pipeline.size, why)
+    stand_in = unreadable(pipeline.shape, why)
     return FoundFaces(picture, frame, [] if every else [stand_in], f"{UNREADABLE}: {why}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fer_transfer.errors import ConfigError
 from fer_transfer.evaluation.ensemble import mean_of
 
-#: Faces as prepared ones are kept: uint8 [N, H, W], grey, 0..255.
+#: Faces as prepared ones are kept: uint8 [N, H, W], grey, or [N, H, W, 3], RGB, 0..255.
 CutFaces = NDArray[np.uint8]
 
 
@@ -28,10 +28,10 @@ class FaceModel(Protocol):
     def labels(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
-        """Softmax outputs float64 [N, classes] of uint8 [N, H, W], grey; rows sum to 1."""
+        """Softmax outputs float64 [N, classes] of cut faces; rows sum to 1."""
 
     def features(self, faces: CutFaces) -> NDArray[np.float32]:
-        """What the classifier sees, float32 [N, D], of uint8 [N, H, W].
+        """What the classifier sees, float32 [N, D], of cut faces.
 
         Raises:
             ConfigError: if the model gives none.

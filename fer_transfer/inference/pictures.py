@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive, is_archive
 from fer_transfer.files.names import shown
+from fer_transfer.files.nearby import near_path
 from fer_transfer.files.regular import open_regular
-from fer_transfer.labels import UNLABELLED
+from fer_transfer.labels import SEVEN, UNLABELLED, LabelSet
 from fer_transfer.releases.sfew_layout import is_picture, read_any_layout
 
 #: What the files of pictures begin with; a file that begins otherwise is tried as a video.
@@ -29,7 +30,7 @@ class Picture(NamedTuple):
         name: of its file, or its number.
         content: the file's bytes; or uint8 [H, W, 3], BGR; or the reason why there are none.
         time: seconds from the beginning of a video, or None.
-        label: canonical expression that its folder names, or UNLABELLED.
+        label: of the class that its folder names, or UNLABELLED.
     """
 
     name: str
@@ -48,8 +49,9 @@ class Source:
         count: how many there are, or None where nobody knows.
         pictures: gives them, once.
         rate: pictures a second, of a video.
-        labelled: how many lie in a folder named after an expression.
+        labelled: how many lie in a folder named after a class.
         notes: what must be said when all are read: a video that ended early. Filled on the way.
+        folder: that was read, of which folders are named after classes; or None.
     """
 
     kind: str
@@ -59,19 +61,30 @@ class Source:
     rate: float | None = None
     labelled: int = 0
     notes: list[str] = field(default_factory=list)
+    folder: Path | None = None
+
+    def labelled_as(self, classes: Sequence[str]) -> "Source":
+        """The same pictures, labelled where their folders are named after other classes than the seven expressions."""
+        return self if self.folder is None or tuple(classes) == SEVEN.classes else from_path(self.folder, classes)
 
 
-def from_path(path: str | os.PathLike[str]) -> Source:
+def from_path(path: str | os.PathLike[str], classes: Sequence[str] = SEVEN.classes) -> Source:
     """A picture, a folder or archive of pictures, or a video.
+
+    Args:
+        path: where.
+        classes: that folders may be named after.
 
     Raises:
         ReleaseError: if there is nothing, or nothing of these.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise ReleaseError(f"Expected a picture, a folder or a video in {path}, but there is nothing. Check the path.")
+        raise ReleaseError(
+            f"Expected a picture, a folder or a video in {path}, but there is nothing.{near_path(path)} Check the path."
+        )
     if path.is_dir() or is_archive(path):
-        return _from_folder(path)
+        return _from_folder(path, LabelSet(tuple(classes)))
     if _is_picture(path):
         return _from_file(path)
     from fer_transfer.inference.video import video
@@ -108,16 +121,20 @@ def _from_file(path: Path) -> Source:
     return Source("pictures", shown(path.name), 1, lambda: iter([Picture(shown(path.name), _read(path))]))
 
 
-def _from_folder(path: Path) -> Source:
+def _from_folder(path: Path, labels: LabelSet) -> Source:
     with Archive(path) as archive:
         names = archive.names
     if not any(map(is_picture, names)):
-        first = ", ".join(map(shown, names[:3])) or "none"
+        found = (
+            f"none of its {len(names)} files is one (first: {', '.join(map(shown, names[:3]))})"
+            if names
+            else "it is empty"
+        )
         raise ReleaseError(
-            f"Expected pictures in {shown(str(path))}, but none of its {len(names)} files is one (first: {first}). Pictures are "
+            f"Expected pictures in {shown(str(path))}, but {found}. Pictures are "
             "png, jpg, bmp, tif and webp files; a video is given by itself."
         )
-    layout = read_any_layout(path, names, "Test")
+    layout = read_any_layout(path, names, "Test", labels)
 
     def pictures() -> Iterator[Picture]:
         with Archive(path) as archive:
@@ -130,7 +147,7 @@ def _from_folder(path: Path) -> Source:
                 yield Picture(picture.id, content, label=picture.label)
 
     labelled = sum(picture.label != UNLABELLED for picture in layout.pictures)
-    source = Source("pictures", shown(str(path)), len(layout.pictures), pictures, labelled=labelled)
+    source = Source("pictures", shown(str(path)), len(layout.pictures), pictures, labelled=labelled, folder=path)
     if layout.ignored:
         others = ", ".join(f"{count} {kind}" for kind, count in layout.ignored.items())
         source.notes.append(f"passed over, no pictures: {others}")

@@ -38,6 +38,7 @@ def predict_into(predictor: Predictor, source: Source, asked: Asked, console: Co
         ConfigError: if smoothing was asked for of what is no video.
         StoreError: if the folder is there already, or cannot be written.
     """
+    source = source.labelled_as(predictor.labels)
     follower = _follower(source, asked)
     faces = asked.faces if asked.faces != "auto" else "one" if source.labelled else "all"
     with written(asked.folder, asked.replace) as folder:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fer_transfer.inference.finding import FoundFaces
 
 #: What ``predict`` takes: a path of a picture, folder, archive or video; frames uint8 [H, W, 3], RGB, one or several; faces
-#: that are cut already, uint8 [N, H, W].
+#: that are cut already, uint8 [N, H, W], grey, or [N, H, W, 3], RGB (``faces="cut"``).
 Pictures = str | os.PathLike[str] | NDArray[np.uint8] | Iterable[NDArray[np.uint8]]
 
 _TOGETHER = 32  # pictures, or faces, that the network sees at once
@@ -43,7 +43,7 @@ class Predictor:
         model: classifies cut faces.
         cutting: how pictures become its faces.
         about: what made it.
-        detector_model: the file of the detector's model, where faces were found by YuNet.
+        detector_model: the file of the model that finds faces (YuNet, MediaPipe); of two, both.
         pipeline: cuts faces in place of what ``cutting`` tells.
     """
 
@@ -52,7 +52,7 @@ class Predictor:
         model: FaceModel,
         cutting: Cutting,
         about: Provenance,
-        detector_model: str | None = None,
+        detector_model: str | Sequence[str] | None = None,
         pipeline: "FacePipeline | None" = None,
     ) -> None:
         self.model, self.cutting, self.about = model, cutting, about
@@ -73,7 +73,7 @@ class Predictor:
         return self._pipeline or self.cutting.pipeline(self._detector_model)
 
     def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
-        """float64 [N, C] of faces that are cut already, uint8 [N, H, W], grey; calibrated where the model is."""
+        """float64 [N, C] of faces that are cut already, grey or RGB (``CutFaces``); calibrated where the model is."""
         temperature = self.about.temperature
         given = self.model.probabilities(_checked(faces))
         return given if temperature is None else tempered(given, temperature.value)
@@ -85,16 +85,17 @@ class Predictor:
             pictures: a path of a picture, a folder or archive of pictures, or a video; a frame as uint8 [H, W, 3], RGB; several
                 of them; or faces that are cut already, uint8 [N, H, W], grey, which are not searched.
             faces: ``all`` faces of a picture; ``one``: the one that the pipeline chooses, and where none was found what stands
-                in for it, as when a release is prepared: a face for every picture.
+                in for it, as when a release is prepared: a face for every picture; ``cut``: the array is of cut faces, grey or
+                RGB, uint8 [N, H, W, 3] (which without this word are so many pictures).
             threads: that search at a time; None: one a core.
 
         Raises:
             ReleaseError: if there is nothing to look at.
             ConfigError: if an argument is no such thing, or faces cannot be cut here as the model's were.
         """
-        if isinstance(pictures, np.ndarray) and pictures.ndim == 3 and pictures.shape[2] != 3:
-            return self._of_cut(pictures)
-        source = source_of(pictures)
+        if _are_cut(pictures, faces):
+            return self._of_cut(_checked(pictures))
+        source = source_of(pictures, self.labels)
         predicted = tuple(of.picture for of in self.stream(source, faces, threads, keep=True))
         return PredictedFaces(predicted, self.labels, self.about, tuple(source.notes))
 
@@ -107,12 +108,11 @@ class Predictor:
         Raises:
             ReleaseError, ConfigError: as ``predict``.
         """
-        if isinstance(pictures, np.ndarray) and pictures.ndim == 3 and pictures.shape[2] != 3:
+        if _are_cut(pictures, faces):
             return self.model.features(_checked(pictures))
-        found = self._found(source_of(pictures), faces, threads)
+        found = self._found(source_of(pictures, self.labels), faces, threads)
         cut = [face.pixels for of in found for face in of.faces]
-        size = self.pipeline.size
-        return self.model.features(np.stack(cut) if cut else np.zeros((0, size, size), np.uint8))
+        return self.model.features(np.stack(cut) if cut else np.zeros((0, *self.pipeline.shape), np.uint8))
 
     def saliency(
         self,
@@ -123,7 +123,7 @@ class Predictor:
         """Which pixels of faces spoke for an expression.
 
         Args:
-            faces: that ``predict`` gave, or that are cut already, uint8 [N, H, W], grey.
+            faces: that ``predict`` gave, or that are cut already, uint8 [N, H, W], grey, or [N, H, W, 3], RGB.
             method: ``integrated_gradients``, ``grad_cam`` or ``occlusion`` (``methods.METHODS``).
             targets: the class of each to explain, its place in ``labels``; None: the one that the model says.
 
@@ -159,7 +159,7 @@ class Predictor:
 
     def _found(self, source: Source, faces: str, threads: int | None) -> "Iterator[FoundFaces]":
         if faces not in ("all", "one"):
-            raise ConfigError(f"Expected faces to be all or one, but got {faces!r}.")
+            raise ConfigError(f"Expected faces to be all, one or cut, but got {faces!r}.")
         from fer_transfer.inference.finding import find_faces
 
         return find_faces(self.pipeline, source.pictures(), faces == "all", threads, source.kind != "camera")
@@ -185,21 +185,21 @@ class Predictor:
         return PredictedFaces(tuple(pictures), self.labels, self.about)
 
 
-def source_of(pictures: Any) -> Source:
-    """Whatever ``predict`` takes, as a source.
+def source_of(pictures: Any, classes: Sequence[str]) -> Source:
+    """Whatever ``predict`` takes, as a source, whose folders may be named after classes.
 
     Raises:
         ReleaseError: if it is none.
     """
     if isinstance(pictures, Source):
-        return pictures
+        return pictures.labelled_as(classes)
     if isinstance(pictures, str | os.PathLike):
-        return from_path(pictures)
+        return from_path(pictures, classes)
     return from_arrays([pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 3 else pictures)
 
 
 def cut_of(faces: Sequence[PredictedFace]) -> CutFaces:
-    """The pixels of faces, uint8 [N, S, S].
+    """The pixels of faces, uint8 [N, S, S], or [N, S, S, 3].
 
     Raises:
         ConfigError: if they were not kept.
@@ -210,11 +210,19 @@ def cut_of(faces: Sequence[PredictedFace]) -> CutFaces:
     return np.stack(kept) if kept else np.zeros((0, 1, 1), np.uint8)
 
 
+def _are_cut(pictures: Any, faces: str) -> bool:
+    """Whether an array is of cut faces: by the word, or because no picture has such a shape."""
+    grey = isinstance(pictures, np.ndarray) and pictures.ndim == 3 and pictures.shape[2] != 3
+    return grey or faces == "cut"
+
+
 def _checked(faces: Any) -> CutFaces:
-    if not isinstance(faces, np.ndarray) or faces.dtype != np.uint8 or faces.ndim != 3:
+    array = isinstance(faces, np.ndarray) and faces.dtype == np.uint8
+    if not array or not (faces.ndim == 3 or (faces.ndim == 4 and faces.shape[3] == 3)):
         got = f"{faces.dtype} {list(faces.shape)}" if isinstance(faces, np.ndarray) else type(faces).__name__
-        raise ConfigError(f"Expected cut faces as a uint8 array [N, H, W], grey, but got {got}.")
-    return faces
+        raise ConfigError(f"Expected cut faces as a uint8 array [N, H, W], grey, or [N, H, W, 3], RGB, but got {got}.")
+    found: CutFaces = faces
+    return found
 
 
 def _predicted(

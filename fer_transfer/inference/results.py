@@ -33,8 +33,8 @@ class PredictedFace:
         fit: how well its landmarks fit, 0..1; the detector's score where there are none.
         box: float32 [4], x, y, width, height in pixels of the picture; zeros where there is none.
         eyes: float32 [2, 2], x, y of the eye centres, the person's right one first; zeros where there are none.
-        landmarks: float32 [468, 2], x, y, of MediaPipe's face mesh; None where there are none, or they were not kept.
-        pixels: uint8 [S, S], grey, the face as the network's transform gets it; None where it was not kept.
+        landmarks: float32 [468, 2] of a mesh, or 478 with the irises, x, y; None where there are none, or they were not kept.
+        pixels: uint8 [S, S], grey, or [S, S, 3], RGB, the face as the network's transform gets it; None where it was not kept.
         labels: the classes.
         probabilities: float64 [C], in their order; calibrated where the model is, smoothed where that was asked for.
         label: the class that the picture's folder names, a place in labels, or UNLABELLED.

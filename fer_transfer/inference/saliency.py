@@ -28,7 +28,7 @@ def saliency_maps(
 
     Args:
         model: any for ``occlusion``; networks of PyTorch, or several of them, for the others.
-        faces: uint8 [N, H, W], grey, cut already.
+        faces: uint8 [N, H, W], grey, or [N, H, W, 3], RGB, cut already.
         method: one of ``METHODS``.
         targets: int64 [N], the class to explain of each face, in the order of the labels; None: the one that the model says.
 
@@ -47,7 +47,7 @@ def saliency_maps(
             f"Expected a class from 0 to {len(model.labels) - 1} for each of {len(faces)} faces, but got {targets!r}."
         )
     if not len(faces):
-        return np.zeros(faces.shape, np.float32)
+        return np.zeros(faces.shape[:3], np.float32)
     # Imported here: who asks for no map does not wait for captum.
     from fer_transfer.inference.attribution import occlusion, scaled
 

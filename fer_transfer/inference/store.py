@@ -140,7 +140,7 @@ class OpenStore:
         evaluation: str | None = None,
         weights: Sequence[float] | None = None,
         pipeline: "FacePipeline | str | None" = None,
-        detector_model: str | None = None,
+        detector_model: str | Sequence[str] | None = None,
         device: str = "auto",
     ) -> Predictor:
         """A model made of rows or stages: the mean of the probabilities of all their networks.
@@ -153,7 +153,7 @@ class OpenStore:
             evaluation: ``centre`` crop or ``ten_crops``; None: as the row was evaluated.
             weights: of the rows in the mean; None: every network alike.
             pipeline: what cuts faces, in place of what the row's own were cut by: one, or a name (``aligned``, ``box``).
-            detector_model: the file of the detector's model, where the row's faces were found by YuNet.
+            detector_model: the file of the model that found the row's faces (YuNet, MediaPipe); of two, both.
             device: ``auto``, ``cpu``, ``cuda``, ``mps``.
 
         Raises:

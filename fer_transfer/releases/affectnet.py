@@ -8,7 +8,7 @@ To get    mohammadmahoor.com/affectnet, by agreement; not downloaded here
 Size      Train 287651, Val 4000; without Contempt 283901 and 3500
 Classes   Numbers: 0 Neutral 74874, 1 Happy 134415, 2 Sad 25459, 3 Surprise 14090, 4 Fear 6378, 5 Disgust 3803, 6 Anger 24882, 7
           Contempt 3750 in Train; 500 of each in Val. Contempt is none of the seven: ``release.leave_out=[Contempt]`` gives the
-          usual seven-class protocol
+          usual seven-class protocol, ``labels=eight`` that of eight
 Splits    The owners' Train and Val. Its test set was not given out: papers report Val, so select on a share of Train
 Forms     ``train_set/images/1.jpg`` with ``train_set/annotations/1_exp.npy``, and ``val_set`` likewise; or folders of class
           numbers, ``train/0/...jpg`` to ``7``, ``val/...`` (copies of seven classes lack 7). Each a folder or archive. The tables

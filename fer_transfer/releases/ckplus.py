@@ -33,6 +33,7 @@ from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
+from fer_transfer.labels import SEVEN, LabelSet
 from fer_transfer.releases.list_file import bad_lines
 from fer_transfer.releases.listed import ListedRelease, Stated
 from fer_transfer.releases.listing import Listed, first_three
@@ -61,7 +62,7 @@ class CKPlusRelease(ListedRelease):
         name: as for the other options, see ``ListedRelease``.
         aligned: whether pictures are faces already.
         size: side of a prepared face in pixels.
-        classes: expression by name.
+        classes: class by name.
         leave_out: names of classes.
         shares: of splits to be made.
         folds: to be made.
@@ -69,6 +70,8 @@ class CKPlusRelease(ListedRelease):
         note: a caveat.
         limits: how much is read at most.
         may_be_shown: whether pictures may stand in reports.
+        labels: the label set.
+        lacks: classes of it that there are no pictures of.
     """
 
     title = "CK+"
@@ -91,10 +94,13 @@ class CKPlusRelease(ListedRelease):
         note: str | None = None,
         limits: Limits = LIMITS,
         may_be_shown: bool = False,
+        labels: LabelSet = SEVEN,
+        lacks: Sequence[str] = (),
     ) -> None:
         super().__init__(
-            path, pipeline, name, aligned, size, classes, leave_out, shares, folds, seed, note, limits, may_be_shown
-        )
+            path, pipeline, name, aligned, size, classes, leave_out, shares, folds, seed, note, limits, may_be_shown, labels,
+            lacks,
+        )  # fmt: skip
         if not isinstance(last, int) or last < 1:
             raise ConfigError(f"Expected release.last to be a whole number of at least 1, but got {last!r}.")
         self.last, self.neutral = last, neutral

@@ -42,7 +42,7 @@ from fer_transfer.files.archive import Archive, Member, is_archive, open_file, p
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
 from fer_transfer.files.picture import PictureError, decode
-from fer_transfer.labels import EXPRESSIONS, SEVEN
+from fer_transfer.labels import EXPRESSIONS, SEVEN, UNLABELLED, LabelSet
 from fer_transfer.releases.ferplus import read_votes
 from fer_transfer.releases.pixel_csv import SIDE, USAGES, PixelRows, read_pixel_rows
 
@@ -98,6 +98,7 @@ class FER2013Release:
         name: the word that plans use for the faces.
         limits: how much is read at most.
         may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
+        labels: whose classes the labels are of.
     """
 
     def __init__(
@@ -107,7 +108,13 @@ class FER2013Release:
         name: str = "fer2013",
         limits: Limits = LIMITS,
         may_be_shown: bool = True,
+        labels: LabelSet = SEVEN,
     ) -> None:
+        self.labels = labels
+        self._own = [
+            *(labels.index(name, "FER-2013") for name in EXPRESSIONS),
+            UNLABELLED,
+        ]  # UNLABELLED is -1, the last
         self.name, self.size, self.limits, self.may_be_shown = name, (SIDE, SIDE), limits, may_be_shown
         self.path = Path(path).expanduser()
         self.ferplus = None if ferplus is None else Path(ferplus).expanduser()
@@ -154,7 +161,7 @@ class FER2013Release:
         pixels = (face for block in content.pixels for face in block)
         for row, face in enumerate(pixels):
             votes = None if content.votes is None else content.votes[row]
-            yield Face(face, content.ids[row], content.splits[row], content.labels[row], votes=votes)
+            yield Face(face, content.ids[row], content.splits[row], self._own[content.labels[row]], votes=votes)
 
     def caveats(self) -> list[str]:
         """Synthetic; other counts than the owners state; splits merged."""
@@ -163,7 +170,13 @@ class FER2013Release:
             found.append("class counts differ from those stated for FER-2013")
         if MERGED in self._scanned.splits:
             found.append("test is PublicTest and PrivateTest merged: not comparable with PrivateTest")
+        if lacks := self._lacking():
+            found.append(f"no faces of {', '.join(lacks)}")
         return found
+
+    def _lacking(self) -> list[str]:
+        """Classes of the label set that it has no face of."""
+        return self.labels.beyond(EXPRESSIONS)
 
     def report(self) -> dict[str, Any]:
         """Form, counts by split and class, where these differ from the stated ones, and stray pictures.

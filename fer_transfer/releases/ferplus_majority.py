@@ -9,7 +9,8 @@ Licence   Votes: MIT; faces: FER-2013's
 To get    github.com/microsoft/FERPlus, ``fer2013new.csv``, and FER-2013's csv
 Size      With contempt: Training 25060, PublicTest 3199, PrivateTest 3153 (``STATED_COUNTS`` has them by class)
 Classes   neutral 11012, happiness 9045, surprise 3960, sadness 3749, anger 2660, disgust 161, fear 677, contempt 148, in
-          all splits. contempt is none of the seven and is left out (``release.leave_out=[contempt]``, the default)
+          all splits. contempt is none of the seven and is left out (``release.leave_out=[contempt]``, the default);
+          ``labels=eight release.leave_out=[]`` keeps it
 Splits    FER-2013's; papers on FER+ train on Training, select on PublicTest and report PrivateTest
 Forms     As FER-2013's whole csv, and FER+'s ``fer2013new.csv`` (``release.ferplus``)
 Faults    Papers take most votes by other rules too (ties, fewer votes), and 8 classes: their numbers are not these
@@ -29,6 +30,7 @@ from fer_transfer.detection.reader import FrameReader
 from fer_transfer.faces.faces import FERPLUS_COLUMNS
 from fer_transfer.faces.source import Advance, Face
 from fer_transfer.files.limits import LIMITS, Limits
+from fer_transfer.labels import SEVEN, LabelSet
 from fer_transfer.releases.fer2013 import FER2013Release
 from fer_transfer.releases.listing import ClassMap, Listed
 
@@ -69,10 +71,12 @@ class FERPlusRelease(FER2013Release):
         path: FER-2013's csv, or an archive or folder of it.
         ferplus: FER+'s ``fer2013new.csv``.
         name: the word that plans use for the faces.
-        classes: expression by a class of FER+.
+        classes: class of the label set by one of FER+.
         leave_out: classes of FER+ whose faces are left out.
         limits: how much is read at most.
         may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
+        labels: whose classes the labels are of.
+        lacks: classes of that set which FER+ has no face of.
 
     Raises:
         ConfigError: if an option is wrong.
@@ -87,22 +91,25 @@ class FERPlusRelease(FER2013Release):
         leave_out: Sequence[str] = (),
         limits: Limits = LIMITS,
         may_be_shown: bool = True,
+        labels: LabelSet = SEVEN,
+        lacks: Sequence[str] = (),
     ) -> None:
         super().__init__(path, ferplus, name, limits, may_be_shown)
-        self.classes = ClassMap(dict(classes or {}), list(leave_out))
+        self.labels, self.classes = labels, ClassMap(dict(classes or {}), list(leave_out), labels, list(lacks))
         self._all: list[Listed] = []
         self._kept: dict[str, int] = {}
 
     def settings(self) -> dict[str, Any]:
         """The rule, and what was chosen."""
         chosen = {"classes": dict(self.classes.classes), "leave_out": list(self.classes.leave_out)}
-        return {**super().settings(), "reader": "FER+", "rule": "majority", **chosen}
+        lacks = {"lacks": list(self.classes.lacks)} if self.classes.lacks else {}  # folders of before are without
+        return {**super().settings(), "reader": "FER+", "rule": "majority", **chosen, **lacks}
 
     def scan(self, advance: Advance) -> int:
         """Read and check everything.
 
         Raises:
-            ReleaseError: as ``FER2013Release``; if a class is none of the seven and is not left out.
+            ReleaseError: as ``FER2013Release``; if a class is none of the label set and is not left out.
         """
         super().scan(advance)
         content = self._scanned
@@ -123,8 +130,13 @@ class FERPlusRelease(FER2013Release):
         """Synthetic; classes left out; other counts than the rule gives of FER+'s own file."""
         differs = not self._synthetic and self._differences()
         left = [f"without {', '.join(self.classes.leave_out)}"] if self.classes.leave_out else []
-        of_faces = [caveat for caveat in super().caveats() if "class counts" not in caveat]
+        of_faces = [
+            caveat for caveat in super().caveats() if "class counts" not in caveat and "no faces of" not in caveat
+        ]
         return of_faces + left + (["counts differ from those of FER+"] if differs else [])
+
+    def _lacking(self) -> list[str]:
+        return list(self.classes.lacks)
 
     def report(self) -> dict[str, Any]:
         """Counts by split and class of FER+, what has none, and differences from the stated ones."""

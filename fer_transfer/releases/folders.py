@@ -31,6 +31,7 @@ from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
+from fer_transfer.labels import SEVEN, LabelSet
 from fer_transfer.releases.list_file import read_list
 from fer_transfer.releases.listed import ListedRelease
 from fer_transfer.releases.listing import Listed, first_three
@@ -50,7 +51,7 @@ class FoldersRelease(ListedRelease):
         name: as for the other options, see ``ListedRelease``.
         aligned: whether pictures are faces already.
         size: side of a prepared face in pixels.
-        classes: expression by name.
+        classes: class by name.
         leave_out: names of classes.
         shares: of splits to be made.
         folds: to be made.
@@ -58,6 +59,8 @@ class FoldersRelease(ListedRelease):
         note: a caveat.
         limits: how much is read at most.
         may_be_shown: whether pictures may stand in reports.
+        labels: the label set.
+        lacks: classes of it that there are no pictures of.
     """
 
     title = "folders"
@@ -79,10 +82,13 @@ class FoldersRelease(ListedRelease):
         note: str | None = None,
         limits: Limits = LIMITS,
         may_be_shown: bool = False,
+        labels: LabelSet = SEVEN,
+        lacks: Sequence[str] = (),
     ) -> None:
         super().__init__(
-            path, pipeline, name, aligned, size, classes, leave_out, shares, folds, seed, note, limits, may_be_shown
-        )
+            path, pipeline, name, aligned, size, classes, leave_out, shares, folds, seed, note, limits, may_be_shown, labels,
+            lacks,
+        )  # fmt: skip
         self.csv = None if csv is None else str(csv)
         self.subject = None if subject is None else _pattern(str(subject))
 

@@ -6,7 +6,7 @@ Made by   You, or whoever gave them to you: say it in ``release.note``, which st
 Licence   Theirs; prepared faces are copies of the pictures. ``release.may_be_shown=true`` lets reports and trackers have them
 To get    From their owners
 Size      Any number of pictures of up to 50 megapixels; none is stated, so none is compared
-Classes   A folder named after one of the seven labels what lies in it; other pictures are unlabelled
+Classes   A folder named after one of the label set labels what lies in it; other pictures are unlabelled
 Splits    A folder named after one (Train, Val, Test) gives the split; other pictures get ``release.split``
 Forms     .png, .jpg, .bmp, .tif, .webp at any depth of a folder, .zip or .tar.*; ``release.aligned_size`` is the size
           of pictures that are faces already
@@ -17,7 +17,7 @@ Sources   None
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from sys import intern
 from typing import Any
@@ -34,7 +34,7 @@ from fer_transfer.files.archive import Archive, passed_over_lines
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
 from fer_transfer.files.spreadsheet import escaped
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+from fer_transfer.labels import NO_LABEL, SEVEN, UNLABELLED, LabelSet
 from fer_transfer.releases.sfew_layout import Layout, Picture, read_any_layout
 
 _COLUMNS = (
@@ -59,6 +59,7 @@ class FramesRelease:
         name: the word that plans use for the faces.
         limits: how much is read at most, and how long for one frame; what goes beyond is a lost frame.
         may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
+        labels: whose classes the labels are of.
     """
 
     def __init__(
@@ -71,9 +72,11 @@ class FramesRelease:
         name: str = "frames",
         limits: Limits = LIMITS,
         may_be_shown: bool = False,
+        labels: LabelSet = SEVEN,
     ) -> None:
         self.name, self.path, self.pipeline = name, Path(path).expanduser(), pipeline
         self.split, self.note, self.limits, self.may_be_shown = split, note, limits, may_be_shown
+        self.labels = labels
         self.aligned_size = None if aligned_size is None else _pair_of_sides(aligned_size)
         self._layout: Layout | None = None
         self._faces: list[tuple[Picture, FrameFace]] = []
@@ -84,6 +87,11 @@ class FramesRelease:
     def size(self) -> tuple[int, int]:
         """Height and width of every prepared face, in pixels."""
         return self.pipeline.size, self.pipeline.size
+
+    @property
+    def colour(self) -> bool:
+        """Whether the faces keep their colours: the pipeline's choice."""
+        return self.pipeline.colour
 
     @property
     def sources(self) -> list[Path]:
@@ -124,7 +132,7 @@ class FramesRelease:
         return ""
 
     def _read_layout(self, archive: Archive) -> Layout:
-        return read_any_layout(self.path, archive.names, self.split)
+        return read_any_layout(self.path, archive.names, self.split, self.labels)
 
     def faces(self, reader: FrameReader) -> Iterator[Face]:
         """The faces in the order of the release.
@@ -138,7 +146,7 @@ class FramesRelease:
         for picture, face in zip(pictures, self.frames(reader, range(len(pictures))), strict=True):
             self._faces.append((picture, _told(face)))
             found, movie = face.kind != "lost", picture.movie or ""
-            yield Face(face.pixels, picture.id, picture.split, picture.label, found, subject=movie)
+            yield Face(face.pixels, picture.id, picture.split, picture.label, found, None, movie, face.geometry)
         self._refuse_unreadable()
 
     def frames(self, reader: FrameReader, rows: range) -> Iterator[FrameFace]:
@@ -175,8 +183,8 @@ class FramesRelease:
         """Counts, lost faces by split and class, why they were lost, and what else was met."""
         lost = [picture for picture, face in self._faces if face.kind == "lost"]
         return {
-            "counts": count_pictures(self._scanned.pictures),
-            "lost": count_pictures(lost),
+            "counts": count_pictures(self._scanned.pictures, self.labels.classes),
+            "lost": count_pictures(lost, self.labels.classes),
             "kinds": dict(Counter(face.kind for _, face in self._faces)),
             "reasons": {reason: [shown(p.path) for p in pictures] for reason, pictures in self._by_reason().items()},
             "several faces": sum(face.faces > 1 for _, face in self._faces),
@@ -219,7 +227,7 @@ class FramesRelease:
         if others := self._other_folders():
             told = ", ".join(f"{shown(folder)} {count}" for folder, count in others.most_common(5))
             lines.append(
-                f"without a label, in folders that name no expression: {others.total()} ({told}); release=folders refuses these"
+                f"without a label, in folders that name no class: {others.total()} ({told}); release=folders refuses these"
             )
         if report["several faces"]:
             lines.append(f"{report['several faces']} frames hold several faces; taken by {self.pipeline.choose}")
@@ -239,10 +247,10 @@ class FramesRelease:
         with (folder / "frames.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(_COLUMNS)
-            table.writerows(_row(picture, face) for picture, face in self._faces)
+            table.writerows(_row(picture, face, self.labels.classes) for picture, face in self._faces)
         with Archive(self.path, self.limits) as archive:
             samples = [
-                Sample(picture.path, face, "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label])
+                Sample(picture.path, face, "" if picture.label == UNLABELLED else self.labels.classes[picture.label])
                 for picture, face in self._faces
             ]
             write_sheets(folder, samples, self.pipeline, archive.read, self.caveats())
@@ -255,13 +263,13 @@ def _pair_of_sides(size: object) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def count_pictures(pictures: list[Picture]) -> dict[str, dict[str, int]]:
-    """Pictures by split and class, in the order met and the canonical one; what does not occur is left out."""
-    names = [*EXPRESSIONS, "unlabelled"]  # UNLABELLED is -1, the last
+def count_pictures(pictures: list[Picture], classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Pictures by split and class, in the order met and that of the classes; what does not occur is left out."""
+    names = [*classes, NO_LABEL]  # UNLABELLED is -1, the last
     assert UNLABELLED == -1
     counts = Counter((picture.split, picture.label) for picture in pictures)
     return {
-        split: {names[label]: n for label in (*range(len(EXPRESSIONS)), UNLABELLED) if (n := counts[split, label])}
+        split: {names[label]: n for label in (*range(len(classes)), UNLABELLED) if (n := counts[split, label])}
         for split in dict.fromkeys(picture.split for picture in pictures)
     }
 
@@ -275,8 +283,8 @@ def _told(face: FrameFace) -> FrameFace:
 _NOTHING = FrameFace(np.empty((0, 0), np.uint8), "")
 
 
-def _row(picture: Picture, face: FrameFace) -> list[Any]:
-    label = "" if picture.label == UNLABELLED else EXPRESSIONS[picture.label]
+def _row(picture: Picture, face: FrameFace, classes: Sequence[str]) -> list[Any]:
+    label = "" if picture.label == UNLABELLED else classes[picture.label]
     numbers = [f"{value:.2f}" for value in (*face.box.tolist(), *face.eyes.ravel().tolist())]
     told = [face.kind, face.reason, f"{face.score:.9g}", face.faces]
     names = [escaped(shown(text)) for text in (picture.id, picture.path, picture.split, label)]

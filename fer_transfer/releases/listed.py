@@ -16,7 +16,7 @@ from fer_transfer.files.archive import Archive
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
 from fer_transfer.files.picture import PictureError, decode
-from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.labels import SEVEN, LabelSet
 from fer_transfer.releases.dividing import divide
 from fer_transfer.releases.frames import FramesRelease
 from fer_transfer.releases.listing import (
@@ -95,7 +95,7 @@ class ListedRelease(FramesRelease, ABC):
         name: the word that plans use for the faces.
         aligned: whether pictures are faces already, which are not searched: of each the central square is resized.
         size: side of a prepared face in pixels; None: the pipeline's.
-        classes: expression by a name of the release, for names that are none, and where two names are one class.
+        classes: class by a name of the release, for names that are none, and where two names are one class.
         leave_out: names of classes whose pictures are left out.
         shares: of each split that is to be made, of a release that has none.
         folds: number of splits that are to be made.
@@ -103,6 +103,8 @@ class ListedRelease(FramesRelease, ABC):
         note: a caveat to stand beside every number made from this release.
         limits: how much is read at most, and how long for one frame.
         may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
+        labels: whose classes the labels are of.
+        lacks: classes of that set which the release has no picture of.
 
     Raises:
         ConfigError: if an option is wrong.
@@ -129,11 +131,13 @@ class ListedRelease(FramesRelease, ABC):
         note: str | None = None,
         limits: Limits = LIMITS,
         may_be_shown: bool = False,
+        labels: LabelSet = SEVEN,
+        lacks: Sequence[str] = (),
     ) -> None:
         pipeline = pipeline if size is None else pipeline.of_size(size)
-        super().__init__(path, pipeline, note=note, name=name, limits=limits, may_be_shown=may_be_shown)
+        super().__init__(path, pipeline, note=note, name=name, limits=limits, may_be_shown=may_be_shown, labels=labels)
         self.aligned, self.division = aligned, Division(shares, folds, seed)
-        self.classes = ClassMap(_mapping(classes), _names(leave_out))
+        self.classes = ClassMap(_mapping(classes), _names(leave_out, "leave_out"), labels, _names(lacks, "lacks"))
         self._all: list[Listed] = []
 
     def settings(self) -> dict[str, Any]:
@@ -142,7 +146,8 @@ class ListedRelease(FramesRelease, ABC):
         division = {"shares": self.division.shares and dict(self.division.shares), "folds": self.division.folds}
         chosen = {"aligned": self.aligned, **division, "seed": self.division.seed if self.division.made else None}
         maps = {"classes": dict(self.classes.classes), "leave_out": list(self.classes.leave_out)}
-        return {**own, "reader": self.title, **chosen, **maps}
+        lacks = {"lacks": list(self.classes.lacks)} if self.classes.lacks else {}  # folders of before are without
+        return {**own, "reader": self.title, **chosen, **maps, **lacks}
 
     @abstractmethod
     def _listed(self, archive: Archive) -> list[Listed]:
@@ -183,7 +188,7 @@ class ListedRelease(FramesRelease, ABC):
                 )
             labels = [self.classes.label(picture.name) for picture in listed]
             splits = divide(labels, [picture.subject for picture in listed], made, self.division.seed)
-            refuse_empty_classes(labels, splits, where)
+            refuse_empty_classes(labels, splits, self.labels.classes, where)
             return [replace(picture, split=split) for picture, split in zip(listed, splits, strict=True)]
         if without := [picture.path for picture in listed if not picture.split]:
             raise ReleaseError(
@@ -197,7 +202,13 @@ class ListedRelease(FramesRelease, ABC):
         """Synthetic; the user's note; classes left out; other counts than the owners state."""
         left = [f"without {', '.join(self.classes.leave_out)}"] if self.classes.leave_out else []
         differs = not self._synthetic and self._differences()
-        return super().caveats() + left + ([f"counts differ from those stated for {self.title}"] if differs else [])
+        lacks = [f"no faces of {', '.join(self.classes.lacks)}"] if self.classes.lacks else []
+        return (
+            super().caveats()
+            + left
+            + lacks
+            + ([f"counts differ from those stated for {self.title}"] if differs else [])
+        )
 
     def report(self) -> dict[str, Any]:
         """Counts, lost faces, subjects by split, classes that were left out, differences from the stated counts."""
@@ -229,7 +240,7 @@ class ListedRelease(FramesRelease, ABC):
         lines = [f"{self.title}: {'faces already, not searched' if self.aligned else 'frames'}", *super().summary()]
         for split, classes in report["counts"].items():
             of = f", {count} subjects" if (count := report["subjects"].get(split)) else ""
-            missing = [name for name in EXPRESSIONS if name not in classes]
+            missing = [name for name in self.labels.classes if name not in classes]
             none = f"; no {', '.join(missing)}" if missing else ""
             by_class = ", ".join(f"{name} {n}" for name, n in classes.items())
             lines.append(f"{split}: {sum(classes.values())} pictures{of} ({by_class}{none})")
@@ -251,13 +262,13 @@ class ListedRelease(FramesRelease, ABC):
 
 def _mapping(classes: Mapping[str, str] | None) -> dict[str, str]:
     if classes is not None and not isinstance(classes, Mapping):
-        raise ConfigError(f"Expected release.classes={{NAME: EXPRESSION, ...}}, but got {classes!r}.")
-    return {str(name): str(expression) for name, expression in (classes or {}).items()}
+        raise ConfigError(f"Expected release.classes={{NAME: CLASS, ...}}, but got {classes!r}.")
+    return {str(name): str(value) for name, value in (classes or {}).items()}
 
 
-def _names(names: Sequence[str]) -> list[str]:
+def _names(names: Sequence[str], option: str) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Sequence):
-        raise ConfigError(f"Expected release.leave_out=[NAME, ...], but got {names!r}.")
+        raise ConfigError(f"Expected release.{option}=[NAME, ...], but got {names!r}.")
     return [str(name) for name in names]
 
 

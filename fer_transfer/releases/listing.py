@@ -8,7 +8,7 @@ from fer_transfer.config import nearest
 from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.names import shown
-from fer_transfer.labels import EXPRESSIONS, SEVEN, UNLABELLED
+from fer_transfer.labels import SEVEN, UNLABELLED, LabelSet
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,29 @@ def by_key(pairs: Iterable[tuple[str, str]]) -> str:
 
 @dataclass(frozen=True)
 class ClassMap:
-    """From a release's names of classes to the expressions.
+    """From a release's names of classes to those of a label set.
 
     Attributes:
-        classes: expression by name, for names that are none themselves and where two names are one class.
+        classes: class by name, for names that are none themselves and where two names are one class.
         leave_out: names of the classes that are left out, in any case.
+        labels: the label set.
+        lacks: its classes that the release has no picture of; of the seven expressions any may be missing.
 
     Raises:
-        ConfigError: if a value of classes is no expression, or a name stands in both.
+        ConfigError: if a value of classes is no class, a name stands in both, or lacks names no class.
     """
 
     classes: Mapping[str, str]
     leave_out: Sequence[str]
+    labels: LabelSet = SEVEN
+    lacks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if odd := {name: value for name, value in self.classes.items() if not SEVEN.knows(value)}:
-            raise ConfigError(f"Expected release.classes to give {', '.join(EXPRESSIONS)}, but got {odd}.")
+        if odd := {name: value for name, value in self.classes.items() if not self.labels.knows(value)}:
+            raise ConfigError(f"Expected release.classes to give {', '.join(self.labels.classes)}, but got {odd}.")
+        if odd_lacks := [name for name in self.lacks if name not in self.labels.classes]:
+            named = ", ".join(self.labels.classes)
+            raise ConfigError(f"Expected release.lacks to name classes of {named}, but got {', '.join(odd_lacks)}.")
         if both := [name for name in self.classes if self.leaves_out(name)]:
             raise ConfigError(f"Expected {both[0]!r} in release.classes or in release.leave_out, but it is in both.")
 
@@ -81,18 +88,18 @@ class ClassMap:
         return name.casefold() in map(str.casefold, self.leave_out)
 
     def knows(self, name: str) -> bool:
-        """Whether a name is that of an expression, or stands for one."""
-        return name in self.classes or SEVEN.knows(name)
+        """Whether a name is that of a class, or stands for one."""
+        return name in self.classes or self.labels.knows(name)
 
     def label(self, name: str) -> int:
-        """Canonical label 0..6 of a name that is known, or UNLABELLED of none."""
-        return SEVEN.index(self.classes.get(name, name)) if name else UNLABELLED
+        """The label of a name that is known, or UNLABELLED of none."""
+        return self.labels.index(self.classes.get(name, name)) if name else UNLABELLED
 
     def kept(self, listed: Sequence[Listed], where: str) -> list[Listed]:
         """The pictures whose classes are not left out, once every name is checked.
 
         Raises:
-            ReleaseError: if a name is none of an expression's, or two names are one class and ``classes`` does not say so.
+            ReleaseError: if a name is none of a class's, two names are one class and nothing says so, or a class has no picture.
             ConfigError: if ``classes`` or ``leave_out`` name classes that no picture has.
         """
         counts = Counter(picture.name for picture in listed if picture.name)
@@ -100,13 +107,15 @@ class ClassMap:
         unknown = [p for p in listed if p.name and not self.leaves_out(p.name) and not self.knows(p.name)]
         if unknown:
             names = ",".join(dict.fromkeys(picture.name for picture in unknown))
+            others = by_key((picture.name, picture.path) for picture in unknown)
             raise ReleaseError(
-                f"Expected classes of {', '.join(EXPRESSIONS)} in {where}, but {len(unknown)} of {len(listed)} pictures are of "
-                f"others: {by_key((p.name, p.path) for p in unknown)}. Leave them out, release.leave_out=[{shown(names)}], or "
-                "say what they are, release.classes={NAME: EXPRESSION}."
+                f"Expected classes of {', '.join(self.labels.classes)} in {where}, but {len(unknown)} of {len(listed)} pictures "
+                f"are of others: {others}. Leave them out, release.leave_out=[{shown(names)}]; say what they are, "
+                "release.classes={NAME: CLASS}; or give a label set that has them: labels=eight, or your own."
             )
         kept = [picture for picture in listed if not self.leaves_out(picture.name)]
         self._refuse_two_names(kept, where)
+        self._refuse_empty(kept, listed, where)
         return kept
 
     def _refuse_absent(self, counts: Counter[str]) -> None:
@@ -126,13 +135,35 @@ class ClassMap:
         for name in dict.fromkeys(picture.name for picture in kept if picture.name):
             names.setdefault(self.label(name), []).append(name)
         for label, several in names.items():
-            if len(several) > 1 and any(name not in self.classes for name in several):
-                said = ", ".join(f"{shown(name)}: {EXPRESSIONS[label]}" for name in several)
+            if len(several) > 1 and not all(name in self.classes or self.labels.says(name) for name in several):
+                said = ", ".join(f"{shown(name)}: {self.labels.classes[label]}" for name in several)
                 pictures = by_key((p.name, p.path) for p in kept if p.name in several)
                 raise ReleaseError(
-                    f"Expected one name for {EXPRESSIONS[label]} in {where}, but {len(several)} are: {pictures}. "
+                    f"Expected one name for {self.labels.classes[label]} in {where}, but {len(several)} are: {pictures}. "
                     f"If they are one class say so, release.classes='{{{said}}}', or leave some out."
                 )
+
+    def _refuse_empty(self, kept: Sequence[Listed], listed: Sequence[Listed], where: str) -> None:
+        """Refuse classes without a picture, which a network would have an output for and never see."""
+        if self.labels == SEVEN:  # which of these there are is told
+            return
+        counts = Counter(self.labels.classes[self.label(picture.name)] for picture in kept if picture.name)
+        empty = [name for name in self.labels.classes if not counts[name] and name not in self.lacks]
+        left = Counter(picture.name for picture in listed if self.leaves_out(picture.name))
+        if empty and counts:
+            have = ", ".join(f"{shown(name)} {count}" for name, count in counts.items())
+            out = ", ".join(f"{shown(name)} {count}" for name, count in left.items())
+            raise ReleaseError(
+                f"Expected pictures of every class in {where}, but {len(empty)} of {len(self.labels.classes)} have none: "
+                f"{', '.join(map(shown, empty[:3]))}{', ...' if len(empty) > 3 else ''} (there are {have}"
+                f"{f'; release.leave_out leaves out {out}' if out else ''}). Add some, say what is one of them "
+                f"(release.classes={{NAME: CLASS}}), or that there are none: release.lacks=[{','.join(empty)}]."
+            )
+        if odd := [name for name in self.lacks if counts[name]]:
+            raise ConfigError(
+                f"Expected no pictures of {', '.join(odd)} in {where} (release.lacks), but there are {counts[odd[0]]} of "
+                f"{odd[0]}. Take them out of release.lacks."
+            )
 
 
 def refuse_shared_subjects(listed: Sequence[Listed], where: str) -> None:
@@ -157,7 +188,7 @@ def refuse_shared_subjects(listed: Sequence[Listed], where: str) -> None:
         )
 
 
-def refuse_empty_classes(labels: Sequence[int], splits: Sequence[str], where: str) -> None:
+def refuse_empty_classes(labels: Sequence[int], splits: Sequence[str], classes: Sequence[str], where: str) -> None:
     """Refuse splits that lack a class which others have: a mean over folds would be of other classes in each.
 
     Raises:
@@ -167,9 +198,9 @@ def refuse_empty_classes(labels: Sequence[int], splits: Sequence[str], where: st
     present = sorted({label for label in labels if label != UNLABELLED})
     empty = [(split, label) for split in dict.fromkeys(splits) for label in present if not counts[split, label]]
     if empty:
-        first = ", ".join(f"no {EXPRESSIONS[label]} in {split}" for split, label in empty[:3])
+        first = ", ".join(f"no {classes[label]} in {split}" for split, label in empty[:3])
         rare = Counter(labels)
-        have = ", ".join(f"{EXPRESSIONS[label]} {rare[label]}" for label in dict.fromkeys(label for _, label in empty))
+        have = ", ".join(f"{classes[label]} {rare[label]}" for label in dict.fromkeys(label for _, label in empty))
         raise ReleaseError(
             f"Expected every class in every split of {where}, but {len(empty)} are empty: {first}"
             f"{', ...' if len(empty) > 3 else ''} (pictures in all: {have}). Make fewer splits, give another release.seed, or "

@@ -28,7 +28,7 @@ from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.limits import LIMITS, Limits
-from fer_transfer.labels import EXPRESSIONS
+from fer_transfer.labels import EXPRESSIONS, SEVEN, LabelSet
 from fer_transfer.releases.frames import FramesRelease, count_pictures
 from fer_transfer.releases.sfew_layout import Layout, read_layout
 
@@ -61,12 +61,14 @@ class SFEWRelease(FramesRelease):
         name: str = "emotiw",
         limits: Limits = LIMITS,
         may_be_shown: bool = False,
+        labels: LabelSet = SEVEN,
     ) -> None:
         if str(aligned).lower() not in ("true", "false", "auto"):
             raise ReleaseError(f"Expected true, false or auto for release.aligned, but got {aligned!r}.")
         super().__init__(
-            path, pipeline, aligned_size=aligned_size, note=note, name=name, limits=limits, may_be_shown=may_be_shown
-        )
+            path, pipeline, aligned_size=aligned_size, note=note, name=name, limits=limits, may_be_shown=may_be_shown,
+            labels=labels,
+        )  # fmt: skip
         self.aligned = str(aligned).lower()
 
     def settings(self) -> dict[str, Any]:
@@ -77,12 +79,14 @@ class SFEWRelease(FramesRelease):
         return "; SFEW 2.0 is given out by the EmotiW organisers on request, and release=synthetic_emotiw needs no data"
 
     def _read_layout(self, archive: Archive) -> Layout:
-        return read_layout(self.path, archive.names, self.aligned)
+        return read_layout(self.path, archive.names, self.aligned, self.labels)
 
     def caveats(self) -> list[str]:
         """Synthetic; the user's note; other counts than the organisers state."""
         differs = not self._synthetic and self._differences()
-        return super().caveats() + (["class counts differ from those stated for SFEW 2.0"] if differs else [])
+        lacks = self.labels.beyond(EXPRESSIONS)
+        without = [f"no faces of {', '.join(lacks)}"] if lacks else []
+        return super().caveats() + without + (["class counts differ from those stated for SFEW 2.0"] if differs else [])
 
     def report(self) -> dict[str, Any]:
         """Counts, lost faces by split and class, movies that stand in two splits, differences from the stated counts."""
@@ -97,10 +101,10 @@ class SFEWRelease(FramesRelease):
         }
 
     def _differences(self) -> list[str]:
-        counts = count_pictures(self._scanned.pictures)
+        counts = count_pictures(self._scanned.pictures, self.labels.classes)
         lines = []
         for split, stated in STATED_COUNTS.items():
-            wanted = dict(zip(EXPRESSIONS, stated, strict=True))
+            wanted = self.labels.counted(zip(EXPRESSIONS, stated, strict=True))
             here = counts.get(split, {})
             wrong = [f"{name} {here.get(name, 0)} not {n}" for name, n in wanted.items() if here.get(name, 0) != n]
             if wrong:

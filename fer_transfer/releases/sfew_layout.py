@@ -7,14 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 
 from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.names import shown
-from fer_transfer.labels import EXPRESSIONS, SEVEN, UNLABELLED
+from fer_transfer.labels import UNLABELLED, LabelSet
 
 #: The owners' names, in their order.
 SPLITS = ("Train", "Val", "Test")
@@ -26,7 +26,7 @@ _MOVIE = re.compile(r"(.+)_\d+_\d+")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture of the release: its path inside, unique id, split, label (0..6 or UNLABELLED), and movie or person or None."""
+    """One picture of the release: its path inside, unique id, split, label (or UNLABELLED), and movie or person or None."""
 
     path: str
     id: str
@@ -85,20 +85,21 @@ def movie_of(name: str) -> str | None:
     return match[1] if match else None
 
 
-def read_layout(path: Path, names: list[str], aligned: str) -> Layout:
+def read_layout(path: Path, names: list[str], aligned: str, labels: LabelSet) -> Layout:
     """Read the names of a release.
 
     Args:
         path: folder or archive, for messages.
         names: relative POSIX paths of its files.
         aligned: ``true``, ``false`` or ``auto``: which kind to use where both are there.
+        labels: what class folders are named after.
 
     Raises:
-        ReleaseError: if Train or Val is empty, a class folder is none of the seven, or the kind asked for is not there.
+        ReleaseError: if Train or Val is empty, a class folder is none of the label set, or the kind asked for is not there.
     """
     ignored, pictures = [], []
     for name in names:
-        picture = _read_name(name, path) if is_picture(name) else None
+        picture = _read_name(name, path, labels) if is_picture(name) else None
         if picture:
             pictures.append(picture)
         else:
@@ -120,20 +121,21 @@ def ignored_by_kind(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(PurePosixPath(name).suffix.lower() or "none" for name in names).items()))
 
 
-def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
+def read_any_layout(path: Path, names: list[str], split: str, labels: LabelSet) -> Layout:
     """Read the names of any folder of pictures: all are frames, labels and splits are taken where folders give them.
 
     Args:
         path: folder or archive, for messages.
         names: relative POSIX paths of its files.
         split: of pictures below no folder named after one.
+        labels: what class folders are named after.
 
     Raises:
         ReleaseError: if there are no pictures.
     """
-    pictures = []
+    pictures, of_folder = [], lru_cache(1024)(partial(_of_folder, labels))
     for name in filter(is_picture, names):
-        own, label = _of_folder(name.rpartition("/")[0])
+        own, label = of_folder(name.rpartition("/")[0])
         pictures.append(Picture(name, shown(name), own or split, label, False, movie_of(shown(name))))
     if not pictures:
         raise ReleaseError(
@@ -143,12 +145,11 @@ def read_any_layout(path: Path, names: list[str], split: str) -> Layout:
     return Layout(pictures, False, False, ignored_by_kind(name for name in names if not is_picture(name)))
 
 
-@lru_cache(1024)
-def _of_folder(path: str) -> tuple[str, int]:
+def _of_folder(labels: LabelSet, path: str) -> tuple[str, int]:
     """Split (empty: none) and label that the names of the folders of a path tell."""
     folders = PurePosixPath(path).parts
     splits = [split for folder in folders for split in split_words(folder)]
-    label = next((SEVEN.index(f) for f in reversed(folders) if SEVEN.knows(f)), UNLABELLED)
+    label = next((labels.index(f) for f in reversed(folders) if labels.knows(f)), UNLABELLED)
     return splits[-1] if splits else "", label
 
 
@@ -165,7 +166,7 @@ def _words(folder: str) -> list[str]:
     return re.findall(r"[a-z]+", folder.lower())
 
 
-def _read_name(name: str, path: Path) -> Picture | None:
+def _read_name(name: str, path: Path, labels: LabelSet) -> Picture | None:
     """A picture's record, or None if it lies below no split."""
     folders = PurePosixPath(name).parts[:-1]
     base = shown(PurePosixPath(name).name)
@@ -182,19 +183,20 @@ def _read_name(name: str, path: Path) -> Picture | None:
             classes.append(folder)
     if split is None:
         return None
-    return Picture(name, base, split, _label(classes, name, split, path), bool(aligned), movie_of(base))
+    label = _label(classes, name, split, path, labels)
+    return Picture(name, base, split, label, bool(aligned), movie_of(base))
 
 
-def _label(classes: list[str], name: str, split: str, path: Path) -> int:
-    if split == "Test" and not (classes and SEVEN.knows(classes[-1])):
+def _label(classes: list[str], name: str, split: str, path: Path, labels: LabelSet) -> int:
+    if split == "Test" and not (classes and labels.knows(classes[-1])):
         return UNLABELLED
     if not classes:
         raise ReleaseError(
             f"Expected a class folder below {split}, but {path} holds {shown(name)} without one. "
-            f"Move it to {split}/<Class>/, where <Class> is one of {', '.join(EXPRESSIONS)}."
+            f"Move it to {split}/<Class>/, where <Class> is one of {', '.join(labels.classes)}."
         )
-    label = SEVEN.index(classes[-1], f"{path}: {shown(name)}")
-    different = [folder for folder in classes[:-1] if SEVEN.knows(folder) and SEVEN.index(folder) != label]
+    label = labels.index(classes[-1], f"{path}: {shown(name)}")
+    different = [folder for folder in classes[:-1] if labels.knows(folder) and labels.index(folder) != label]
     if different:
         raise ReleaseError(
             f"Expected one class for each picture, but {path}: {shown(name)} lies in both {different[0]} and {classes[-1]}. "

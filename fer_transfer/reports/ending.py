@@ -3,13 +3,12 @@
 It reads the records it is given and their predictions, nothing else of the store.
 """
 
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 
-from fer_transfer.config import conf_dir, config_folders
+from fer_transfer.config import config_words, override
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.reports.cells import caveat_line, level_text, marks_notes, marks_of, mean_text
@@ -57,21 +56,12 @@ def ending(records: Sequence[Record], failed: Mapping[str, str], store: Path, st
 
 def report_command(store: Path, study: Study) -> str:
     """The ``fer-report`` of a store and a study, as it is typed."""
-    words = ["fer-report"]
-    own = next((of for of in config_folders() if (of / "study" / f"{study.name}.yaml").exists()), conf_dir())
-    if own != conf_dir():
-        words += ["--config-dir", str(own)]
+    words = ["fer-report", *config_words(f"study/{study.name}.yaml")]
     if str(store) != _STORE:
-        words.append(f"store={_value(str(store))}")
+        words.append(override("store", store))
     if study.name != _STUDY:
-        words.append(f"study={study.name}")
+        words.append(override("study", study.name))
     return shlex.join(words)
-
-
-def _value(text: str) -> str:
-    """A value of Hydra's grammar; quoted where it would read it as something else."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return text if re.fullmatch(r"[\w./+@%-]+", text, re.ASCII) else f'"{escaped}"'
 
 
 class _Scored:

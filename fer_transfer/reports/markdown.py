@@ -21,7 +21,7 @@ def write_markdown(report: Report, out: Path) -> list[str]:
     """
     parts = ["# Results\n", to_markdown(all_tables(report))]
     if missing := missing_lines(report.missing, report.study.name):
-        parts += ["## What is missing\n", *(f"- {escape_markdown(line)}" for line in missing), ""]
+        parts += ["## What is missing\n", *(f"- {escape_markdown(line.strip())}" for line in missing), ""]
     if confusions := confusion_tables(report):
         parts += ["## Confusion matrices\n", to_markdown(confusions, 3)]
     write_text(out / "table.md", "\n".join(parts))

@@ -3,11 +3,13 @@
 Ensembles too, and means over folds, where they lack something.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
+from fer_transfer.config import config_words, override
 from fer_transfer.errors import StoreError
 from fer_transfer.files.checked import checked_digest
 from fer_transfer.stages.lineage import StageLineage
@@ -44,19 +46,21 @@ class Missing:
 
 
 def missing_lines(missing: Sequence[Missing], study: str) -> list[str]:
-    """For a reader: the first three of each kind with what to do, and how many more; rows that never ran in one line.
+    """For a reader: the first three of each kind with what to do, and how many more; of rows that never ran also the command.
 
     >>> few = [Missing("damaged", f"record {n}", "Delete it.") for n in range(5)]
     >>> missing_lines([*few, Missing("not run", "fer28, alexnet", "...")], "own")
     ['damaged, 5: record 0: Delete it.', 'damaged: record 1: Delete it.', 'damaged: record 2: Delete it.',
-     'damaged: and 2 more: missing.csv', 'not run, 1 of the grid: fer28, alexnet. fer-train -m study=own runs them.']
+     'damaged: and 2 more: missing.csv', 'not run, 1 of the grid: fer28, alexnet. This runs them:',
+     '  fer-train -m study=own']
     """
     lines = []
     for kind in _KINDS:
         of = [one for one in missing if one.kind == kind]
         if kind == "not run" and of:
             names = "; ".join(one.what for one in of[:3]) + (f"; and {len(of) - 3} more" if len(of) > 3 else "")
-            lines.append(f"not run, {len(of)} of the grid: {names}. fer-train -m study={study} runs them.")
+            lines.append(f"not run, {len(of)} of the grid: {names}. This runs them:")
+            lines.append(f"  {_command('-m', override('study', study))}")
             continue
         told = [f"{kind}: {one.what}: {one.why}" for one in of[:3]]
         lines += [
@@ -137,6 +141,10 @@ def rows_not_run(study: Study, run: Iterable[tuple[str, str]]) -> Iterator[Missi
     backbones = study.grid.get("backbone") or list(dict.fromkeys(backbone for backbone, _ in done)) or [""]
     for backbone, plan in product(backbones, study.plans):
         if (backbone, plan) not in done:
-            of = [f"backbone={backbone}"] if backbone else []
-            command = " ".join(["fer-train", f"study={study.name}", *of, f"plan={plan}"])
+            words = ("study", study.name), ("backbone", backbone), ("plan", plan)
+            command = _command(*(override(key, value) for key, value in words if value))
             yield Missing("not run", ", ".join(filter(None, [plan, backbone])), f"{command} runs it.")
+
+
+def _command(*words: str) -> str:
+    return shlex.join(["fer-train", *config_words(), *words])

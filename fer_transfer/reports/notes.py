@@ -1,5 +1,6 @@
 """Notes under a group's table of plans: settings, choices, where the initial weights come from, device and time."""
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -34,6 +35,17 @@ def settings_notes(group: Group, study: Study) -> list[str]:
         *_inheritance_notes(group),
         f"Device: {', '.join(devices)}. Training time: {time} for {len(seconds)} distinct stages.",
     ]
+
+
+def setting_text(value: object) -> str:
+    """A setting as one writes it in YAML: ``true``, ``[0.5, 1]``; ``none`` where it is empty.
+
+    >>> setting_text(True), setting_text([]), setting_text(None), setting_text(1e-05), setting_text("last")
+    ('true', 'none', 'none', '1e-05', 'last')
+    """
+    if value in (None, "", [], {}):
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _choices_note(chosen: dict[str, str], seeds: str, left_open: LeftOpen) -> str:
@@ -72,7 +84,7 @@ def _common_settings(group: Group) -> dict[str, str]:
     by_value: dict[str, dict[str, list[str]]] = {}
     for row in group.trained:
         for key, value in row.record.settings.items():
-            plans = by_value.setdefault(key, {}).setdefault(str(value), [])
+            plans = by_value.setdefault(key, {}).setdefault(setting_text(value), [])
             if row.plan not in plans:
                 plans.append(row.plan)
     return {

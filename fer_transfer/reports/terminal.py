@@ -35,7 +35,8 @@ def print_report(report: Report, console: Console, *, details: bool) -> None:
     if left_out and not details:
         console.print(_text(f"Not shown for want of room: {', '.join(left_out)}.", "dim"))
     for line in missing_lines(report.missing, report.study.name):
-        console.print(_text(line, "dim" if line.startswith("not run") else "bold"))
+        is_command = line.startswith("  ")  # stays one line, to be pasted
+        console.print(_text(line, "dim" if is_command or line.startswith("not run") else "bold"), soft_wrap=is_command)
 
 
 def _common_caveats(report: Report) -> tuple[str, ...]:

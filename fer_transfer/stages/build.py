@@ -7,12 +7,13 @@ import numpy as np
 import torch
 
 from fer_transfer.backbones.batch_norm import unfold
-from fer_transfer.backbones.weights import load_into, open_weights
+from fer_transfer.backbones.weights import load_into, open_weights, without_prefix
 from fer_transfer.config import build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FacesDataModule
 from fer_transfer.errors import ConfigError
 from fer_transfer.faces.faces import Faces
+from fer_transfer.stages.heads import fill_shared, skipped_head
 from fer_transfer.stages.inputs import selected_on
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
@@ -54,14 +55,17 @@ def transform_of(job: Job, runtime: Runtime) -> BatchTransform:
 def module_to_train(job: Job, data: FacesDataModule, runtime: Runtime) -> tuple[ExpressionClassifier, dict[str, Any]]:
     """The module of a stage, filled from its parent or its initial weights, and what was taken from them."""
     recipe, transform = job.stage.recipe, transform_of(job, runtime)
-    network = job.backbone.network(load=job.parent is None, classes=len(job.classes))
+    network, tensors = _initial(job)
     taken: dict[str, Any] = {"from": job.own.start}
     if job.parent is not None:
         weights = job.parent.folder.weights
-        loaded = load_into(network, open_weights(weights).tensors, _skipped(job), str(weights))
+        tensors = open_weights(weights).tensors
+        loaded = load_into(network, tensors, _skipped(job), str(weights))
         taken |= {"tensors": len(loaded.taken), "skipped": loaded.skipped}
     elif recipe.batch_norm == "unfold":
         taken["unfolded"] = unfold(network, transform(_sample(data), random=False))
+    if shared := fill_shared(job, network, tensors):
+        taken["head"] = shared
     freeze(network, recipe.frozen)
     return _module(job, network, transform, runtime, loss_of(recipe, data.train_set.targets, len(job.classes))), taken
 
@@ -95,7 +99,7 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int
     if recipe.precision == "16-mixed" and runtime.accelerator == "cpu":
         raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
     data = data_of(job, faces)
-    network = job.backbone.network(load=job.parent is None, classes=len(job.classes))
+    network, _ = _initial(job)
     if job.parent is not None:
         parent = job.parent.backbone.network(load=False, classes=len(job.parent.classes)).state_dict()
         load_into(network, parent, _skipped(job), f"stage {job.parent.stage.name!r}")
@@ -133,10 +137,17 @@ def _check_shared(
         )
 
 
+def _initial(job: Job) -> tuple[torch.nn.Module, Mapping[str, torch.Tensor]]:
+    """The network with its initial weights, and what these are by its names; with none where a parent's weights follow."""
+    load, other = job.parent is None, job.other_classes_before is not None
+    network = job.backbone.network(load, len(job.classes), skip_head=load and other)
+    given = job.backbone.tensors if load and other else {}
+    return network, without_prefix(given, network.state_dict(), job.backbone.recipe.weights) if given else {}
+
+
 def _skipped(job: Job) -> list[str]:
     """Patterns of names in which a child may differ from its parent."""
-    recipe = job.stage.recipe
-    return [*recipe.skip_weights, *(job.backbone.head if recipe.head == "reset" else ())]
+    return [*job.stage.recipe.skip_weights, *skipped_head(job)]
 
 
 def _sample(data: FacesDataModule, count: int = 256) -> tuple[torch.Tensor, ...]:

@@ -8,11 +8,14 @@ from fer_transfer.faces.division import held_out_of
 from fer_transfer.faces.faces import Faces
 from fer_transfer.faces.held_out import held_out_called, split_said
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.stages.lineage import FacesUsed, Lineage, Prepared
+from fer_transfer.stages.lineage import FacesUsed, Lineage, Prepared, classes_of
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.study import Study
 from fer_transfer.training.recipe import Recipe
+
+#: Of grey faces in a stage that has others in colour: a network can tell the two releases apart by it.
+GREY_AMONG_COLOUR = "grey among faces in colour, repeated over the channels"
 
 
 def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str], object]) -> dict[str, Faces]:
@@ -75,12 +78,13 @@ def prepared(faces: Faces) -> Prepared:
 def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, ...]:
     """What a stage is trained and selected on, in the order in which its recipe names them."""
     train, selection = recipe.data["train"], selected_on(recipe, faces)
+    mixed = len({faces[word].colour for word in recipe.words}) > 1
     return tuple(
         FacesUsed(
             prepared(faces[word]),
             tuple(train.get(word, ())),
             tuple(selection.get(word, ())),
-            tuple(faces[word].caveats),
+            (*faces[word].caveats, *([GREY_AMONG_COLOUR] if mixed and not faces[word].colour else [])),
         )
         for word in recipe.words
     )
@@ -92,7 +96,7 @@ def check_labels(stage: str, recipe: Recipe, used: Sequence[FacesUsed]) -> None:
     Raises:
         ConfigError: naming them.
     """
-    if recipe.at_most is not None and recipe.at_most < (count := len(used[0].prepared.classes)):
+    if recipe.at_most is not None and recipe.at_most < (count := len(classes_of(used))):
         raise ConfigError(
             f"Expected at_most of stage {stage!r} to be null or at least one face for each of its {count} classes, but got "
             f"{recipe.at_most}."

@@ -59,6 +59,19 @@ class Job:
         return self.before.then(self.own)
 
     @property
+    def head_notes(self) -> tuple[str, ...]:
+        """What is to be said of a head that is not the one before."""
+        stages = self.before.stages
+        said = self.own.head_after(stages[-1]) if stages else ""
+        return (said,) if said else ()
+
+    @property
+    def other_classes_before(self) -> tuple[str, ...] | None:
+        """The label set of the stage that it starts from, in this plan or as a file, where that is another; else None."""
+        stages = self.before.stages
+        return stages[-1].classes if stages and stages[-1].classes != self.classes else None
+
+    @property
     def before(self) -> Lineage:
         """Of what the stage starts from."""
         if self.parent is not None:

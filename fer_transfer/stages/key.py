@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fer_transfer.files.digest import digest
-from fer_transfer.stages.lineage import FacesUsed
+from fer_transfer.stages.lineage import FacesUsed, classes_of
 
 if TYPE_CHECKING:  # it imports torch, which looking into a store does not wait for
     from fer_transfer.training.recipe import Recipe
@@ -90,6 +90,6 @@ def stage_key(
             "recipe": recipe,
             "start": start,
             "faces": [[used.digest, sorted(used.trained_on), sorted(used.selected_on)] for used in faces],
-            **(code_of_keys(faces[0].prepared.classes) if code is None else code),
+            **(code_of_keys(classes_of(faces)) if code is None else code),
         }
     )

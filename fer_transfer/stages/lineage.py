@@ -7,6 +7,7 @@ the release's own name, never by the word under which a command knew the folder.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from fer_transfer.errors import StoreError
@@ -84,6 +85,11 @@ class FacesUsed:
         return joint.join(self.trained_on) + (f" less {' and '.join(less)}" if less else "")
 
 
+def classes_of(faces: Iterable[FacesUsed]) -> tuple[str, ...]:
+    """The label set of what a stage uses, which is of one (``inputs.check_labels``)."""
+    return next((used.prepared.classes for used in faces), EXPRESSIONS)
+
+
 @dataclass(frozen=True)
 class StageLineage:
     """One stage.
@@ -107,7 +113,18 @@ class StageLineage:
     @property
     def classes(self) -> tuple[str, ...]:
         """The label set of its faces, and of its head."""
-        return self.faces[0].prepared.classes
+        return classes_of(self.faces)
+
+    def head_after(self, before: "StageLineage") -> str:
+        """What became of the head of a stage before with another label set; empty where it has the same."""
+        if before.classes == self.classes:
+            return ""
+        new = [name for name in self.classes if name not in before.classes]
+        gone = [name for name in before.classes if name not in self.classes]
+        words = [f"{word} {_some(names)}" for word, names in (("with", new), ("without", gone)) if names]
+        sets = f"{len(self.classes)} classes after {len(before.classes)}, {', '.join(words) or 'in another order'}"
+        shared = self.recipe.get("head") == "shared" and len(new) < len(self.classes)
+        return f"{'rows of shared classes kept in the head' if shared else 'new head'} at {self.name}: {sets}"
 
     @property
     def seed(self) -> int:
@@ -178,8 +195,9 @@ class Lineage:
     def caveats(self) -> tuple[str, ...]:
         """What must stand beside every number of these weights, each once."""
         of_faces = [f"{used.release}: {caveat}" for used in self._used() for caveat in used.caveats]
-        of_stages = [text for stage in self.stages for text in (stage.caveat, stage.note) if text]
-        return tuple(dict.fromkeys([*of_faces, *of_stages, *([self.pretraining] if self.pretraining else [])]))
+        heads = [later.head_after(before) for before, later in pairwise(self.stages)]
+        of_stages = [text for stage in self.stages for text in (stage.caveat, stage.note)]
+        return tuple(text for text in dict.fromkeys([*of_faces, *heads, *of_stages, self.pretraining]) if text)
 
     def seedless(self, own: int) -> str:
         """Identity, seeds apart, of the last ``own`` stages and of what the first of them started from.
@@ -257,6 +275,10 @@ def prepared_from_json(content: Mapping[str, Any]) -> Prepared:
     digest, release, origin = (_text(content[key]) for key in ("digest", "release", "origin"))
     splits, classes = (tuple(map(_text, of)) for of in (content["splits"], content.get("classes", EXPRESSIONS)))
     return Prepared(digest, release, origin, splits, classes)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _text(value: Any) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.ranks import ranks
-from fer_transfer.stages.metrics import read_metrics
+from fer_transfer.stages.metrics import fitted, read_metrics
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.stages.together import sum_over_ranks
 from fer_transfer.stages.tracker import Tracker
@@ -56,7 +57,7 @@ class StageLog:
         """Say it."""
         self.silently(text)
         if self.echo:
-            print(f"  {self.name} {shown_text(text)}", flush=True)
+            print(fitted(f"  {self.name}", shown_text(text), shutil.get_terminal_size().columns), flush=True)
 
     def silently(self, text: str) -> None:
         """Say one line, or several, to the log alone."""
@@ -147,8 +148,8 @@ class EpochLog(Callback):
         if now - self._said >= _WITHIN:
             self._said, self._losses = now, []
             self.say(
-                f"{trainer.current_epoch + 1}/{trainer.max_epochs} at {done:.0%} loss {loss:.3f} "
-                f"{rate:.0f}/s {(1 - done) * self.faces / rate:.0f} s left of this epoch"
+                f"{trainer.current_epoch + 1}/{trainer.max_epochs} at {done:.0%} loss {loss:.3f}, "
+                f"{(1 - done) * self.faces / rate:.0f} s left of this epoch, {rate:.0f}/s"
             )
 
     def _add(self, values: torch.Tensor, faces: float) -> None:
@@ -197,9 +198,11 @@ class EpochLog(Callback):
         self.say(self._line(trainer, values, rate))
 
     def _line(self, trainer: pl.Trainer, values: dict[str, float], rate: float) -> str:
+        """What matters most comes first: ``fitted`` leaves out from the end."""
         done, total = trainer.current_epoch + 1, int(trainer.max_epochs or 0)
         left = (time.perf_counter() - self._started) / (done - self._first) * (total - done)
         return (
-            f"{done:>{len(str(total))}}/{total} loss {values['train_loss']:.3f} train {values['train_accuracy']:.1%} "
-            f"{self.selection} {values['selection_accuracy']:.1%} {rate:.0f}/s {left:.0f} s left"
+            f"{done:>{len(str(total))}}/{total} loss {values['train_loss']:.3f}, "
+            f"{self.selection} {values['selection_accuracy']:.1%}, {left:.0f} s left, "
+            f"train {values['train_accuracy']:.1%}, {rate:.0f}/s"
         )

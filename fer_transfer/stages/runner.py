@@ -92,6 +92,7 @@ class Runner:
         jobs = jobs if only is None else up_to(jobs, only, plan)
         missing = self.missing(jobs)
         self._say_what_comes(plan, jobs, missing)
+        self._say_other_labels(jobs, faces)
         for job in missing:
             check(job, faces, self.runtime, self.together.ranks.processes)
         for job in missing:
@@ -179,8 +180,14 @@ class Runner:
         for job in jobs:
             self._say(f"  {job.stage.name} {job.key} seed {job.own.seed} {state_of(job, missing, self.store)}")
         if missing:
-            for note in dict.fromkeys(note for job in missing for note in job.backbone.notes):
+            for note in dict.fromkeys(note for job in missing for note in (*job.backbone.notes, *job.head_notes)):
                 self._say(f"  {note}")
+
+    def _say_other_labels(self, jobs: tuple[Job, ...], faces: Mapping[str, Faces]) -> None:
+        """Which faces at hand no stage can be scored on, for their label set is none of theirs."""
+        known = {job.classes for job in jobs}
+        for of in (of for of in faces.values() if of.classes not in known):
+            self._say(f"  not scored on {of.name}, whose label set is another: {', '.join(of.classes)}")
 
     @contextmanager
     def _locked(self, job: Job) -> Iterator[None]:

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from fer_transfer.config import typed_words
+from fer_transfer.config import override, typed_words
 from fer_transfer.errors import FerTransferError, LaunchError
 from fer_transfer.files.names import shown_text
 from fer_transfer.outcome import Outcome
@@ -235,9 +235,9 @@ class Sweep:
     def _overrides(self, task: Task, stop_file: Path) -> list[str]:
         """Of the job that does a task: those of a row that needs it, and what only the job has to know."""
         own = [
-            f"stage={_quoted(task.job.stage.name)}",
+            override("stage", task.job.stage.name),
             "runtime.progress=none",
-            f"runtime.stop_file={_quoted(str(stop_file))}",
+            override("runtime.stop_file", stop_file),
         ]
         if self.threads is not None and task.row.row.settings["runtime"]["threads"] is None:
             own.append(f"runtime.threads={self.threads}")
@@ -284,12 +284,6 @@ def _network(task: Task) -> str:
 def _work(work: tuple[int, int]) -> str:
     epochs, faces = work
     return f"{epochs} epochs, {faces:,} faces"
-
-
-def _quoted(text: str) -> str:
-    """As a value of Hydra's grammar."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _warn(text: str) -> None:

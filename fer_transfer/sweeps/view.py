@@ -18,6 +18,7 @@ from rich.table import Table
 
 from fer_transfer.files.names import shown_text
 from fer_transfer.signals import received
+from fer_transfer.stages.metrics import fitted
 from fer_transfer.stages.store import Store
 from fer_transfer.sweeps.estimate import network_of, said
 from fer_transfer.sweeps.graph import Task
@@ -108,7 +109,8 @@ class View:
         whole = new[: new.rfind("\n") + 1]
         self._read[key] += len(whole.encode())
         for line in whole.splitlines():
-            self.say(f"[{task.number + 1}/{len(self.tasks)}] {task.name} {line[_STAMP:]}")
+            name = f"[{task.number + 1}/{len(self.tasks)}] {task.name}"
+            self.say(fitted(name, line[_STAMP:], self.console.width))
 
     def _table(self) -> Table:
         done = sum(task.done or task.error is not None for task in self.tasks)

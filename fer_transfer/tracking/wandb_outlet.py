@@ -231,7 +231,7 @@ class WandbOutlet:
 
         ids = scores.predictions.ids[scores.by_certainty[: self.options["pictures"]]].tolist()
         small = thumbnails(open_faces(Path(self._faces[scores.digest])), ids)
-        return {id: wandb.Image(pixels, mode="L") for id, pixels in small.items()}
+        return {id: wandb.Image(pixels, mode="L" if pixels.ndim == 2 else "RGB") for id, pixels in small.items()}
 
 
 def _unreachable(why: str) -> str:

@@ -43,7 +43,8 @@ class Recipe:
         keep: ``last`` epoch, or the ``best`` on the selection splits.
         evaluation: predictions from the ``centre`` crop, or the mean of ``ten_crops``. The one value that cannot change
             the trained weights, for the selection splits are always watched by the centre crop: not part of the key.
-        head: ``keep`` the parent's head, or ``reset`` to fresh weights; without a parent the head is always fresh.
+        head: ``keep`` the parent's head, or ``reset`` to fresh weights; without a parent the head is always fresh. After a stage
+            with another label set it is fresh too, or, with ``shared``, has the rows of the classes that both have, by name.
         head_multiplier: of the head's learning rate.
         frozen: patterns of parameter names that are not trained; batch normalisation whose gain and bias are among them
             normalises with its stored statistics.
@@ -102,7 +103,7 @@ _CHOICES = {
     "precision": _PRECISIONS,
     "keep": ("last", "best"),
     "evaluation": ("centre", "ten_crops"),
-    "head": ("keep", "reset"),
+    "head": ("keep", "reset", "shared"),
     "batch_norm": ("train", "frozen", "unfold"),
     "class_weights": ("none", "balanced"),
 }

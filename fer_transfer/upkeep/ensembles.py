@@ -82,11 +82,13 @@ def composed(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path, st
         study: that declares it.
 
     Raises:
-        EnsembleError: if a row was not run, no seed is common to all, they have no faces in common, or weights cannot be fitted.
+        EnsembleError: if a row was not run, no seed is common to all, they have other classes or no faces in common, or weights
+            cannot be fitted.
         StoreError: if predictions that weights are fitted on are missing or damaged.
     """
     members = _members(name, of, rows, store)
     by_seed = _by_seed(name, members)
+    _refuse_other_classes(name, members)
     common, notes = _common(name, members, by_seed)
     alike = {seed: (1 / len(members),) * len(members) for seed in by_seed}
     weights, fit = (alike, None) if of.weights == "mean" else _fitted(name, members, by_seed, common, store, study)
@@ -151,6 +153,14 @@ def _by_seed(name: str, members: Sequence[StoredRow]) -> dict[str, tuple[Record,
         why = f"{_named(name)} needs a seed that all of its rows were run with, but got {seeds}. Run one with all."
         raise EnsembleError("no common seed", why, members)
     return by_seed
+
+
+def _refuse_other_classes(name: str, members: Sequence[StoredRow]) -> None:
+    classes = [row.records[0].classes for row in members]
+    if len(set(classes)) > 1:
+        each = "; ".join(f"{row.name}: {', '.join(of)}" for row, of in zip(members, classes, strict=True))
+        why = f"{_named(name)} needs rows of one label set, but got {each}. Their probabilities cannot be averaged."
+        raise EnsembleError("other classes", why, members)
 
 
 def _common(

@@ -94,6 +94,7 @@ def prototxt(model: CaffeModel) -> bytes:
 @pytest.mark.parametrize(
     "file", ["squeezenet_v1.0", "lenet_v1", "mtcnn_det1", "mtcnn_det2", "bvlc_alexnet_conv1-5"], ids=str
 )
+@pytest.mark.usefixtures("caffe_importer")
 def test_real_files_are_read_as_by_opencv(file, shared_weights):
     path = shared_weights / f"{file}.caffemodel"
     model = read_caffemodel(path)
@@ -236,6 +237,7 @@ def test_files_that_are_something_else(data, message, path):
         reading(path, data, open_weights)
 
 
+@pytest.mark.usefixtures("caffe_importer")
 def test_half_precision_as_opencv_writes_it(path, shared_weights):
     cv2.dnn.shrinkCaffeModel(str(shared_weights / "mtcnn_det1.caffemodel"), str(path), ["Convolution"])
     with pytest.raises(

@@ -111,6 +111,7 @@ def one_thread():
 
 
 @pytest.mark.parametrize(("name", "layers"), [("bvlc_alexnet", ALEXNET), ("vgg_cnn_m_2048", VGG)])
+@pytest.mark.usefixtures("caffe_importer")
 def test_every_layer_is_what_opencv_makes_of_caffes_text(name, layers, one_thread):
     torch.manual_seed(0)
     network = timm.create_model(name).eval()

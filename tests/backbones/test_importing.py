@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import caffe_files as write
+import cv2
 import numpy as np
 import pytest
+import timm
 import torch
 from caffe_files import V1, V2
 from folded_networks import fold, trained_like
@@ -17,6 +19,7 @@ from fer_transfer.backbones import importing
 from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.backbones.importing import Import, import_weights
 from fer_transfer.backbones.model_zoo import ZOO, card, zoo_model
+from fer_transfer.backbones.proof import prove
 from fer_transfer.backbones.weights import LINEAGE_KEY, RECORD_KEY, open_weights, save_tensors, weights_digest
 from fer_transfer.backbones.zoo_import import zoo_mean
 from fer_transfer.errors import ConfigError, WeightsError
@@ -342,3 +345,11 @@ def test_a_full_disk_is_one_message(checkpoint, monkeypatch):
     monkeypatch.setattr(importing, "save_tensors", full)
     with pytest.raises(WeightsError, match=r"Cannot write x\.safetensors: .*No space left.*out="):
         brought("x.pth", out="x.safetensors")
+
+
+def test_an_opencv_without_caffes_reader_says_what_to_install(monkeypatch):
+    """As OpenCV 5."""
+    monkeypatch.delattr(cv2.dnn, "readNetFromCaffe", raising=False)
+    network = timm.create_model("bvlc_alexnet", img_size=67)
+    with pytest.raises(WeightsError, match=r"Expected OpenCV 4, .* to prove x.caffemodel.*contrib-python>=4.10,<5"):
+        prove(network, network.state_dict(), "x.caffemodel")

@@ -50,6 +50,9 @@ layer { name: "prob" type: "Softmax" bottom: "fc8" top: "prob" }
 """
 
 
+pytestmark = pytest.mark.usefixtures("caffe_importer")
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     before = cv2.getNumThreads()

@@ -24,7 +24,7 @@ def fer_prepare(tmp_path, monkeypatch, capfd):
 
     def call(*overrides):
         monkeypatch.setattr(
-            sys, "argv", ["fer-prepare", "release=frames", "release.path=frames", "out=out", *overrides]
+            sys, "argv", ["fer-prepare", "release=frames", "release.path=frames", "out=out", "pipeline=box", *overrides]
         )
         code = 0
         try:

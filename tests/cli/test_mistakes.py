@@ -173,7 +173,7 @@ def test_mistakes_do_not_wait_for_torch(override, elsewhere):
     [
         ("train", ["runtime.faces.emotiw=nowhere"], "Expected prepared faces in nowhere"),
         ("train", ["-m", "plan=emotiw,fer28", "backbone=timm", "recipe.backbone.name=resnet19"], "nowhere"),
-        ("prepare", ["release=emotiw", "release.path=nowhere"], "Expected a release at nowhere"),
+        ("prepare", ["release=emotiw", "release.path=nowhere", "pipeline=box"], "Expected a release at nowhere"),
         ("report", ["store=nowhere"], "nowhere"),
         ("weights", ["net=resnet19", "file=x.pth"], "Did you mean 'resnet1"),
     ],

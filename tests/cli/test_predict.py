@@ -194,6 +194,7 @@ def test_rows_are_averaged_and_pipelines_replaced(predict, trained):
     assert "mean of 3 networks (seeds 0, 1), ten crops" in stdout and "faces: by the pipeline that was given" in stdout
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_a_store_of_before_the_pipeline_was_kept_is_answered_and_told(trained, command, tmp_path):
     store = shutil.copytree(trained.store, tmp_path / "store")
     for path in (store / "submissions").glob("*.json"):

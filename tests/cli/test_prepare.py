@@ -51,6 +51,7 @@ def test_mistakes_are_one_message(csv: Path, tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["fer2013.csv"]
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_another_crop_does_not_replace_the_first(tmp_path: Path) -> None:
     release = [
         "release=synthetic_emotiw",

@@ -183,12 +183,27 @@ def test_a_missing_or_foreign_model_is_refused(tmp_path):
     (tmp_path / "foreign.onnx").write_bytes(b"not a model" * 100)
     (tmp_path / "empty.onnx").touch()
     for name in ("missing.onnx", "foreign.onnx", "empty.onnx"):
-        with pytest.raises(ConfigError, match=rf"{name}.*opencv_zoo.*option model"):
+        with pytest.raises(
+            ConfigError, match=rf"{name}.*fer-weights model=yunet fetch=true.*pipeline\.detector\.model=FILE"
+        ):
             YuNet(str(tmp_path / name))
 
 
+@pytest.mark.parametrize(("of", "gone"), [(cv2, "CascadeClassifier"), (cv2, "data"), (cv2.data, "haarcascades")])
+def test_an_opencv_without_cascades_says_what_to_install(of, gone, monkeypatch):
+    """As OpenCV 5.0: without the class, or without the files."""
+    if gone == "haarcascades":
+        monkeypatch.setattr(of, gone, "/nowhere/")
+    else:
+        monkeypatch.delattr(of, gone)
+    with pytest.raises(
+        ConfigError, match=r"haarcascade.* but version \d.* has none at .*Install opencv-contrib-python.*yunet"
+    ):
+        ViolaJones()
+
+
 @pytest.mark.parametrize("kind", ["Viola-Jones", "YuNet"])
-def test_nearly_every_head_and_shoulders_photograph_gives_a_face(shared_data, yunet, kind):
+def test_nearly_every_head_and_shoulders_photograph_gives_a_face(shared_data, mesh_model, yunet, kind):
     detector = ViolaJones() if kind == "Viola-Jones" else YuNet(yunet)
     mesh, found = FaceMesh(), 0
     frames = _photographs(shared_data / "sfew_like.zip", every=60)

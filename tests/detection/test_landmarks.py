@@ -17,7 +17,7 @@ from fer_transfer.synthetic.person import random_muscles, random_person
 
 
 @pytest.fixture(scope="module")
-def mesh():
+def mesh(mesh_model):
     return FaceMesh()
 
 
@@ -157,6 +157,7 @@ def test_the_real_bundle_is_refused(shared_weights):
         FaceMesh(str(shared_weights / "face_landmarker_v2_with_blendshapes.task"))
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_mediapipe_is_found_but_not_imported():
     code = (
         "import sys, numpy as np; from fer_transfer.detection.landmarks import FaceMesh; "
@@ -178,6 +179,7 @@ np.save(sys.argv[2], [[point.x * width, point.y * height] for point in found[0].
 """
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_the_points_are_those_of_mediapipes_own_tracker(shared_data, tmp_path):
     path = shared_data / "scenes" / "skimage_astronaut.png"
     line = [sys.executable, "-c", TRACKER, str(path), str(tmp_path / "points.npy")]

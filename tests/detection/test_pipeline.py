@@ -185,6 +185,7 @@ def test_the_picture_is_seen_as_it_lies():
     assert face.pixels[:8].mean() > 240 and face.pixels[12:].mean() < 15
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_odd_and_damaged_pictures_never_raise():
     """The real detector and landmarks on pictures that are thin, tiny, noisy, with bytes changed, lost or swapped."""
     pipeline = FacePipeline(ViolaJones(profile="always"), FaceMesh(), Alignment(size=16))

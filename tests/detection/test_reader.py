@@ -3,6 +3,10 @@
 import ctypes
 import io
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import pytest
 from rich.console import Console
 from starting import run
 
+from fer_transfer.cli.demo import pipeline_at_hand
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import ViolaJones
 from fer_transfer.detection.frame_process import FrameJob
@@ -85,6 +90,41 @@ class Deadly(ViolaJones):
 def test_a_dying_process_is_one_error():
     with pytest.raises(FacesError, match="repeat the command"):
         list(FrameReader(2).read(FacePipeline(Deadly(), None, BoxCrop(16)), JOBS, _load))
+
+
+def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
+    (tmp_path / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "frames" / "1.png"), np.zeros((40, 40, 3), np.uint8))
+    words = ["release=frames", "release.path=frames", "pipeline=box", "out=faces", "beside=false", "workers=1"]
+    (tmp_path / "script.py").write_text(f"import fer_transfer\nfer_transfer.prepare({words})\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert 'if __name__ == "__main__":' in last and "memory" not in last
+
+
+class Crashing(ViolaJones):
+    """A detector that crashes in C at a frame of 61 pixels height."""
+
+    def detect(self, frame):
+        if frame.shape[0] == 61:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().detect(frame)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_frame_that_ends_its_process_costs_itself_only(workers):
+    crashing = FacePipeline(Crashing(), None, BoxCrop(16))
+    faces = list(FrameReader(workers).read(crashing, JOBS, _load_one_that_hangs))
+    assert not multiprocessing.active_children()
+    assert (faces[4].kind, faces[4].reason) == ("lost", "unreadable: ended its process (SIGSEGV)")
+    others = [name for name in range(9) if name != 4]
+    assert _pixels(faces[i] for i in others) == _pixels(
+        list(FrameReader().read(PIPELINE, JOBS, _load))[i] for i in others
+    )
 
 
 class Hanging(ViolaJones):
@@ -175,7 +215,10 @@ def _prepare(release, out, *overrides):
 
 
 def test_the_command_with_one_and_two_processes(release, tmp_path):
-    done = [_prepare(release, tmp_path / f"w{n}", f"workers={n}", "pipeline.crop.size=64") for n in (1, 2)]
+    done = [
+        _prepare(release, tmp_path / f"w{n}", f"workers={n}", "pipeline.crop.size=64", *pipeline_at_hand())
+        for n in (1, 2)
+    ]
     assert [run.returncode for run in done] == [0, 0], done[0].stderr + done[1].stderr
     one, two = (open_faces(tmp_path / f"w{n}") for n in (1, 2))
     assert one.digest == two.digest and len(one) == 25
@@ -204,7 +247,7 @@ def test_any_folder_of_frames(release, tmp_path):
     }  # fmt: skip
     assert faces.labels.tolist() == [-1, -1, 3]
     (tmp_path / "none").mkdir()
-    empty = _prepare(tmp_path / "none", tmp_path / "out2", "release=frames")
+    empty = _prepare(tmp_path / "none", tmp_path / "out2", "release=frames", *pipeline_at_hand())
     assert empty.returncode == 1 and "Expected pictures (.png" in empty.stderr
 
 

@@ -37,6 +37,7 @@ def draw(folder: Path, people: int) -> None:
             assert cv2.imwrite(str(path), draw_photograph(random, number, 48)[0])
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_ten_commands_make_a_table(elsewhere, command):
     pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'fer_transfer[export]'")
     draw(elsewhere / "mine", 5)

@@ -38,6 +38,16 @@ def test_the_site_is_built_strictly_holds_every_setting_and_fetches_nothing(tmp_
         assert not [tag for tag in fetched if 'rel="canonical"' not in tag], page
 
 
+def test_attributes_that_are_told_together_stand_in_rows_of_their_own():
+    griffe = pytest.importorskip("griffe", reason="needs mkdocs: pip install -e '.[docs]'")
+    extensions = griffe.load_extensions(str(ROOT / "docs" / "doctests.py"))
+    module = griffe.load("fer_transfer.inference.provenance", search_paths=[ROOT], extensions=extensions)
+    told = next(s for s in module["SplitScore"].docstring.parse("google") if s.kind.value == "attributes").value
+    rows = {row.name: (str(row.annotation), row.description) for row in told}
+    interval = "Wilson's interval at ``level``, 0..1."
+    assert rows["low"] == ("float", interval) and rows["high"] == ("float", interval)
+
+
 def commands():
     """Every command of this package's that a page names, with the options of a shell taken off: (page, command)."""
     for page in PAGES:

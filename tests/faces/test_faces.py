@@ -306,7 +306,7 @@ def test_frames_of_a_movie_are_of_one_subject(tmp_path: Path) -> None:
     ):
         (tmp_path / "frames" / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / "frames" / name), np.zeros((4, 4), np.uint8))
-    config = plain(compose("prepare", ["release=frames", f"release.path={tmp_path / 'frames'}"]))
+    config = plain(compose("prepare", ["release=frames", f"release.path={tmp_path / 'frames'}", "pipeline=box"]))
     config["release"]["aligned_size"] = [4, 4]
     faces = prepare(build("release", config["release"]), tmp_path / "faces", quiet(), workers=1)
     by_id = dict(zip(faces.ids.tolist(), faces.subject_of.tolist(), strict=True))  # type: ignore[union-attr]

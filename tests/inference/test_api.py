@@ -154,6 +154,7 @@ def test_a_row_trained_on_cut_faces_is_fed_as_it_was_scored(store, trained):
     np.testing.assert_allclose([got[name] for name in expected.ids], expected.probabilities, atol=1e-5)
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_a_record_of_before_the_pipeline_was_kept_is_said_to_be_assumed(store, trained, tmp_path):
     record = store.row(ROW).records[0]
     assert cutting_of([record]).settings == open_faces(trained.faces / "emotiw").pipeline
@@ -239,6 +240,7 @@ def test_what_a_row_said_of_each_face_is_a_data_frame(store, trained):
         store.row(ROW).predictions("emotiw/Vale")
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_faces_are_made_from_python(trained, capfd):
     words = ["release=emotiw", f"release.path={trained.release}", f"out={trained.faces / 'emotiw'}"]
     assert fer_transfer.prepare(words) == trained.faces / "emotiw"  # are there
@@ -343,6 +345,9 @@ def test_what_is_no_picture_is_said(store, given, message):
 def test_a_directory_of_texts_is_said(store, tmp_path):
     for name in "abcd":
         (tmp_path / f"{name}.txt").write_text("x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ReleaseError, match="but it is empty"):
+        store.load(ROW, seeds=0).predict(tmp_path / "empty")
     with pytest.raises(ReleaseError, match=r"none of its 4 files is one \(first: a.txt, b.txt, c.txt\)"):
         store.load(ROW, seeds=0).predict(tmp_path)
 

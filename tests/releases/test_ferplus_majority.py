@@ -50,6 +50,30 @@ def test_contempt_is_refused_unless_it_is_left_out(elsewhere, command):
     assert not (elsewhere / "faces").exists()
 
 
+def test_eight_classes_keep_it_and_fer_2013_has_none_of_it(elsewhere, command):
+    (elsewhere / "fer2013.csv").write_text(fer2013_csv())
+    write(elsewhere / "votes.csv", rows())
+    code, _, err = command("prepare", *RELEASE, "labels=eight")
+    assert code == 1 and "none: Contempt" in err and "release.leave_out leaves out contempt" in err
+    code, out, err = command("prepare", *RELEASE, "labels=eight", "release.leave_out=[]")
+    assert code == 0 and "no faces of" not in out, err
+    faces = open_faces(elsewhere / "faces/ferplus")
+    count = [slowly([int(v) for v in row.split(",")[2:]]) for row in rows()].count("contempt")
+    assert faces.classes[7] == "Contempt" and (faces.labels == 7).sum() == count > 0
+    words = [
+        "labels.classes=[calm,angry]",
+        "labels.names={Neutral: calm, Happy: calm, Surprise: calm, Disgust: angry, Fear: angry, Sad: angry}",
+    ]
+    for given, expected in ((["labels=eight"], list(range(7))), (words, [1, 1, 1, 0, 1, 0, 0])):
+        code, out, err = command(
+            "prepare", "release=fer2013", "release.path=fer2013.csv", f"out=faces/{len(given)}", *given
+        )
+        assert code == 0 and ("caveat: no faces of Contempt" in out) == (len(given) == 1), err
+        other = open_faces(elsewhere / f"faces/{len(given)}")
+        code, out, err = command("prepare", "release=fer2013", "release.path=fer2013.csv", "out=faces/seven")
+        assert other.labels.tolist() == [expected[label] for label in open_faces(elsewhere / "faces/seven").labels]
+
+
 def test_the_rule_on_random_votes():
     votes = np.random.default_rng(0).multinomial(10, [0.1] * 10, 500).astype(np.uint8)
     votes[:200] = np.random.default_rng(1).multinomial(10, [0.55] + [0.05] * 9, 200)

@@ -238,6 +238,7 @@ def test_bad_layouts_are_refused_by_the_scan(tmp_path, spoil, message):
         SFEWRelease(str(root), _pipeline(Never())).scan(lambda done, of: None)
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_the_command_prepares_a_release_with_a_detector(tmp_path):
     root = _make(tmp_path / "release", "class folders")
     overrides = ["release=emotiw", f"release.path={root}", "pipeline.crop.size=32", f"out={tmp_path / 'faces'}"]

@@ -146,7 +146,7 @@ def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name
     options = ["recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines", "runtime.threads=1"]
     process = start("train", "-m", "plan=emotiw,fer28", *tiny, *options, cwd=tmp_path)
     try:
-        lines = list(itertools.takewhile(lambda line: "/s " not in line, process.stdout))
+        lines = list(itertools.takewhile(lambda line: " loss " not in line, process.stdout))
         process.send_signal(getattr(signal, name))
         sent = time.monotonic()
         out, err = process.communicate(timeout=60)
@@ -174,7 +174,7 @@ def test_ctrl_c_ends_a_shells_loop(tiny, tmp_path):
         start_new_session=True,
     )
     try:
-        lines = list(itertools.takewhile(lambda line: "/s " not in line, shell.stdout))
+        lines = list(itertools.takewhile(lambda line: " loss " not in line, shell.stdout))
         os.killpg(shell.pid, signal.SIGINT)
         out, err = shell.communicate(timeout=60)
     finally:

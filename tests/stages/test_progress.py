@@ -9,7 +9,7 @@ from fer_transfer.settings import compose
 from fer_transfer.stages import progress
 from fer_transfer.stages.metrics import read_metrics
 
-_LINE = re.compile(r"seed 0 (\d)/2 at (\d+)% loss ([\d.]+) \d+/s \d+ s left of this epoch")
+_LINE = re.compile(r"seed 0 (\d)/2 at (\d+)% loss ([\d.]+), \d+ s left of this epoch")
 
 
 def run(tiny, style):
@@ -26,6 +26,19 @@ def test_long_epochs_say_where_they_are(tiny, monkeypatch, capsys):
         shares, losses = zip(*lines, strict=True)
         assert len(set(shares)) == len(shares) and list(shares) == sorted(shares) and shares[-1] < 100
         assert min(losses) <= float(row["train_loss"]) + 0.1 and max(losses) >= float(row["train_loss"]) - 0.1
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"), [(50, []), (70, ["selection", "s left"]), (120, ["selection", "s left", "train", "/s"])]
+)
+def test_an_epochs_line_is_no_wider_than_the_terminal_and_whole_in_the_log(tiny, monkeypatch, capsys, columns, told):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    finished = run(tiny, "lines")
+    lines = [line for line in capsys.readouterr().out.splitlines() if " loss " in line]
+    assert len(lines) == 2 and all(len(line) <= columns for line in lines)
+    for line in lines:
+        assert [word for word in ("selection", "s left", "train", "/s") if word in line] == told
+    assert finished.jobs[-1].folder.log.read_text().count("/s\n") == 2
 
 
 @pytest.mark.parametrize(("seconds", "style"), [(60.0, "lines"), (0.0, "none")])

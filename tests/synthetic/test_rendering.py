@@ -162,6 +162,7 @@ def test_heads_far_outside_or_tiny_do_no_harm():
         assert np.isfinite(draw_face(picture, person, random_muscles(np.random.default_rng(0), 2), pose)).all()
 
 
+@pytest.mark.usefixtures("mesh_model")
 def test_detector_and_landmarks_find_rendered_faces_where_the_truth_is():
     detector, landmarker, errors, count = ViolaJones(), FaceMesh(), [], 18
     movies = [Movie.random(np.random.default_rng([8, k]), "Movie") for k in range(6)]

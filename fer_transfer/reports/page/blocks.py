@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-Tone = Literal["", "quiet", "loud", "good", "bad", "open", "note"]
+Tone = Literal["", "quiet", "loud", "good", "bad", "open", "note", "file"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Figure:
         says: what it shows, for whoever does not see it.
         numbers: the numbers drawn; None where they stand in a table nearby, which ``says`` names.
         size: ``wide``: as the page; ``small``: several beside each other.
+        printed: whether the numbers are printed; not where the chart has them itself.
     """
 
     kind: ClassVar[str] = "figure"
@@ -72,6 +73,7 @@ class Figure:
     says: str
     numbers: DataTable | None = None
     size: Literal["wide", "small"] = "wide"
+    printed: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,13 @@ class Beside:
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks that are shown on request; printing opens it."""
+    """Blocks that are shown on request; printing opens it where ``printed``, and leaves it out where not and it is closed."""
 
     kind: ClassVar[str] = "fold"
     summary: str
     blocks: tuple["Block", ...]
     opened: bool = False
+    printed: bool = True
 
 
 @dataclass(frozen=True)

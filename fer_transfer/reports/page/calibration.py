@@ -38,8 +38,7 @@ class _Seed(NamedTuple):
 def section(report: Report) -> Section | None:
     """One diagram for each row that has labelled predictions."""
     drawn = [(line, of) for line in lines_of(report) if (of := _seeds(report, line))]
-    both = any(seed.after is not None for _, of in drawn for seed in of)
-    figures = tuple(_figure(line, of, both) for line, of in drawn)
+    figures = tuple(_figure(line, of) for line, of in drawn)
     if not figures:
         return None
     lead = (
@@ -94,14 +93,16 @@ def _notes(report: Report, seeds: Sequence[_Seed]) -> list[str]:
     return notes
 
 
-def _figure(line: Line, seeds: Sequence[_Seed], both: bool) -> Figure:
+def _figure(line: Line, seeds: Sequence[_Seed]) -> Figure:
     series = _series(seeds)
     caption = f"Reliability: {line.name}, {line.seeds}. {_errors(seeds, series)}"
     values = [value for whose, of in series.items() for value in _values(whose, of)]
     says = ", ".join(
         f"{v['right']:.0f} % right where {v['sureness']:.0f} % sure" for v in values if v["whose"] == _BEFORE
     )
-    return Figure(_chart(both), {"bins": values}, caption, f"{caption} {says}.", _table(line, values), "small")
+    return Figure(
+        _chart(_AFTER in series), {"bins": values}, caption, f"{caption} {says}.", _table(line, values), "small"
+    )
 
 
 def _series(seeds: Sequence[_Seed]) -> dict[str, list[Reliability]]:

@@ -28,6 +28,7 @@ CONFIG: Mapping[str, Any] = {
         "domainColor": LINE,
         "tickColor": LINE,
         "labelLimit": 220,
+        "labelFlush": False,
     },
     "legend": {
         "labelColor": INK,
@@ -65,9 +66,9 @@ def two_colours(first: str, second: str, *, legend: bool = True) -> alt.Color:
     return alt.Color("whose:N", scale=scale, legend=alt.Legend() if legend else None)
 
 
-def two_lines() -> alt.Axis:
-    """An axis whose labels may hold a line break."""
-    return alt.Axis(labelExpr="split(datum.label, '\\n')", labelOffset=-6, ticks=False)
+def of_lines(count: int) -> alt.Axis:
+    """An axis whose labels hold that many lines, in the middle of their place."""
+    return alt.Axis(labelExpr="split(datum.label, '\\n')", labelOffset=6 - 6 * count, ticks=False)
 
 
 def said(values: Sequence[Mapping[str, Any]]) -> str:
@@ -87,4 +88,5 @@ def of_whom(first: str, second: str) -> alt.YOffset:
 
 def percents(field: str, title: str) -> alt.X:
     """A horizontal axis of percents that needs no nought."""
-    return alt.X(f"{field}:Q", title=title, axis=alt.Axis(tickCount=8), scale=alt.Scale(zero=False, nice=True))
+    ticks = alt.ExprRef("clamp(width / 60, 3, 8)")  # few on a phone
+    return alt.X(f"{field}:Q", title=title, axis=alt.Axis(tickCount=ticks), scale=alt.Scale(zero=False, nice=True))

@@ -12,7 +12,7 @@ from fer_transfer.reports.claims import published_difference
 from fer_transfer.reports.claims_table import p_text, rules
 from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Heading, Section, Tone, Words
-from fer_transfer.reports.page.charts import both, chart_of, of_whom, percents, said, spec, two_colours, two_lines
+from fer_transfer.reports.page.charts import both, chart_of, of_lines, of_whom, percents, said, spec, two_colours
 from fer_transfer.reports.page.lines import over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group
@@ -63,7 +63,7 @@ def _values(report: Report, group: Group, of: Finding) -> list[dict[str, Any]]:
 @cache
 def _chart(legend: bool) -> dict[str, Any]:
     base = chart_of("differences").encode(
-        y=alt.Y("pair:N", sort=None, title=None, axis=two_lines()),
+        y=alt.Y("pair:N", sort=None, title=None, axis=of_lines(2)),
         yOffset=of_whom(*_WHOSE),
         color=two_colours(*_WHOSE, legend=legend),
         tooltip=["pair:N", "whose:N", "points:Q", alt.Tooltip("said:N", title="interval"), "verdict:N"],

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.colour import as_bgr
 from fer_transfer.evaluation.comparison import compare
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.faces.thumbnails import webp
@@ -128,7 +129,8 @@ def _faces(report: Report, row: _Row) -> dict[str, Any]:
 def _pictures(report: Report, row: _Row) -> dict[int, bytes]:
     """WebP by place of the face."""
     place = {id: number for number, id in enumerate(row.ids[:MOST_PICTURES])}
-    return {place[id]: webp(pixels) for id, pixels in report.pictures.of(_release(report), row.digest, place).items()}
+    found = report.pictures.of(_release(report), row.digest, place)
+    return {place[id]: webp(as_bgr(pixels)) for id, pixels in found.items()}
 
 
 def _pair(report: Report, one: _Row, other: _Row) -> dict[str, Any] | None:

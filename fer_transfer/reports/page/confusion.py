@@ -81,9 +81,8 @@ def _figure(
         for says in range(len(names))
     ]
     says = _said(caption, matrix, names, unit)
-    return Figure(
-        _heat_map(unit), {"cells": values}, f"{caption}.", says, _table(caption, matrix, names, signed), "small"
-    )
+    numbers = _table(caption, matrix, names, signed)
+    return Figure(_heat_map(unit), {"cells": values}, f"{caption}.", says, numbers, printed=False, size="small")
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Section
-from fer_transfer.reports.page.charts import both, chart_of, of_whom, percents, said, spec, two_colours, two_lines
+from fer_transfer.reports.page.charts import both, chart_of, of_lines, of_whom, percents, said, spec, two_colours
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.scores import Score
@@ -73,7 +73,7 @@ def _figure(report: Report, title: str, pairs: Sequence[tuple[Line, Line]]) -> F
 @cache
 def _chart(legend: bool) -> dict[str, Any]:
     base = chart_of("pairs").encode(
-        y=alt.Y("pair:N", sort=None, title=None, axis=two_lines()),
+        y=alt.Y("pair:N", sort=None, title=None, axis=of_lines(3)),
         yOffset=of_whom(*_WHOSE),
         color=two_colours(*_WHOSE, legend=legend),
         tooltip=["pair:N", "whose:N", "before:Q", "after:Q", "difference:Q"],
@@ -81,11 +81,11 @@ def _chart(legend: bool) -> dict[str, Any]:
     x = percents("before", "Accuracy, %")
     way = base.mark_rule(strokeWidth=2).encode(x=x, x2="after:Q")
     start = base.mark_point(filled=False, size=55, opacity=1, fill="var(--page)", strokeWidth=2).encode(x=x)
-    return spec(way + start + base.mark_point(filled=True, size=80, opacity=1).encode(x="after:Q"), height=alt.Step(16))
+    return spec(way + start + base.mark_point(filled=True, size=80, opacity=1).encode(x="after:Q"), height=alt.Step(20))
 
 
 def _values(report: Report, one: Line, other: Line) -> Iterator[dict[str, Any]]:
-    pair = f"{one.plan} → {other.plan}\n{one.network}"
+    pair = f"{one.plan}\n→ {other.plan}\n{one.network}"
     for whose, percent in zip(_WHOSE, (_ours, _published), strict=True):
         before, after = percent(report, one), percent(report, other)
         if before is not None and after is not None:
@@ -123,4 +123,4 @@ def _table(title: str, values: Sequence[dict[str, Any]]) -> DataTable:
 
 
 def _in_line(label: str) -> str:
-    return label.replace("\n", ", ")
+    return label.replace("\n→", " →").replace("\n", ", ")

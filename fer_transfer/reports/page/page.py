@@ -83,6 +83,7 @@ def page(report: Report, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
         finalize=_printable,
     )
+    environment.globals["after_underline"] = Markup("_<wbr>")
     environment.globals |= {"chart_of": charts.add, "picture_of": pictures.add, "compared": pictures.compared}
     template = environment.get_template("page.html")
     scripts = [_library(), _script(_read("page.js")), _script(_read("compare.js"))]

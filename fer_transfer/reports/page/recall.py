@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.reports.cells import level_text
 from fer_transfer.reports.page.blocks import Beside, Cell, DataTable, Figure, Section
-from fer_transfer.reports.page.charts import chart_of, spec, two_colours
+from fer_transfer.reports.page.charts import both, chart_of, spec, two_colours
 from fer_transfer.reports.page.lines import Line, lines_of, over
 from fer_transfer.reports.report import Report
 
@@ -19,10 +19,9 @@ _WHOSE = ("ours", "published")
 
 
 def section(report: Report) -> Section | None:
-    """One chart for each row that has labelled predictions, all of one shape."""
+    """One chart for each row that has labelled predictions."""
     lines = lines_of(report)
-    both = any(line.published_matrix(report) is not None for line in lines)
-    figures = [figure for line in lines if (figure := _figure(report, line, both)) is not None]
+    figures = [figure for line in lines if (figure := _figure(report, line)) is not None]
     if not figures:
         return None
     lead = (
@@ -32,7 +31,7 @@ def section(report: Report) -> Section | None:
     return Section("recall", "Recall by expression", (Beside("By row", tuple(figures)),), lead)
 
 
-def _figure(report: Report, line: Line, both: bool) -> Figure | None:
+def _figure(report: Report, line: Line) -> Figure | None:
     ours, published = line.matrix(report), line.published_matrix(report)
     if ours is None:
         return None
@@ -43,21 +42,21 @@ def _figure(report: Report, line: Line, both: bool) -> Figure | None:
     ]
     caption = f"Recall by expression: {line.name}, {line.seeds}"
     data = {"recalls": [value for value in values if value["n"]]}
-    return Figure(_chart(both), data, f"{caption}.", _said(caption, values), _table(caption, values), "small")
+    return Figure(_chart(both(values)), data, f"{caption}.", _said(caption, values), _table(caption, values), "small")
 
 
 @cache
-def _chart(both: bool) -> dict[str, Any]:
-    whose = list(_WHOSE) if both else [_WHOSE[0]]
+def _chart(legend: bool) -> dict[str, Any]:
+    whose = list(_WHOSE) if legend else [_WHOSE[0]]
     base = chart_of("recalls").encode(
         y=alt.Y("expression:N", sort=None, title=None),
         yOffset=alt.YOffset("whose:N", sort=whose, scale=alt.Scale(domain=whose)),
-        color=two_colours(*_WHOSE, legend=both),
+        color=two_colours(*_WHOSE, legend=legend),
         tooltip=["expression:N", "whose:N", "recall:Q", "interval:N", "n:Q"],
     )
     x = alt.X("low:Q", title="Recall, %", scale=alt.Scale(domain=[0, 100]))
     point = base.mark_point(filled=True, size=50, opacity=1).encode(x="recall:Q")
-    return spec(base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q") + point, height=alt.Step(12 if both else 22))
+    return spec(base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q") + point, height=alt.Step(12 if legend else 24))
 
 
 def _values(whose: str, matrix: NDArray[np.float64], names: Sequence[str], level: float) -> list[dict[str, Any]]:

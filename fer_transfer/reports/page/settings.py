@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from fer_transfer.config import typed_words
 from fer_transfer.reports.ending import report_command
+from fer_transfer.reports.notes import setting_text
 from fer_transfer.reports.page.blocks import Block, Code, Fold, Heading, Pairs, Section, Words
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row
@@ -47,7 +48,7 @@ def _by_plan(rows: Iterable[Row], of: Callable[[Row], Mapping[str, object]]) -> 
     by_name: dict[str, dict[str, dict[str, None]]] = {}
     for row in rows:
         for name, value in of(row).items():
-            by_name.setdefault(name, {}).setdefault(str(value), {})[row.plan] = None
+            by_name.setdefault(name, {}).setdefault(setting_text(value), {})[row.plan] = None
     return [(name, _one_or_all(values)) for name, values in by_name.items()]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import altair as alt
@@ -132,12 +132,11 @@ def _chart(rows: int) -> dict[str, Any]:
     points = base.mark_square(size=150, stroke=OURS, strokeWidth=2, opacity=1).encode(
         fill=fill, tooltip=["stage:N", "trained on:N", "rows:N", "seeds:Q"]
     )
-    text = base.mark_text(align="left", baseline="middle", dx=13)
-    names = text.encode(text="stage:N").mark_text(align="left", baseline="middle", dx=13, dy=-9)
-    under = text.mark_text(align="left", baseline="middle", dx=13, dy=9, color=MUTED, fontSize=11).encode(
-        text="under:N"
-    )
-    return spec(edges + points + names + under, height=46 * rows)
+    text = partial(base.mark_text, align="left", baseline="middle", dx=13)
+    clear = text(dy=-9, stroke="var(--page)", strokeWidth=5).encode(text="stage:N")  # of the lines that pass below
+    names = text(dy=-9).encode(text="stage:N")
+    under = text(dy=9, color=MUTED, fontSize=11).encode(text="under:N")
+    return spec(edges + points + clear + names + under, height=46 * rows)
 
 
 def _drawn(node: Node) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """What the page says first: what was run, the best row, and how many claims show."""
 
+from fer_transfer.evaluation.verdict import CANNOT_BE_TOLD, NOT_SHOWN, SHOWN
 from fer_transfer.reports.cells import level_text
 from fer_transfer.reports.page.blocks import Pairs, Section
 from fer_transfer.reports.page.lines import Line, lines_of, network, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.scores import Score
+
+_ORDER = (SHOWN, NOT_SHOWN, CANNOT_BE_TOLD)
 
 
 def section(report: Report) -> Section:
@@ -27,7 +30,7 @@ def _rows(report: Report, lines: list[Line]) -> str:
     networks = ", ".join(dict.fromkeys(line.group.backbone for line in trained)) or "none"
     count = len(lines) - len(trained)
     ensembles = f", and {count} ensemble{'s' * (count > 1)}" if count else ""
-    return f"{len(trained)} run with {seeds} seeds in all{ensembles}; the study has {grid}. Networks: {networks}"
+    return f"{len(trained)} run with {seeds} seeds in all{ensembles}; the study's grid has {grid}. Networks: {networks}"
 
 
 def _faces(report: Report, lines: list[Line]) -> str:
@@ -58,6 +61,7 @@ def _claims(report: Report) -> list[tuple[str, str]]:
     said = []
     for group in report.groups:
         verdicts = [of.verdict for of in report.findings[group] if of.judged]
-        counts = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
+        words = [word for word in dict.fromkeys((*_ORDER, *verdicts)) if word in verdicts]
+        counts = ", ".join(f"{verdicts.count(word)} {word}" for word in words)
         said += [f"{network(report, group.backbone)}: {counts}"] if verdicts else []
     return [("Claims, by pair of plans", "; ".join(said))] if said else []

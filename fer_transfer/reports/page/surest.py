@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fer_transfer.detection.colour import as_bgr
 from fer_transfer.errors import FerTransferError
 from fer_transfer.faces.heat import heated
 from fer_transfer.faces.thumbnails import reduced, webp
@@ -24,7 +25,7 @@ def section(report: Report) -> Section | None:
     if not lines:
         return None
     blocks = tuple(
-        Fold(f"{line.name}, {line.seeds}", tuple(_blocks(report, line, found)), opened=number == 0)
+        Fold(f"{line.name}, {line.seeds}", tuple(_blocks(report, line, found)), opened=number == 0, printed=False)
         for number, (line, found) in enumerate(lines)
     )
     lead = (
@@ -60,7 +61,7 @@ def _blocks(report: Report, line: Line, found: Sequence[Surest]) -> Iterator[Blo
         return
     seeds = len(line.rows)
     pictures = {
-        id: webp(pixels)
+        id: webp(as_bgr(pixels))
         for id, pixels in report.pictures.of(
             *faces, [face.id for of in found for face in (*of.wrong, *of.right)]
         ).items()
@@ -79,7 +80,7 @@ def _blocks(report: Report, line: Line, found: Sequence[Surest]) -> Iterator[Blo
         if mapped := tuple(_mapped(face, maps[face.id]) for face in of.wrong if face.id in maps):
             shots.insert(1, Shots("What spoke for the mistake", mapped))
         yield Beside(of.name, tuple(shots))
-    yield Fold("File names of the wrong ones", (_ids(line, found),))
+    yield Fold("File names of the wrong ones", (_ids(line, found),), printed=False)
 
 
 def _maps(report: Report, line: Line, of: tuple[str, str], wrong: Sequence[SureFace]) -> dict[str, bytes]:
@@ -108,7 +109,7 @@ def _shot(face: SureFace, picture: bytes, seeds: int) -> Shot:
 def _ids(line: Line, found: Sequence[Surest]) -> DataTable:
     rows = tuple(
         (
-            Cell(face.id),
+            Cell(face.id, tone="file"),
             Cell(of.name),
             Cell(face.said),
             Cell(f"{face.probability:.2f}"),
@@ -117,6 +118,4 @@ def _ids(line: Line, found: Sequence[Surest]) -> DataTable:
         for of in found
         for face in of.wrong
     )
-    return DataTable(
-        f"Most surely wrong: {line.name}", ("Face", "Is", "Said", "Probability", "Seeds that say so"), rows
-    )
+    return DataTable(f"Most surely wrong: {line.name}", ("Face", "Is", "Said", "Probability", "Seeds"), rows)

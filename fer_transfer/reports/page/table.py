@@ -25,7 +25,7 @@ from fer_transfer.reports.cells import (
     published_text,
 )
 from fer_transfer.reports.page.blocks import Block, Cell, DataTable, Figure, Section, Words
-from fer_transfer.reports.page.charts import both, chart_of, of_whom, percents, said, spec, two_colours, two_lines
+from fer_transfer.reports.page.charts import both, chart_of, of_lines, of_whom, percents, said, spec, two_colours
 from fer_transfer.reports.page.lines import Line, lines_of, network, not_run, over
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import base_plan
@@ -69,7 +69,7 @@ def _of_others(report: Report, lines: Sequence[Line]) -> str:
 @cache
 def _intervals(legend: bool) -> dict[str, Any]:
     base = chart_of("scores").encode(
-        y=alt.Y("row:N", sort=None, title=None, axis=two_lines()),
+        y=alt.Y("row:N", sort=None, title=None, axis=of_lines(2)),
         yOffset=of_whom(*_WHOSE),
         color=two_colours(*_WHOSE, legend=legend),
         tooltip=["row:N", "whose:N", "percent:Q", "interval:N"],

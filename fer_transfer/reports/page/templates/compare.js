@@ -55,6 +55,13 @@ function element(kind, text, ...classes) {
   return made;
 }
 
+// A file's name, which a narrow column may break after its underlines.
+function fileName(id) {
+  const made = element("span", "", "id");
+  made.append(...id.split(/(?<=_)/).flatMap((part) => [part, document.createElement("wbr")]));
+  return made;
+}
+
 // said holds what A and B say of the face; right, with several seeds, at how many they are right by face, and how many there are.
 function faceItem(compared, one, face, said, right) {
   const set = compared.sets[compared.rows[one].set];
@@ -69,7 +76,7 @@ function faceItem(compared, one, face, said, right) {
     picture.alt = `${set.ids[face]}, is ${truth}`;
     picture.title = set.ids[face];
     item.append(picture);
-  } else item.append(element("span", set.ids[face], "id"));
+  } else item.append(fileName(set.ids[face]));
   item.append(element("b", truth), ...says.map((text) => element("span", text)));
   if (right) item.append(element("small", `right: ${right[0][face]} and ${right[1][face]} of ${right[2]}`));
   return item;

@@ -69,7 +69,7 @@ for (const place of document.querySelectorAll("img[data-picture]")) showPicture(
 
 const opened = [];
 addEventListener("beforeprint", () => {
-  for (const fold of document.querySelectorAll("details:not([open])")) {
+  for (const fold of document.querySelectorAll("details:not([open], .screen)")) {
     fold.open = true;
     opened.push(fold);
   }

@@ -1,0 +1,172 @@
+"""MediaPipe's library for tasks: imported when a face is looked for, kept quiet, and used only in the process that made it."""
+
+import io
+import os
+import sys
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+from weakref import finalize
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_transfer.detection.geometry import BLENDSHAPES, POINTS, Geometry, geometry_of
+from fer_transfer.errors import ConfigError
+
+#: What a bundle for FaceLandmarker holds.
+_PARTS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
+
+
+class Tasks:
+    """FaceLandmarker of ``mediapipe.tasks``, in image mode; one thread's at a time.
+
+    Args:
+        faces: how many it looks for at most.
+        detection: least score of its detector, 0..1.
+        data: a ``.task`` bundle.
+
+    Raises:
+        ValueError: if the bundle is damaged, or is another task's.
+        ConfigError: if MediaPipe is missing, or a library of the system that it needs.
+    """
+
+    def __init__(self, faces: int, detection: float, data: bytes) -> None:
+        _check(data)
+        self._library, vision = _imported()
+        options = vision.FaceLandmarkerOptions(
+            base_options=self._library.tasks.BaseOptions(model_asset_buffer=data),
+            num_faces=faces,
+            min_face_detection_confidence=detection,
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
+        )
+        # of google.protobuf, where 0.10 reads an answer
+        warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype", UserWarning)
+        try:
+            with _quiet():
+                self._task = vision.FaceLandmarker.create_from_options(options)
+                self._process = os.getpid()
+                self.look(np.zeros((64, 64, 3), np.uint8))  # the last of what it writes comes with the first picture
+        except (RuntimeError, ValueError, cv2.error) as error:
+            raise ValueError(_first_line(error)[:200]) from None
+        except OSError as error:  # 1.2 loads its C library only now
+            raise _missing(error) from None
+        closed = finalize(self, self._task.close)
+        closed.atexit = False  # Python takes apart what closing needs before it calls anything at its exit
+        self._task.close = _nothing  # and what is collected then would call it still
+
+    def look(self, frame: NDArray[np.uint8]) -> list[Geometry]:
+        """What is known of each face of a frame, uint8 [H, W, 3], BGR, 0..255, in no order that means anything.
+
+        Points are as the model gives them, in pixels: (0, 0) is the middle of the top left one.
+
+        Raises:
+            cv2.error: if the library cannot look at it.
+            ConfigError: in a process that was forked of the one that made this: the library would wait for ever.
+        """
+        if os.getpid() != self._process:
+            raise ConfigError(
+                "Expected MediaPipe in the process that loaded it, but this one was forked of that, where it would wait for "
+                "ever. Start processes by spawn (multiprocessing.get_context('spawn'))."
+            )
+        height, width = frame.shape[:2]
+        picture = self._library.Image(
+            image_format=self._library.ImageFormat.SRGB, data=cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        )
+        try:
+            found = self._task.detect(picture)
+        except (RuntimeError, ValueError) as error:  # told as OpenCV tells what it cannot do with a frame
+            told = cv2.error(_first_line(error))
+            told.err = _first_line(error)
+            raise told from None
+        return [
+            geometry_of(_points(points, width, height), _values(shapes), np.asarray(pose))
+            for points, shapes, pose in zip(
+                found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True
+            )
+        ]
+
+
+def version() -> str:
+    """Of MediaPipe, without importing it; "none" where it is not installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as of
+
+    try:
+        return of("mediapipe")
+    except PackageNotFoundError:
+        return "none"
+
+
+def _check(data: bytes) -> None:
+    """Whether bytes are a bundle for this task: the library's own words of another one are many and tell little."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+            names = bundle.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise ValueError("it is no .task bundle, or cut short") from None
+    if lacking := [name for name in _PARTS if name not in names]:
+        held = ", ".join(names[:3]) or "nothing"
+        raise ValueError(f"it has no {lacking[0]}: a bundle of another task ({held})")
+
+
+def _imported() -> tuple[Any, Any]:
+    if find_spec("mediapipe") is None:
+        raise ConfigError(
+            "Expected the package mediapipe for its FaceLandmarker, but it is not installed. pip install mediapipe"
+        )
+    try:
+        with _quiet():
+            import mediapipe
+            from mediapipe.tasks.python import vision
+    except (ImportError, OSError) as error:
+        raise _missing(error) from None
+    return mediapipe, vision
+
+
+def _missing(error: Exception) -> ConfigError:
+    return ConfigError(
+        f"Expected MediaPipe {version()} to load, but got: {_first_line(error)}. It needs libGL and libEGL of the system "
+        "(Debian: apt-get install libgl1 libegl1 libgles2). pipeline=aligned needs neither."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _nothing() -> None:
+    """In place of closing what is closed, or what the process's end closes."""
+
+
+def _points(points: Any, width: int, height: int) -> NDArray[np.float64]:
+    """[478, 3] in pixels, of shares of the frame."""
+    found = np.array([(point.x, point.y, point.z) for point in points]) * (width, height, width)
+    if found.shape != (POINTS, 3):
+        raise ValueError(f"its model gives {len(points)} points, not {POINTS}")
+    return found
+
+
+def _values(shapes: Any) -> NDArray[np.float64]:
+    if tuple(shape.category_name for shape in shapes) != BLENDSHAPES:
+        raise ValueError(f"its model gives other blendshapes than the {len(BLENDSHAPES)} known")
+    return np.array([shape.score for shape in shapes])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Descriptor 2 leads nowhere: no variable silences what the library writes while it starts."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
