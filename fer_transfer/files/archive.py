@@ -91,7 +91,8 @@ class Member:
             ReleaseError: if the archive is truncated or damaged here.
         """
         pieces: list[bytes] = []
-        most = min(_PIECE, max(self.size, _LEAST) + 1)  # one beyond what is stated: where that is all, the end is met at once
+        # One beyond what is stated: where that is all, the end is met at once.
+        most = min(_PIECE, max(self.size, _LEAST) + 1)
         while size and (piece := self._piece(most if size < 0 else min(size, _PIECE))):
             pieces.append(piece)
             size -= len(piece) if size > 0 else 0
