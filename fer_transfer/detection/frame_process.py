@@ -65,11 +65,15 @@ class FrameProcess:
         pipeline: how frames become faces.
         load: for pictures that come without their bytes; it can be pickled. None: all come with them.
         seconds: for one frame; None: any time.
+
+    Attributes:
+        began: whether a process got as far as its work; one that did not ended while Python started it.
     """
 
     def __init__(self, pipeline: FacePipeline, load: Load | None, seconds: float | None) -> None:
         self._pipeline, self._load, self._seconds = pipeline, load, seconds
         self._deaths, self._ended, self._changing = 0, False, threading.Lock()
+        self.began = False
         self._begin()
 
     def _begin(self) -> None:
@@ -83,11 +87,6 @@ class FrameProcess:
         self._process = process
         theirs.close()
         self._ready = False
-
-    @property
-    def began(self) -> bool:
-        """Whether it got as far as its work; one that did not ended while Python started it."""
-        return bool(self._ready)
 
     def end(self) -> None:
         """End the process, whatever it is at; a thread that waits for it meets the end of file."""
@@ -119,6 +118,7 @@ class FrameProcess:
         """In one message there and back; where that takes longer than one of them may, or ends the process, one by one."""
         try:
             self._ready = self._ready or self._pipe.recv()  # until it is, its libraries are loaded: no frame's time
+            self.began = True
         except OSError:
             raise EOFError from None
         try:

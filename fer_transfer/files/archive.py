@@ -32,7 +32,8 @@ _DAMAGE = (
 #: Files that operating systems leave behind; never part of a release.
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
-_PIECE = 1 << 20
+#: Bytes that are read at a time, at most and at least.
+_PIECE, _LEAST = 1 << 20, 1 << 12
 
 
 def is_archive(path: Path) -> bool:
@@ -90,7 +91,9 @@ class Member:
             ReleaseError: if the archive is truncated or damaged here.
         """
         pieces: list[bytes] = []
-        while size and (piece := self._piece(_PIECE if size < 0 else min(size, _PIECE))):
+        # One beyond what is stated: where that is all, the end is met at once.
+        most = min(_PIECE, max(self.size, _LEAST) + 1)
+        while size and (piece := self._piece(most if size < 0 else min(size, _PIECE))):
             pieces.append(piece)
             size -= len(piece) if size > 0 else 0
         return b"".join(pieces)

@@ -146,10 +146,19 @@ def _refuse_paths(paths: list[str], path: Path, archive: Archive) -> None:
     if said := [f"{what} {first_three(names)}" for what, names in wrong.items() if names]:
         raise ReleaseError(
             f"Expected each path of {shown(str(path))} once, relative to {shown(str(archive.path))}, but of {len(paths)} are "
-            f"{'; '.join(said)}. Mend the list, or give the folder or archive that its paths are relative to (release.path)."
+            f"{'; '.join(said)}.{_otherwise(wrong['not there'], there)} Mend the list, or give the folder or archive that its "
+            "paths are relative to (release.path)."
         )
     if not paths:
         raise ReleaseError(f"Expected pictures in {shown(str(path))}, but it lists none.")
+
+
+def _otherwise(missing: list[str], there: set[str]) -> str:
+    """Those of the missing that are there in another case, or with other separators; empty where none is."""
+    known = {name.casefold(): name for name in there}
+    spelt = {name: known.get(str(PurePosixPath(name.replace("\\", "/"))).casefold()) for name in missing}
+    found = [f"{name} is {other}" for name, other in spelt.items() if other]
+    return f" Spelt otherwise are there {first_three(found)}." if found else ""
 
 
 def _leaves(name: str) -> bool:

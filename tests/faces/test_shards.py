@@ -58,7 +58,8 @@ def frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / ("Train" if i < 6 else "Val")).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / ("Train" if i < 6 else "Val") / f"{i:02}.png"), picture)
     monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))
-    monkeypatch.setattr("fer_transfer.faces.prepare._processes", int)  # 0: frames are read here, no process is started
+    # 0: frames are read here, no process is started.
+    monkeypatch.setattr("fer_transfer.faces.prepare._processes", lambda of: 0 if of == "auto" else int(of))
     return folder
 
 

@@ -200,7 +200,7 @@ def some_splits(root):
 def bad_list(root):
     write_folders(root, "{name}{person}.png", people=1)
     rows = ["AngryS00.png,Angry", "AngryS00.png,Angry", "gone.png,Happy", "../own/SadS00.png,Sad", "/etc/x.png,Sad",
-            "C:\\x.png,Sad", "FearS00.png,Fear"]  # fmt: skip
+            "C:\\x.png,Sad", "FearS00.png,Fear", "sads00.PNG,Sad"]  # fmt: skip
     write_list(root, rows, "path,label")
 
 
@@ -215,7 +215,8 @@ WRONG = {
     no_class: ([SHARES], ["1 of 36 lie in none (1: stray.png)"]),
     some_splits: ([], ["1 of 36 have none (1: Happy/loose.png)"]),
     bad_list: (["release.csv=own/list.csv"], ["absolute or outside 3: ../own/SadS00.png, /etc/x.png, C:\\x.png",
-                                              "not there 1: gone.png", "twice 1: AngryS00.png"]),
+                                              "not there 2: gone.png, sads00.PNG", "twice 1: AngryS00.png",
+                                              "Spelt otherwise are there 1: sads00.PNG is SadS00.png."]),
     write_folders: ([], ["35 of 35 have none"]),
 }  # fmt: skip
 
