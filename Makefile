@@ -10,7 +10,7 @@
 # make lock: constraints/ anew, one file for each Python, with uv, which reads what packages say of themselves and installs nothing.
 # All create .venv when it is not there, by uv where it is there, otherwise by pip, with the same versions (constraints/).
 # Both take torch's CUDA build, gigabytes, unless told where another is; uv reads nothing of pip's: UV_TORCH_BACKEND=cpu make demo.
-# PYTHON=python3.13 make demo chooses another interpreter (3.10 to 3.14; docs/install.md says what differs).
+# PYTHON=python3.13 make demo chooses another interpreter (3.10 to 3.14; docs/install.md says what is tested).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 PYTHONS := 3.10 3.11 3.12 3.13 3.14

@@ -133,6 +133,6 @@ def _shift(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 _ADVICE = (
-    "Give the path of face_landmarker_v2_with_blendshapes.task as the landmarker's option model; fer-weights tells where it is "
-    "published, and fetches it when asked to."
+    "Fetch it with fer-weights model=landmarker fetch=true, and give the path of face_landmarker_v2_with_blendshapes.task as "
+    "the landmarker's option model (pipeline.landmarker.model=FILE)."
 )

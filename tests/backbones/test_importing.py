@@ -9,13 +9,12 @@ import caffe_files as write
 import cv2
 import numpy as np
 import pytest
-import timm
 import torch
 from caffe_files import V1, V2
 from folded_networks import fold, trained_like
 from safetensors.torch import save_file
 
-from fer_transfer.backbones import importing
+from fer_transfer.backbones import alexnet, importing
 from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.backbones.importing import Import, import_weights
 from fer_transfer.backbones.model_zoo import ZOO, card, zoo_model
@@ -350,6 +349,6 @@ def test_a_full_disk_is_one_message(checkpoint, monkeypatch):
 def test_an_opencv_without_caffes_reader_says_what_to_install(monkeypatch):
     """As OpenCV 5."""
     monkeypatch.delattr(cv2.dnn, "readNetFromCaffe", raising=False)
-    network = timm.create_model("bvlc_alexnet", img_size=67)
+    network = alexnet.bvlc_alexnet(img_size=67)
     with pytest.raises(WeightsError, match=r"Expected OpenCV 4, .* to prove x.caffemodel.*contrib-python>=4.10,<5"):
         prove(network, network.state_dict(), "x.caffemodel")

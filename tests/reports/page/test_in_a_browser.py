@@ -104,11 +104,13 @@ def test_it_neither_scrolls_sideways_nor_cuts_charts_on_a_phone_and_on_paper(sho
         shown.set_viewport_size(WIDE)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_keeps_anybody_out(shown, theme):
+@pytest.mark.parametrize(("theme", "window"), [("light", WIDE), ("dark", NARROW)])
+def test_nothing_keeps_anybody_out(shown, theme, window):
     shown.get_by_role("button", name=theme.capitalize()).click()
     ink = shown.evaluate("getComputedStyle(document.body).color")
     assert (sum(map(int, ink[4:-1].split(","))) > 380) == (theme == "dark")
+    shown.set_viewport_size(window)
     found = Axe().run(shown, options={"resultTypes": ["violations"]})
+    shown.set_viewport_size(WIDE)
     serious = [of for of in found.response["violations"] if of["impact"] in ("serious", "critical")]
     assert serious == [], [(of["id"], of["nodes"][0]["html"][:200]) for of in serious]
