@@ -87,7 +87,10 @@ MISTAKES = {
         ("recipe.optimizer._target_=null", "optimizer._target_ to name .* but got None"),
         ("recipe.optimizer._target_=torch.optim.sgd.torch.load", "importable"),
         ("recipe.optimizer._target_=torch.load", "torch.load"),
-        ("recipe.scheduler.warmup={_target_:os.system,command:'touch X'}", "os.system"),
+        (
+            "recipe.scheduler.warmup={_target_:os.system,command:'touch X'}",
+            r"There is no setting recipe\.scheduler\.warmup",
+        ),
         (
             "+recipe.scheduler.warmup={_target_:os.system,command:'touch X'}",
             "recipe.scheduler.warmup._target_.*os.system",

@@ -269,4 +269,4 @@ def test_frames_tell_of_folders_that_name_no_class(elsewhere, command):
     contempt(elsewhere / "own")
     code, out, err = command("prepare", "release=frames", "release.path=own", "release.aligned_size=[24,24]", *FAST)
     assert code == 0, err
-    assert "in folders that name no expression: 5 (Contempt 4, deep 1)" in out
+    assert "in folders that name no class: 5 (Contempt 4, deep 1)" in out
