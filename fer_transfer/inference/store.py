@@ -162,6 +162,10 @@ class OpenStore:
         """
         if not names:
             raise ConfigError("Expected the name of a row, such as 'fer28_emotiw/resnet18', or the key of a stage.")
+        if odd := [name for name in names if not isinstance(name, str)]:
+            raise ConfigError(
+                f"Expected names of rows or stages, each an argument of its own: load('a', 'b'), but got {odd[0]!r}."
+            )
         parts = [self._part(name, seeds, evaluation) for name in names]
         given = [1.0] * len(parts) if weights is None else np.asarray(weights, np.float64).tolist()
         if len(given) != len(parts):

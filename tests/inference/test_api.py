@@ -213,6 +213,11 @@ def test_a_row_that_was_not_run_is_answered_with_the_nearest(store, name, messag
         store.load(name)
 
 
+def test_a_list_of_rows_is_told_how_to_be_given(store):
+    with pytest.raises(ConfigError, match=r"each an argument of its own: load\('a', 'b'\), but got \['emotiw"):
+        store.load(["emotiw/test_resnet", ROW])
+
+
 def test_seeds_that_were_not_run_are_named(store):
     assert store.load("emotiw/test_resnet/1").about.members[0].seed == "1"
     with pytest.raises(StoreError, match="that were run, 0, 1, or all, but got 5"):
