@@ -13,8 +13,6 @@
 # PYTHON=python3.13 make demo chooses another interpreter (3.10 to 3.14; docs/install.md says what is tested).
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
 BIN := .venv/bin
-# One more than there are cores, at most eight: tests that start commands wait for them.
-WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n + 1 : 8)))
 PYTHONS := 3.10 3.11 3.12 3.13 3.14
 # Asked for by the shell, when the Python is there.
 LOCK = constraints/py$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
@@ -42,7 +40,7 @@ test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 fuzz: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz.py --count 10000
