@@ -15,8 +15,8 @@ class Distortion:
         rotate: at most so many degrees to either side, 0 to 45.
         zoom: a side becomes 1 - zoom to 1 + zoom of itself, 0 to 0.5.
         shift: at most this share of a side, in both directions, 0 to 0.5. What comes in from outside is mirrored.
-        light: brightness and contrast are multiplied by 1 - light to 1 + light each, of grey faces as by torchvision's ``ColorJitter``,
-            0 to 0.9.
+        light: brightness and contrast are multiplied by 1 - light to 1 + light each, of grey faces as by torchvision's
+            ``ColorJitter``, 0 to 0.9.
         erase: chance that a rectangle of 2 to 33 % of the face, of an aspect of 0.3 to 3.3, becomes the mean grey of the weights
             (Zhong et al., Random Erasing Data Augmentation, AAAI 2020), 0 to 1.
     """
