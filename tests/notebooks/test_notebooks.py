@@ -100,7 +100,7 @@ def with_fewer_faces(name, read=execute.read):
 
 
 @pytest.mark.parametrize("name", SHORTEST)
-def test_it_runs(name, folder, monkeypatch):
+def test_it_runs(name, folder, monkeypatch, mesh_model):
     monkeypatch.setattr(execute, "read", with_fewer_faces)
     assert name != SHORTEST[0] or all(count in (FOLDER / f"{name}.py").read_text() for count in FEWER)
     notebook = execute.executed(name, folder)

@@ -65,7 +65,7 @@ def test_training_goes_on_beside_a_server_that_never_answers(tiny, tmp_path, mon
     assert finished.trained == 1 and finished.jobs[0].folder.is_finished()
     out, err = capfd.readouterr()
     assert err.count("warning: wandb") == 1 and "did not answer in 1 s" in err and "sent later" in err
-    assert "2 runs are not sent" in out and "wandb sync --sync-all" in out
+    assert "2 runs are not sent" in out and "wandb sync" in out
     runs = read_all(tmp_path / "store")
     assert [run.run.job_type for run in runs.values()] == ["stage", "row"]
     assert [row["epoch"] for row in runs[finished.jobs[0].key].history if "train/loss" in row] == [0]
