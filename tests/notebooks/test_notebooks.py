@@ -99,6 +99,7 @@ def with_fewer_faces(name, read=execute.read):
     return notebook
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHORTEST)
 def test_it_runs(name, folder, monkeypatch, mesh_model):
     monkeypatch.setattr(execute, "read", with_fewer_faces)
