@@ -197,7 +197,8 @@ def main() -> None:
     try:
         code = given.run(given)
     except FerTransferError as error:
-        code = f"error: {error}"
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
     sys.exit(code)
 
 

@@ -428,7 +428,7 @@ def test_a_row_travels_with_all_it_needs(trained, tmp_path, ask, command):
     assert ask("verify", store=tmp_path / "new")[0] == 0
 
 
-def test_rows_travel_without_their_weights(trained, tmp_path, ask, command):
+def test_rows_travel_without_their_weights(trained, faces_folder, tmp_path, ask, command):
     light, whole = tmp_path / "light", tmp_path / "whole"
     assert ask("merge", trained, "weights=false", store=light)[0] == 0
     assert ask("merge", trained, store=whole)[0] == 0
@@ -439,7 +439,7 @@ def test_rows_travel_without_their_weights(trained, tmp_path, ask, command):
     assert ask("export", "fer28_emotiw/test_resnet/1", f"out={tmp_path / 'row'}", store=tmp_path / "new")[0] == 0
     assert not list(tmp_path.glob("[nr][eo]w/*/weights.safetensors")) and keys(tmp_path / "new") == keys(light)
     assert "it was written without" in ask("import", light, store=whole)[2]
-    code, _, error = command("train", "plan=fer28", f"runtime.store={light}")
+    code, _, error = command("train", "plan=fer28", *overrides(faces_folder, light))
     assert code == 1 and "without weights, for reports alone" in error
 
 
