@@ -58,7 +58,10 @@ def main() -> None:
     for logger, (training, took, processors) in middle.items():
         print(f"  logger={logger:<12}                {training:8.1f} {took:9.1f} {processors:9.1f}")
     without, beside = middle["csv"], middle[given.logger]
-    print(f"  training is slower by {beside[0] / without[0] - 1:+.1%}")
+    pairs = sorted(measured[given.logger, n][0] / measured["csv", n][0] - 1 for n in range(given.pairs))
+    print(
+        f"  training is slower by {statistics.median(pairs):+.1%} (pairs: {', '.join(f'{one:+.1%}' for one in pairs)})"
+    )
     print(f"  a stage costs {beside[2] - without[2]:.1f} s of processors more")
 
 

@@ -24,7 +24,7 @@ from fer_transfer.training.recipe import _SUPPLIED
 
 SUPPLIED = {**_SUPPLIED, "logger": ("study", "quiet")}  # by the last word of the path
 ROOTS = {
-    "train": "recipe backbone augment imbalance optimizer scheduler plan study runtime logger experiment submission data",
+    "train": "recipe backbone augment imbalance optimizer scheduler plan study runtime logger experiment modern submission data",
     "prepare": "release labels pipeline pipeline/detector",
 }
 MISSING = {  # what is ??? there

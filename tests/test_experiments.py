@@ -3,7 +3,12 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tiny import SPLITS, tiny_faces, write_faces
+
+from fer_transfer.faces.writer import FacesWriter
+from fer_transfer.labels import EXPRESSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,3 +36,34 @@ def test_a_changed_number_makes_tables_stale(tables, monkeypatch):
     stale = {str(path.relative_to(ROOT)) for path in tables.stale()}
     folders = ("alignment", "demo", "paper_cpu", "sfew_like")
     assert stale == {*tables.READMES, *(f"experiments/{name}/table.md" for name in folders)}
+
+
+@pytest.fixture(scope="module")
+def voted(tmp_path_factory):
+    """Faces of EmotiW, and of FER-2013 with FER+'s votes, the latter under seven and under eight classes."""
+    folder = tmp_path_factory.mktemp("voted")
+    write_faces(folder / "emotiw", "emotiw")
+    votes = np.full(10, 1, np.uint8)
+    for name, classes in (("fer2013", EXPRESSIONS), ("ferplus", (*EXPRESSIONS, "Contempt"))):
+        with FacesWriter(folder / name, name, (48, 48), sum(SPLITS["fer2013"].values())) as writer:
+            writer.settings, writer.classes = {"ferplus": True}, classes
+            for face in tiny_faces("fer2013"):
+                writer.add(face.pixels, face.id, face.split, face.label, face.found, votes=votes)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("study", "experiment", "rows", "stages"),
+    [
+        ("best_fer2013", "best_fer2013_hour", 3, 4),
+    ],
+)
+def test_an_experiment_with_a_study_of_its_own_is_ready(study, experiment, rows, stages, voted, tmp_path, command):
+    faces = [f"++runtime.faces.{path.name}={path}" for path in voted.iterdir()]
+    conf = ["--config-dir", str(ROOT / "experiments" / study / "conf"), f"study={study}", f"experiment={experiment}"]
+    tiny = ["backbone=timm", "recipe.backbone.name=test_resnet", "~recipe.backbone.kwargs.pad_type"]
+    code, printed, error = command(
+        "train", "-m", *conf, *faces, *tiny, f"runtime.store={tmp_path}/store", "dry_run=true"
+    )
+    assert (code, error) == (0, ""), error
+    assert f"{rows} rows, {stages} distinct stages: 0 in the store" in printed

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+#: Layers that normalise by the batch and store its statistics, and those derived of them (timm's).
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+
 
 def unfold(network: nn.Module, batch: Tensor) -> int:
     """Set every folded BatchNorm2d to the statistics of a batch, gain and bias so that the network computes the same.

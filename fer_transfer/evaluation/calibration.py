@@ -101,7 +101,10 @@ def reliability(
     n, k = np.bincount(chosen, minlength=len(edges) - 1), np.bincount(chosen[right], minlength=len(edges) - 1)
     sums = np.bincount(chosen, confidence, len(edges) - 1).astype(np.float64)
     return Reliability(
-        tuple(_bin(*of, level) for of in zip(edges[:-1], edges[1:], n, sums, k, strict=True)),
+        tuple(
+            _bin(float(low), float(high), int(faces), float(of), int(hits), level)
+            for low, high, faces, of, hits in zip(edges[:-1], edges[1:], n, sums, k, strict=True)
+        ),
         float(np.abs(sums - k).sum()) / len(chosen),
         _by_chance(confidence, chosen, sums),
         binning,

@@ -1,7 +1,7 @@
 """The key of a stage: what it is, as a hash. Equal keys mean the same weights; a difference anywhere means another key."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import is_dataclass
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,18 @@ if TYPE_CHECKING:  # it imports torch, which looking into a store does not wait 
 #: Part of every key. Raise it when a change of code changes what a recipe trains.
 STORE_VERSION = 2
 
-#: Fields that came to the recipe when there were stores already, each with the value that changes nothing. With that value a
-#: field is left out of whatever is hashed, so that the stages and tables of those stores keep their names.
-_ADDED: Mapping[str, Any] = {
+#: Fields that came to the recipe when there were stores already, each with the value that changes nothing; of a part with
+#: several settings those that decide whether it does anything. A field that changes nothing is left out of whatever is hashed, so
+#: that the stages and tables of those stores keep their names.
+_IDLE: Mapping[str, Any] = {
     "at_most": None,
-    "selection": {"share": 0, "seed": 0},
+    "selection": {"share": 0},
     "imbalance": {"sampling": "all", "effective_number": 0, "focal": 0, "logit_adjustment": 0},
     "distortion": {"rotate": 0, "zoom": 0, "shift": 0, "light": 0, "erase": 0},
-    "mixing": {"mixup": 0, "cutmix": 0, "share": 1},
+    "mixing": {"mixup": 0, "cutmix": 0},
     "averaging": {"ema": 0, "swa": 0},
     "layer_decay": 1,
+    "sharpness": 0,
 }
 
 #: What draws the fresh weights and the order of faces, builds the network, and takes the steps. A release of one of them may
@@ -44,7 +46,13 @@ def _minor(name: str, look_up: Callable[[str], str]) -> str:
 
 def without_idle(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe as plain data, less the fields added since that change nothing with the value they have."""
-    return {key: value for key, value in recipe.items() if key not in _ADDED or value != _ADDED[key]}
+    return {key: value for key, value in recipe.items() if key not in _IDLE or not _is_idle(value, _IDLE[key])}
+
+
+def _is_idle(value: Any, idle: Any) -> bool:
+    if isinstance(value, Mapping) and isinstance(idle, Mapping):
+        return all(value.get(name, of) == of for name, of in idle.items())
+    return bool(value == idle)
 
 
 def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,11 +65,9 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
     """
-    parts = {name: dict(vars(getattr(recipe, name))) for name in ("imbalance", "averaging", "distortion")}
-    parts["selection"] = dict(vars(recipe.selection)) if recipe.selection.share else _ADDED["selection"]
-    parts["mixing"] = dict(vars(recipe.mixing)) if recipe.mixing.mixes else _ADDED["mixing"]
-    content = without_idle({**vars(recipe), **parts})  # asdict() copies every part of every row of a sweep
-    content["labelling"] = asdict(recipe.labelling)
+    # One level deep: asdict() copies every part of every row of a sweep.
+    content = {key: dict(vars(value)) if is_dataclass(value) else value for key, value in vars(recipe).items()}
+    content = without_idle(content)
     content["backbone"] = {key: value for key, value in vars(recipe.backbone).items() if key != "weights"}
     content["backbone"]["network"] = dict(network)
     content.pop("evaluation")

@@ -133,12 +133,12 @@ class EpochLog(Callback):
     ) -> None:
         """Add to the epoch's means; print where it is, once a minute, and the mean loss since the line before."""
         faces, own = batch.faces, batch.faces / batch.processes  # of the whole batch, and what counts for this process
-        values = torch.stack([outputs["loss"].detach(), outputs["accuracy"], torch.ones_like(outputs["accuracy"])])
-        self._add(values, own)
+        told = outputs["told"]
+        self._add(torch.cat([told, torch.ones_like(told[:1])]), own)
         self._seen += faces
         if not trainer.is_global_zero:
             return
-        self._losses.append(outputs["loss"].detach())  # not read here: that would wait for a GPU
+        self._losses.append(told[0])  # not read here: that would wait for a GPU
         now, batches = time.perf_counter(), int(trainer.num_training_batches)
         if now - self._shown_at < _NOW or batch_idx + 1 == batches:
             return

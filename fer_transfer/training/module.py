@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,18 +12,18 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from fer_transfer.backbones.batch_norm import BATCH_NORMS
 from fer_transfer.config import bind, build
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.datamodules import FaceBatch
 from fer_transfer.data.distorter import Distorter
 from fer_transfer.errors import ConfigError
 from fer_transfer.training import scoring
+from fer_transfer.training.ascent import Ascent
 from fer_transfer.training.loss import TrainingLoss
 from fer_transfer.training.mixer import Mixer
 from fer_transfer.training.optim import parameter_groups
 from fer_transfer.training.recipe import Recipe
-
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 class ExpressionClassifier(pl.LightningModule):
@@ -49,6 +50,8 @@ class ExpressionClassifier(pl.LightningModule):
         self.loss = loss or TrainingLoss(recipe.label_smoothing)
         self._distorter = Distorter(recipe.distortion, *transform.range) if recipe.distortion.distorts else None
         self._mixer = Mixer(recipe.mixing, self.classes) if recipe.mixing.mixes else None
+        self._ascent = Ascent(recipe.sharpness) if recipe.sharpness else None
+        self._told = torch.zeros(2)  # loss and accuracy of a batch where the weights are
         self._counts = torch.zeros(2, self.classes, dtype=torch.int64)  # selection faces: right, all
         self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
 
@@ -71,14 +74,14 @@ class ExpressionClassifier(pl.LightningModule):
         super().train(mode)
         if mode:
             for layer in self.network.modules():
-                if isinstance(layer, _BATCH_NORMS) and (self.recipe.batch_norm == "frozen" or _is_frozen(layer)):
+                if isinstance(layer, BATCH_NORMS) and (self.recipe.batch_norm == "frozen" or _is_frozen(layer)):
                     layer.eval()
         return self
 
     @property
     def trains_statistics(self) -> bool:
         """Whether batch normalisation takes the statistics of batches while it trains."""
-        return any(layer.training for layer in self.network.modules() if isinstance(layer, _BATCH_NORMS))
+        return any(layer.training for layer in self.network.modules() if isinstance(layer, BATCH_NORMS))
 
     def on_train_batch_start(self, batch: FaceBatch, batch_idx: int) -> None:
         """Reseed at the first batch of each epoch: a resumed run then equals an uninterrupted one."""
@@ -86,9 +89,10 @@ class ExpressionClassifier(pl.LightningModule):
             torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss (``TrainingLoss``) of a randomly cropped, mirrored, distorted and mixed batch, and ``accuracy``.
+        """``loss`` (``TrainingLoss``) of a randomly cropped, mirrored, distorted and mixed batch, and what is ``told`` of it.
 
-        Of mixed targets the likeliest is taken for the accuracy.
+        That is loss and accuracy, float [2]; of mixed targets the likeliest is taken for the accuracy. Of a step that goes
+        through its batch twice the first pass is told.
 
         Where processes share the batch, each gives its part: the mean of their losses, and so of their gradients, is that of
         the whole batch. Each draws the crops and mirrors of one process alone, but its own distortions, mixtures and dropout.
@@ -103,7 +107,17 @@ class ExpressionClassifier(pl.LightningModule):
             logits = self.network(pixels)
         batch = batch._replace(target=target)
         loss = self.loss(logits.float(), target) * self._part(batch)
-        return {"loss": loss, "accuracy": self._log("train", logits, batch, loss)}
+        if not (self._ascent and self._ascent.climbed):
+            self._told = torch.stack([loss.detach(), self._log("train", logits, batch, loss)])
+        return {"loss": loss, "told": self._told}
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """A step by the gradient where the weights are, or, sharpness-aware, where the loss is higher nearby."""
+        if self._ascent and optimizer_closure:
+            optimizer_closure = self._ascent.twice(self.network, optimizer_closure)
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def _part(self, batch: FaceBatch) -> Tensor | float:
         """What the mean loss of a process's faces counts in the mean over the processes; 1 where it has the whole batch."""

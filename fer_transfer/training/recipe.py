@@ -54,6 +54,7 @@ class Recipe:
         class_weights: ``none``, or ``balanced``: inversely proportional to the training counts.
         label_smoothing: 0..1.
         gradient_clip: largest gradient norm, or null.
+        sharpness: radius of sharpness-aware minimisation (``training.ascent``); 0: none.
         skip_weights: name patterns in which a child may differ from its parent.
         imbalance: what is done about rare expressions.
         distortion: of training faces after crop and mirror.
@@ -84,6 +85,7 @@ class Recipe:
     seed: int
     labelling: Labelling = field(default_factory=Labelling)
     layer_decay: float = 1.0
+    sharpness: float = 0.0
     selection: Selection = field(default_factory=Selection)
     imbalance: Imbalance = field(default_factory=Imbalance)
     distortion: Distortion = field(default_factory=Distortion)
@@ -125,6 +127,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "head_multiplier": (lambda v: v >= 0, "at least 0"),
     "layer_decay": (lambda v: 0 < v <= 1, "above 0, to 1"),
     "label_smoothing": (lambda v: 0 <= v <= 1, "0 to 1"),
+    "sharpness": (lambda v: 0 <= v <= 10, "0 to 10"),
     "gradient_clip": (lambda v: v is None or v > 0, "null or above 0"),
     "at_most": (lambda v: v is None or v >= 2, "null or at least 2"),
 }

@@ -95,23 +95,40 @@ def test_how_predictions_are_made_does_not_count():
     assert key(recipe("recipe.evaluation=ten_crops")) == key(recipe())
 
 
+#: The fields of a recipe when there was a store first; its keys and settings are of these.
+FIRST = {
+    "backbone", "data", "labelling", "augment", "optimizer", "scheduler", "epochs", "batch_size", "precision", "keep", "head",
+    "head_multiplier", "frozen", "batch_norm", "class_weights", "label_smoothing", "gradient_clip", "skip_weights", "seed",
+}  # fmt: skip
+
+#: What changes nothing, and what does, of each field that was added since.
+ADDED = {
+    "at_most": ("recipe.at_most=null", "recipe.at_most=64"),
+    "selection": ("recipe.selection.seed=1", "recipe.selection.share=0.1"),
+    "imbalance": ("imbalance=none", "imbalance=focal"),
+    "averaging": ("recipe.averaging.ema=0", "recipe.averaging.swa=0.5"),
+    "layer_decay": ("recipe.layer_decay=1.0", "recipe.layer_decay=0.9"),
+    "mixing": ("recipe.mixing.share=0.5", "recipe.mixing.cutmix=1"),
+    "distortion": ("recipe.distortion.zoom=0.0", "recipe.distortion.erase=0.1"),
+    "sharpness": ("recipe.sharpness=0.0", "recipe.sharpness=0.05"),
+}
+
+
 def test_a_field_added_since_counts_only_where_it_changes_something():
     """Stores of before have keys and settings without it."""
-    added = {"at_most", "selection", "imbalance", "averaging", "layer_decay", "mixing", "distortion"}
-    assert not added & set(recipe_of_weights(recipe(), {}))
-    assert recipe_of_weights(recipe("recipe.at_most=64"), {})["at_most"] == 64
-    assert len({key(recipe()), key(recipe("recipe.at_most=64")), key(recipe("recipe.at_most=65"))}) == 3
     config = compose("train", ["plan=emotiw"])
-    common = plain(config.recipe)
-    assert common.pop("at_most", "missing") is None
-    assert common.pop("selection") == {"share": 0, "seed": 0}
-    assert not set(common.pop("imbalance").values()) - {"all", 0}
-    assert common.pop("mixing") == {"mixup": 0, "cutmix": 0, "share": 1}
-    assert not any(common.pop("distortion").values())
-    assert common.pop("averaging") == {"ema": 0, "swa": 0} and common.pop("layer_decay") == 1
+    assert set(plain(config.recipe)) | {"data"} == FIRST | set(ADDED) | {"evaluation"}
+    assert set(recipe_of_weights(recipe(), {})) == FIRST
+    common = {name: of for name, of in plain(config.recipe).items() if name in FIRST | {"evaluation"}}
     del common["seed"], common["backbone"]["weights"]
-    assert plan_from(config).common == digest([common, {}])
-    assert plan_from(compose("train", ["plan=emotiw", "recipe.at_most=64"])).common != digest([common, {}])
+    base, settings = key(recipe()), digest([common, {}])
+    idle = plan_from(compose("train", ["plan=emotiw", *(of for of, _ in ADDED.values())]))
+    assert (key(idle.last.recipe), idle.common) == (base, settings)
+    for name, (_, works) in ADDED.items():
+        other = plan_from(compose("train", ["plan=emotiw", works]))
+        assert base != key(other.last.recipe) and settings != other.common, name
+        assert name in recipe_of_weights(other.last.recipe, {})
+    assert key(recipe("recipe.at_most=64")) != key(recipe("recipe.at_most=65"))
 
 
 def test_the_word_for_the_faces_does_not_count():

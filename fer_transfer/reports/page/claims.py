@@ -111,5 +111,5 @@ def _p(of: Finding) -> Cell:
 
 
 def _verdict(of: Finding) -> Cell:
-    under = tuple(filter(None, (of.rests_on, of.details)))
+    under = tuple(text for text in (of.rests_on, of.details) if text and text != of.verdict)
     return Cell(of.verdict, under, tone=_TONES.get(of.verdict, "quiet"))

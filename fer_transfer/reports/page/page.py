@@ -109,7 +109,7 @@ class _Charts:
     def add(self, figure: Figure) -> int:
         """Number of a figure."""
         spec = self._specs.setdefault(_json(figure.chart), len(self._specs))
-        self._figures.append({"spec": spec, "data": figure.data})
+        self._figures.append({"spec": spec, "data": _printed(figure.data)})
         return len(self._figures) - 1
 
     def content(self) -> dict[str, Any]:
@@ -147,6 +147,13 @@ def _compiled(spec: str) -> dict[str, Any]:
 def _printable(value: object) -> object:
     """Names may hold what cannot be written, such as lone surrogates, or what hides other text."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else shown_text(value)
+
+
+def _printed(data: Any) -> Any:
+    """The data of a figure, its texts printable: a chart is drawn without the template that sees to it elsewhere."""
+    if isinstance(data, dict):
+        return {name: _printed(value) for name, value in data.items()}
+    return [_printed(value) for value in data] if isinstance(data, list | tuple) else _printable(data)
 
 
 @cache

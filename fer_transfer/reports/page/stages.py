@@ -50,7 +50,7 @@ def section(report: Report) -> Section | None:
     blocks: list[Block] = []
     for group in groups:
         nodes = nodes_of(line for line in lines if line.group is group)
-        blocks += [Heading(group.title), _figure(group, nodes), _table(report, nodes)]
+        blocks += [Heading(group.title), _figure(group, nodes), _table(report, group, nodes)]
     lead = "Every stage is trained once; rows that begin alike share it. A stage is found in the store by its key, one a seed."
     return Section("stages", "Stages, and what is shared", tuple(blocks), lead)
 
@@ -157,7 +157,7 @@ def _edges(nodes: dict[str, Node], root: Node) -> list[dict[str, Any]]:
     ]
 
 
-def _table(report: Report, nodes: dict[str, Node]) -> DataTable:
+def _table(report: Report, group: Group, nodes: dict[str, Node]) -> DataTable:
     rows = []
     for node in nodes.values():
         seconds = [kept.seconds for key in node.keys if (kept := report.stages.get(key)) and kept.seconds is not None]
@@ -174,4 +174,4 @@ def _table(report: Report, nodes: dict[str, Node]) -> DataTable:
             )
         )
     columns = ("Stage", "Trained on", "Used by the rows", "Training time", "Keys, one a seed")
-    return DataTable("Stages and the rows that use them", columns, tuple(rows), sortable=True)
+    return DataTable(f"Stages of {group.title}, and the rows that use them", columns, tuple(rows), sortable=True)

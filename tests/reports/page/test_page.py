@@ -44,6 +44,12 @@ def test_names_that_are_markup_are_shown_and_do_nothing(page, tmp_path):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; \\input{x} =1+1 |" in text
 
 
+def test_charts_show_what_would_hide_other_text(page, tmp_path):
+    add_row(tmp_path / "store", "emotiw", 0.4, backbone="a\u202egnp.b")
+    charts = re.search(r'id="charts">(.*?)</script>', page())[1]
+    assert r"a\\u202egnp.b" in charts and not re.search(r"(?<!\\)\\u202e", charts)
+
+
 def test_equal_stores_give_equal_bytes(page, tmp_path):
     for seed in (0, 1):
         add_trained(tmp_path / "store", "fer28_emotiw", seed, backbone="bvlc_alexnet")
@@ -104,6 +110,7 @@ def test_with_one_seed_it_cannot_be_told(page, tmp_path):
     text = page()
     assert "1 cannot be told" in text and "another seed may turn it" in text
     assert '<span class="good' not in text
+    assert re.search(r"fer32[^<]* not run", text) and text.count(">fer32_emotiw not run<") == 1, "said once"
 
 
 def test_a_study_without_published_numbers_or_claims_is_a_page(page, tmp_path):
