@@ -212,7 +212,9 @@ def test_what_has_no_geometry_is_told(made, command, faces_folder):
     without = f"++runtime.faces={{emotiw: {faces_folder / 'emotiw'}}}"
     assert "pipeline=mediapipe" in failed("train", *_words(made), without)
     assert "Give augment=geometry" in failed("train", *_words(made, "augment=crop_mirror"))
-    assert "Give augment=crop_mirror" in failed("train", *_words(made, "backbone=timm", "recipe.backbone.name=test_resnet"))
+    assert "Give augment=crop_mirror" in failed(
+        "train", *_words(made, "backbone=timm", "recipe.backbone.name=test_resnet")
+    )
     assert "Leave them out" in failed("train", *_words(made, "recipe.mixing.mixup=0.2"))
     model = fer_transfer.open_store(made / "store").load("emotiw/face_points", pipeline="box", device="cpu")
     with pytest.raises(ConfigError, match="sees geometry"):
