@@ -36,7 +36,7 @@ def test_a_preset_changes_its_own_fields_and_no_others(name):
 def test_presets_go_together_and_after_an_experiment():
     both = recipe("modern=[ema,cutmix,balanced]", "experiment=ablation")
     assert both["averaging"]["ema"] == 0.999 and both["mixing"]["cutmix"] == 1
-    assert both["imbalance"]["sampling"] == "balanced" and both["epochs"] == 4
+    assert both["imbalance"]["sampling"] == "balanced" and both["epochs"] == 3
     assert recipe("experiment=ablation", "modern=long")["epochs"] == 90
 
 

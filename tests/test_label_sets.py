@@ -24,9 +24,9 @@ from fer_transfer.labels import EXPRESSIONS, SEVEN, LabelSet, as_columns, label_
 from fer_transfer.stages.key import code_of_keys, stage_key
 from fer_transfer.stages.lineage import FacesUsed, Prepared
 from fer_transfer.stages.record import read_record
+from fer_transfer.stages.rows import stored_rows
 from fer_transfer.study import study_from
 from fer_transfer.upkeep.ensembles import EnsembleError, composed
-from fer_transfer.upkeep.rows import stored_rows
 
 EIGHT = (*EXPRESSIONS, "Contempt")
 FOLDERS = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")

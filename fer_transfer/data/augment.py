@@ -8,6 +8,7 @@ cropping.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import repeat
 from typing import Any
 
@@ -107,7 +108,13 @@ class BatchTransform(nn.Module):
         std = torch.tensor(preprocessing.std)
         self.register_buffer("_gain", 1 / (preprocessing.scale * std), persistent=False)
         self.register_buffer("_offset", -torch.tensor(preprocessing.mean) / std, persistent=False)
-        self._matrices: dict[tuple[int, torch.device], Tensor] = {}
+        self._matrices: dict[tuple[int, int, torch.device], Tensor] = {}
+
+    def at(self, side: int) -> "BatchTransform":
+        """The same view of a face in an input of another side, in pixels; it shares what this one holds."""
+        other = copy(self)
+        other.crop, other.resize = side, round(self.resize * side / self.crop)
+        return other
 
     def record(self) -> dict[str, Any]:
         """What a network trained behind this expects of its input, in timm's words: side, share of the picture, interpolation."""
@@ -204,6 +211,7 @@ class BatchTransform(nn.Module):
     def _matrix(self, size: Any, device: torch.device) -> Tensor:
         if isinstance(size, Tensor):  # while a graph is traced for an export the size is no constant
             return traced_matrix(size, self.resize, self.interpolation)
-        if (size, device) not in self._matrices:
-            self._matrices[size, device] = resampling_matrix(size, self.resize, self.interpolation).to(device)
-        return self._matrices[size, device]
+        name = (size, self.resize, device)
+        if name not in self._matrices:
+            self._matrices[name] = resampling_matrix(size, self.resize, self.interpolation).to(device)
+        return self._matrices[name]

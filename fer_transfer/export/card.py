@@ -142,12 +142,13 @@ def _data(told: Told) -> Iterator[str]:
     yield "| network | stage | faces | trained on | epoch chosen on | epochs | seed |"
     yield "| --- | --- | --- | --- | --- | ---: | ---: |"
     for number, network in enumerate(told.networks, 1):
-        for stage in network.lineage.stages:
+        for stage in network.lineage.everything():
+            of_teacher = "" if stage in network.lineage.stages else ", of a teacher"
             for used in stage.faces:
                 chosen = used.selected_on if stage.chose_an_epoch else ()
                 cells = (
                     str(number),
-                    stage.name,
+                    stage.name + of_teacher,
                     f"{used.release} ({used.digest[:12]})",
                     used.training_text(", ") or "-",
                     ", ".join(map(split_said, chosen)) or "none, the last was kept",
@@ -195,7 +196,7 @@ def _licences(told: Told) -> Iterator[str]:
     yield ""
     yield "Whoever passes this folder on must have the right to. fer_transfer, which made it, is under the MIT licence. The rest:"
     yield ""
-    used = (of for network in told.networks for stage in network.lineage.stages for of in stage.faces)
+    used = (of for network in told.networks for stage in network.lineage.everything() for of in stage.faces)
     yield from dict.fromkeys(f"- {_licence_of(of)}" for of in used)
     lineages = {network.lineage.weights: (network.lineage, architecture(network)) for network in told.networks}
     yield from (f"- {_licence_of_weights(lineage, name, told)}" for lineage, name in lineages.values())

@@ -134,13 +134,18 @@ def member_of(lineage: Lineage, plan: str, evaluation: str, seed: str) -> Member
 
 def lineage_line(lineage: Lineage) -> str:
     """From the initial weights to the last stage: ``none -> fer (fer2013 Training) -> emotiw (emotiw Train)``."""
-    stages = [f"{stage.name} ({_trained_on(stage)}, {_epochs(stage)})" for stage in lineage.stages]
+    stages = [f"{stage.name} ({_trained_on(stage)}, {_epochs(stage)}{_taught(stage)})" for stage in lineage.stages]
     return " -> ".join([f"initial weights {lineage.weights}", *stages])
 
 
 def _epochs(stage: StageLineage) -> str:
     count = int(stage.recipe["epochs"])
     return f"{count} epoch{'s' * (count > 1)}"
+
+
+def _taught(stage: StageLineage) -> str:
+    count = len(stage.teachers)
+    return f", taught by {count} network{'s' * (count > 1)}" if count else ""
 
 
 def _trained_on(stage: StageLineage) -> str:

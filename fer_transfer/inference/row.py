@@ -12,8 +12,8 @@ from fer_transfer.inference.frames import data_frame
 from fer_transfer.inference.provenance import SplitScore, caveats_of
 from fer_transfer.inference.stored import StoredPredictions
 from fer_transfer.labels import UNLABELLED, as_columns
+from fer_transfer.stages.rows import StoredRow
 from fer_transfer.upkeep.ensembles import Composed, Fit
-from fer_transfer.upkeep.rows import StoredRow
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,17 @@
 """The weights that a stage left, as a model of faces: all that is needed stands in their file."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from fer_transfer.backbones.networks import build_network, built_for, record_of
-from fer_transfer.backbones.notes import recorded_kwargs
-from fer_transfer.backbones.preprocessing import preprocessing_of
-from fer_transfer.backbones.weights import WeightsFile, load_into, open_weights
-from fer_transfer.config import build
-from fer_transfer.data.augment import BatchTransform
-from fer_transfer.errors import ConfigError, WeightsError
+from fer_transfer.errors import ConfigError
 from fer_transfer.inference.model import CutFaces
-from fer_transfer.stages.lineage import Lineage, lineage_from_json
+from fer_transfer.stages.trained import trained
 from fer_transfer.training import scoring
 
 #: Faces that a network sees at once: enough to fill it, few enough for the memory of a laptop.
@@ -58,18 +51,11 @@ class StageModel:
         if evaluation not in ("centre", "ten_crops"):
             raise ConfigError(f"Expected evaluation to be centre or ten_crops, but got {evaluation!r}.")
         self.device, self.evaluation = _device(device), evaluation
-        self.path, file = Path(path), open_weights(path)
-        self.lineage = _lineage(file)
+        self.path, made = Path(path), trained(path)
+        self.lineage, self.kwargs, self.preprocessing = made.lineage, made.kwargs, made.preprocessing
         recipe = self.lineage.stages[-1].recipe
-        backbone = str(recipe["backbone"]["name"])
-        self.name = name or backbone
-        self.kwargs = {**recorded_kwargs(file), **(recipe["backbone"].get("kwargs") or {})}
-        self.network = _network(backbone, self.kwargs, file, len(self.labels)).to(self.device)
-        self.preprocessing = preprocessing_of(
-            record_of(self.network), {}, file.record, built_for(self.network), source=str(file.path)
-        )
-        self.transform: BatchTransform = build("augment", recipe["augment"], preprocessing=self.preprocessing)
-        self.transform.to(self.device)
+        self.name = name or str(recipe["backbone"]["name"])
+        self.network, self.transform = made.network.to(self.device), made.transform.to(self.device)
         self.bf16 = recipe.get("precision") == "bf16-mixed"
 
     @property
@@ -118,21 +104,3 @@ def _device(word: str) -> torch.device:
             f"Expected device to be one of auto, {', '.join(k for k in known if known[k])} here, but got {word!r}."
         )
     return torch.device(word)
-
-
-def _lineage(file: WeightsFile) -> Lineage:
-    lineage = None if file.lineage is None else lineage_from_json(file.lineage, file.path)
-    if lineage is None or not lineage.stages:
-        raise WeightsError(
-            f"Expected weights that a stage of fer-train left in {file.path}, but they carry no lineage: nothing says how they "
-            "see faces. Give a row of a store, or an exported folder."
-        )
-    return lineage
-
-
-def _network(name: str, kwargs: Mapping[str, Any], file: WeightsFile, classes: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        network = build_network(name, kwargs, classes)
-    load_into(network, file.tensors, source=str(file.path))
-    ready: nn.Module = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return ready

@@ -20,12 +20,12 @@ from fer_transfer.inference.provenance import Member, Provenance, caveats_of, me
 from fer_transfer.inference.row import Row, ensemble, trained
 from fer_transfer.inference.stored import StoredPredictions
 from fer_transfer.stages.record import Record
+from fer_transfer.stages.rows import StoredRow, row_called, stored_rows
 from fer_transfer.study import Ensemble as Declared
 from fer_transfer.study import Study, study_called
 from fer_transfer.upkeep.contents import Kept, contents
 from fer_transfer.upkeep.contents import open_store as folder_of_store
 from fer_transfer.upkeep.ensembles import composed
-from fer_transfer.upkeep.rows import StoredRow, row_called, stored_rows
 
 if TYPE_CHECKING:
     from fer_transfer.detection.pipeline import FacePipeline

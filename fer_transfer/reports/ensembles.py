@@ -14,9 +14,9 @@ from fer_transfer.reports.missing import Missing
 from fer_transfer.reports.results import ACROSS, Group, Row
 from fer_transfer.stages.lineage import Lineage
 from fer_transfer.stages.record import Record
+from fer_transfer.stages.rows import stored_rows
 from fer_transfer.study import Ensemble, Study
 from fer_transfer.upkeep.ensembles import Composed, EnsembleError, Fit, composed
-from fer_transfer.upkeep.rows import stored_rows
 
 
 @dataclass(frozen=True, eq=False)

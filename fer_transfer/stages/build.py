@@ -18,10 +18,12 @@ from fer_transfer.stages.heads import fill_shared, skipped_head
 from fer_transfer.stages.inputs import selected_on
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
+from fer_transfer.stages.trained import trained
 from fer_transfer.training.loss import TrainingLoss, loss_of
 from fer_transfer.training.module import ExpressionClassifier
 from fer_transfer.training.optim import freeze
 from fer_transfer.training.recipe import Recipe
+from fer_transfer.training.teacher import Member, Teacher
 
 
 def data_of(job: Job, faces: Mapping[str, Faces]) -> FacesDataModule:
@@ -71,7 +73,33 @@ def module_to_train(job: Job, data: FacesDataModule, runtime: Runtime) -> tuple[
     if shared := fill_shared(job, network, tensors):
         taken["head"] = shared
     freeze(network, recipe.frozen)
-    return _module(job, network, transform, runtime, loss_of(recipe, data.train_set.targets, len(job.classes))), taken
+    loss, teacher = loss_of(recipe, data.train_set.targets, len(job.classes)), teacher_of(job, transform)
+    return _module(job, network, transform, runtime, loss, teacher), taken
+
+
+def teacher_of(job: Job, transform: BatchTransform) -> Teacher | None:
+    """What a stage learns from beside the labels.
+
+    Args:
+        job: the stage.
+        transform: its own, whose batches the teacher sees.
+
+    Raises:
+        WeightsError: if a teacher's weights are damaged.
+        ConfigError: if a teacher sees something else, or other channels.
+    """
+    if not job.teachers:
+        return None
+    members = [trained(teacher.folder.weights) for teacher in job.teachers]
+    for of, teacher in zip(members, job.teachers, strict=True):
+        if of.transform.sees != transform.sees:
+            raise ConfigError(
+                f"Expected teachers of stage {job.stage.name!r} that see {transform.sees}, as it does, but {teacher.key} sees "
+                f"{of.transform.sees}. Name another in recipe.distillation.teacher."
+            )
+    return Teacher(
+        [Member(of.network, of.transform) for of in members], transform, job.stage.recipe.distillation.temperature
+    )
 
 
 def finished_module(job: Job, runtime: Runtime) -> ExpressionClassifier:
@@ -87,10 +115,11 @@ def _module(
     transform: BatchTransform,
     runtime: Runtime,
     loss: TrainingLoss | None = None,
+    teacher: Teacher | None = None,
 ) -> ExpressionClassifier:
     if runtime.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return ExpressionClassifier(network, transform, job.stage.recipe, list(job.backbone.head), loss)
+    return ExpressionClassifier(network, transform, job.stage.recipe, list(job.backbone.head), loss, teacher)
 
 
 def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int = 1) -> None:
@@ -110,22 +139,33 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int
     freeze(network, recipe.frozen)
     transform = transform_of(job, runtime)
     _check_seen(recipe, network)
+    _check_input(recipe, network, transform, _sample(data, 1), "recipe.augment.crop,")
+    if recipe.progressive.grows:
+        smallest = transform.at(recipe.progressive.side(0, 2, transform.crop))
+        _check_input(recipe, network, smallest, _sample(data, 1), "recipe.progressive.start, which makes it so small,")
+    teacher_of(job, transform)
+    module = ExpressionClassifier(network, transform, recipe, list(job.backbone.head))
+    module.check_optimizer()
+    if processes > 1:
+        _check_shared(job, data, module, runtime, processes)
+
+
+def _check_input(
+    recipe: Recipe, network: torch.nn.Module, transform: BatchTransform, faces: tuple[torch.Tensor, ...], setting: str
+) -> None:
+    """Let the network see a face of the size that it will see; ``setting`` is what to change otherwise."""
     try:
         with torch.no_grad():
-            network.eval()(transform(_sample(data, 1), random=False))
+            network.eval()(transform(faces, random=False))
     except (RuntimeError, AssertionError) as error:
         why = str(error).splitlines()[0].rstrip(" .")
         if recipe.sees != "pixels":
             raise ConfigError(f"The network {recipe.backbone.name} refuses {recipe.sees} of a face: {why}.") from None
         raise ConfigError(
             f"The network {recipe.backbone.name} refuses an input of {transform.crop} x {transform.crop}: "
-            f"{why}. Change recipe.augment.crop, or build the network for it if it takes "
+            f"{why}. Change {setting} or build the network for it if it takes "
             f"img_size: recipe.backbone.kwargs.img_size={transform.crop}"
         ) from None
-    module = ExpressionClassifier(network, transform, recipe, list(job.backbone.head))
-    module.check_optimizer()
-    if processes > 1:
-        _check_shared(job, data, module, runtime, processes)
 
 
 def _check_seen(recipe: Recipe, network: torch.nn.Module) -> None:
@@ -136,10 +176,16 @@ def _check_seen(recipe: Recipe, network: torch.nn.Module) -> None:
             f"The network {name} sees {sees(network)}, but recipe.augment ({recipe.augment['_target_']}) makes batches of "
             f"{recipe.sees}. Give augment={choice}; experiment=geometry sets all that a network that sees geometry wants."
         )
-    if recipe.sees != "pixels" and (recipe.mixing.mixes or recipe.distortion.distorts):
+    changed = {
+        "mixing": recipe.mixing.mixes,
+        "distortion": recipe.distortion.distorts,
+        "progressive": recipe.progressive.grows,
+        "distillation": bool(recipe.distillation.teacher),
+    }
+    if recipe.sees != "pixels" and (wrong := [f"recipe.{name}" for name, is_on in changed.items() if is_on]):
         raise ConfigError(
-            f"Expected no recipe.mixing and no recipe.distortion for {recipe.backbone.name}, which sees {recipe.sees}: they are "
-            "for pixels. Leave them out."
+            f"Expected no {' and no '.join(wrong)} for {recipe.backbone.name}, which sees {recipe.sees}: they are for pixels. "
+            "Leave them out."
         )
 
 

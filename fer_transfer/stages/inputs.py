@@ -1,6 +1,6 @@
 """The prepared faces of a plan, opened and checked before anything is trained: those it needs, and those it can be scored on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fer_transfer.errors import ConfigError, FacesError
@@ -143,7 +143,7 @@ def selected_on(recipe: Recipe, faces: Mapping[str, Faces]) -> dict[str, list[st
 
 
 def check_held_out(stage: str, used: tuple[FacesUsed, ...], before: Lineage) -> None:
-    """Refuse to select on faces that a stage before was trained on: there every epoch looks good.
+    """Refuse to select on faces that a stage before, or a teacher, was trained on: there every epoch looks good.
 
     Raises:
         ConfigError: naming the share.
@@ -153,8 +153,8 @@ def check_held_out(stage: str, used: tuple[FacesUsed, ...], before: Lineage) -> 
             if held_out_called(split) is not None and before.trained_on(one.prepared, split):
                 share = split_said(f"{one.release}/{split}")
                 raise ConfigError(
-                    f"Stage {stage!r} would be selected on {share}, but a stage before it was trained on these faces. "
-                    "Give all stages the same recipe.selection, or this one share=0."
+                    f"Stage {stage!r} would be selected on {share}, but a stage before it was trained on these faces, "
+                    "or one of its teachers. Give all stages the same recipe.selection, or this one share=0."
                 )
 
 
@@ -165,10 +165,18 @@ def check_protected(stage: str, used: tuple[FacesUsed, ...], faces: Mapping[str,
         ConfigError: naming the splits.
     """
     for one in used:
-        names = {one.release, *(of.name for of in faces.values() if one.prepared.is_of(prepared(of)))}
-        for name in sorted(names):
-            if taken := [split for split in one.trained_on if study.protects(name, split)]:
-                raise ConfigError(
-                    f"Stage {stage!r} trains on {name} {taken}, which study {study.name!r} protects. Take it out of "
-                    f"plan.stages.{stage}.data.train."
-                )
+        for name, taken in protected_of(one.prepared, one.trained_on, faces, study):
+            raise ConfigError(
+                f"Stage {stage!r} trains on {name} {taken}, which study {study.name!r} protects. Take it out of "
+                f"plan.stages.{stage}.data.train."
+            )
+
+
+def protected_of(
+    of: Prepared, splits: Sequence[str], faces: Mapping[str, Faces], study: Study
+) -> Iterator[tuple[str, list[str]]]:
+    """Of some splits of a preparation those that the study protects, by every name that the release goes by."""
+    names = {of.release, *(other.name for other in faces.values() if of.is_of(prepared(other)))}
+    for name in sorted(names):
+        if taken := [split for split in splits if study.protects(name, split)]:
+            yield name, taken

@@ -9,9 +9,10 @@ from fer_transfer.backbones.backbone import Backbone, describe
 from fer_transfer.faces.faces import Faces
 from fer_transfer.stages.inputs import check_held_out, check_labels, check_protected, faces_used
 from fer_transfer.stages.key import recipe_of_weights, stage_key
-from fer_transfer.stages.lineage import Lineage, StageLineage, lineage_from_json
+from fer_transfer.stages.lineage import Lineage, StageLineage, classes_of, lineage_from_json
 from fer_transfer.stages.plan import Plan, Stage
 from fer_transfer.stages.store import StageFolder, Store
+from fer_transfer.stages.teachers import TeacherStage, check_teachers, teachers_called
 from fer_transfer.study import Study
 from fer_transfer.training.recipe import check_targets
 
@@ -26,6 +27,7 @@ class Job:
         parent: the job it starts from; None: the backbone's initial weights.
         own: this stage of the lineage, as planned.
         folder: in the store.
+        teachers: finished stages that it learns from.
     """
 
     stage: Stage
@@ -33,6 +35,7 @@ class Job:
     parent: "Job | None"
     own: StageLineage
     folder: StageFolder
+    teachers: tuple[TeacherStage, ...] = ()
 
     @property
     def key(self) -> str:
@@ -104,8 +107,10 @@ def jobs_of(
         backbones: those described before, by their recipe; new ones are added, so that several plans share them.
 
     Raises:
-        ConfigError: if a target of a recipe does not fit, a stage trains on a protected split, or a backbone cannot be described.
+        ConfigError: if a target of a recipe does not fit, a stage trains on a protected split or learns from what did, or a
+            backbone cannot be described.
         WeightsError: if initial weights are missing or damaged.
+        StoreError: if teachers are not there, or damaged.
     """
     backbones = {} if backbones is None else backbones
     jobs: dict[str, Job] = {}
@@ -119,9 +124,13 @@ def jobs_of(
         check_protected(stage.name, used, faces, study)
         parent = jobs[stage.init_from] if stage.init_from else None
         start = parent.key if parent else backbones[name].identity
-        recipe = recipe_of_weights(stage.recipe, backbones[name].record())
-        own = StageLineage(stage.name, stage_key(recipe, start, used), start, recipe, used, note)
-        job = jobs[stage.name] = Job(stage, backbones[name], parent, own, store.stage(own.key))
+        teachers = teachers_called(stage.recipe.distillation.teacher, store)
+        check_teachers(stage.name, classes_of(used), teachers, faces, study)
+        recipe = recipe_of_weights(stage.recipe, backbones[name].record(), [teacher.key for teacher in teachers])
+        key, taught_by = stage_key(recipe, start, used), tuple(teacher.lineage for teacher in teachers)
+        own = StageLineage(stage.name, key, start, recipe, used, note, taught_by)
+        job = jobs[stage.name] = Job(stage, backbones[name], parent, own, store.stage(own.key), teachers)
         if stage.recipe.selection.share:
-            check_held_out(stage.name, used, job.before)
+            for before in (job.before, *taught_by):
+                check_held_out(stage.name, used, before)
     return tuple(jobs.values())

@@ -27,6 +27,8 @@ _IDLE: Mapping[str, Any] = {
     "averaging": {"ema": 0, "swa": 0},
     "layer_decay": 1,
     "sharpness": 0,
+    "distillation": {"teacher": []},
+    "progressive": {"start": 1},
 }
 
 #: What draws the fresh weights and the order of faces, builds the network, and takes the steps. A release of one of them may
@@ -55,7 +57,9 @@ def _is_idle(value: Any, idle: Any) -> bool:
     return bool(value == idle)
 
 
-def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str, Any]:
+def recipe_of_weights(
+    recipe: "Recipe", network: Mapping[str, Any], teachers: Sequence[str] | None = None
+) -> dict[str, Any]:
     """The recipe as plain data, less what cannot change the weights, and less what the lineage says by digest.
 
     The path of the initial weights (their identity stands beside), the words under which the command knew its faces (their
@@ -64,9 +68,12 @@ def recipe_of_weights(recipe: "Recipe", network: Mapping[str, Any]) -> dict[str,
     Args:
         recipe: of the stage.
         network: its input and constructor arguments, from wherever they came (``Backbone.record``).
+        teachers: keys of the stages that it learns from, which stand for the names in the recipe; None: as it has them.
     """
     # One level deep: asdict() copies every part of every row of a sweep.
     content = {key: dict(vars(value)) if is_dataclass(value) else value for key, value in vars(recipe).items()}
+    if teachers is not None:
+        content["distillation"]["teacher"] = list(teachers)
     content = without_idle(content)
     content["backbone"] = {key: value for key, value in vars(recipe.backbone).items() if key != "weights"}
     content["backbone"]["network"] = dict(network)

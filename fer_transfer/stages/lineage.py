@@ -5,7 +5,7 @@ It is written into the weights' own record and into ``result.json``, and inherit
 the release's own name, never by the word under which a command knew the folder.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,9 @@ from fer_transfer.files.digest import digest
 from fer_transfer.labels import EXPRESSIONS
 
 LINEAGE_VERSION = 1
+
+#: Of a lineage with teachers, which a version of before would overlook.
+TAUGHT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class StageLineage:
         recipe: plain data, with the seed, without paths and without what cannot change the weights.
         faces: those it was trained and selected on, in the order of the recipe.
         note: the user's caveat of the run, or None.
+        teachers: lineages of the networks that it learned from besides, in the order of their keys.
     """
 
     name: str
@@ -116,6 +120,7 @@ class StageLineage:
     recipe: Mapping[str, Any]
     faces: tuple[FacesUsed, ...]
     note: str | None = None
+    teachers: tuple["Lineage", ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -190,7 +195,7 @@ class Lineage:
 
     def selected_on(self, prepared: Prepared, split: str) -> bool:
         """Whether a stage chose its epoch on faces of a split: a score there is optimistic."""
-        chosen = (used for stage in self.stages if stage.chose_an_epoch for used in stage.faces)
+        chosen = (used for stage in self.everything() if stage.chose_an_epoch for used in stage.faces)
         return any(used.prepared.shares(used.selected_on, prepared, split) for used in chosen)
 
     @property
@@ -203,7 +208,7 @@ class Lineage:
         """What must stand beside every number of these weights, each once."""
         of_faces = [f"{used.release}: {caveat}" for used in self._used() for caveat in used.caveats]
         heads = [later.head_after(before) for before, later in pairwise(self.stages)]
-        of_stages = [text for stage in self.stages for text in (stage.caveat, stage.note)]
+        of_stages = [text for stage in self.everything() for text in (stage.caveat, stage.note)]
         return tuple(text for text in dict.fromkeys([*of_faces, *heads, *of_stages, self.pretraining]) if text)
 
     def seedless(self, own: int) -> str:
@@ -222,10 +227,28 @@ class Lineage:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as it travels with weights."""
-        return {"version": LINEAGE_VERSION, **asdict(self)}
+        taught = any(stage.teachers for stage in self.stages)
+        return {"version": TAUGHT_VERSION if taught else LINEAGE_VERSION, **_without_none(asdict(self))}
+
+    def everything(self) -> Iterator[StageLineage]:
+        """The stages, before each those that its teachers came through: what these saw has told on it too."""
+        for stage in self.stages:
+            for teacher in stage.teachers:
+                yield from teacher.everything()
+            yield stage
 
     def _used(self) -> Iterable[FacesUsed]:
-        return (used for stage in self.stages for used in stage.faces)
+        return (used for stage in self.everything() for used in stage.faces)
+
+
+def _without_none(content: dict[str, Any]) -> dict[str, Any]:
+    """A lineage as plain data, whose stages say nothing of teachers where they have none."""
+    for stage in content["stages"]:
+        for teacher in stage["teachers"]:
+            _without_none(teacher)
+        if not stage["teachers"]:
+            del stage["teachers"]
+    return content
 
 
 def lineage_from_json(content: Any, where: object) -> Lineage:
@@ -239,21 +262,25 @@ def lineage_from_json(content: Any, where: object) -> Lineage:
         StoreError: if it is of another version, or damaged.
     """
     version = content.get("version") if isinstance(content, Mapping) else None
-    if version != LINEAGE_VERSION:
+    if version not in (LINEAGE_VERSION, TAUGHT_VERSION):
         raise StoreError(
-            f"Expected a lineage of version {LINEAGE_VERSION} in {where}, but got {version!r}: it was written by another "
-            "version of fer_transfer, or is damaged. Train the stage again with this one."
+            f"Expected a lineage of version {LINEAGE_VERSION} or {TAUGHT_VERSION} in {where}, but got {version!r}: it was "
+            "written by another version of fer_transfer, or is damaged. Train the stage again with this one."
         )
     try:
-        return Lineage(
-            _text(content["weights"]),
-            None if content["pretraining"] is None else _text(content["pretraining"]),
-            tuple(_stage(stage) for stage in content["stages"]),
-        )
+        return _lineage(content)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"Expected a lineage in {where}, but it is damaged ({type(error).__name__}: {error}). Train the stage again."
         ) from None
+
+
+def _lineage(content: Mapping[str, Any]) -> Lineage:
+    return Lineage(
+        _text(content["weights"]),
+        None if content["pretraining"] is None else _text(content["pretraining"]),
+        tuple(_stage(stage) for stage in content["stages"]),
+    )
 
 
 def _stage(content: Mapping[str, Any]) -> StageLineage:
@@ -266,16 +293,16 @@ def _stage(content: Mapping[str, Any]) -> StageLineage:
         _text(content["key"]),
         _text(content["start"]),
         recipe,
-        tuple(
-            FacesUsed(
-                prepared_from_json(used["prepared"]),
-                *(tuple(map(_text, used[key])) for key in ("trained_on", "selected_on", "caveats")),
-                geometry=_text(used.get("geometry", "")),
-            )
-            for used in content["faces"]
-        ),
+        tuple(map(_faces_used, content["faces"])),
         None if content["note"] is None else _text(content["note"]),
+        tuple(_lineage(teacher) for teacher in content.get("teachers", ())),
     )
+
+
+def _faces_used(content: Mapping[str, Any]) -> FacesUsed:
+    trained, selected, caveats = (tuple(map(_text, content[key])) for key in ("trained_on", "selected_on", "caveats"))
+    geometry = _text(content.get("geometry", ""))
+    return FacesUsed(prepared_from_json(content["prepared"]), trained, selected, caveats, geometry)
 
 
 def prepared_from_json(content: Mapping[str, Any]) -> Prepared:

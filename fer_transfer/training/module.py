@@ -24,6 +24,7 @@ from fer_transfer.training.loss import TrainingLoss
 from fer_transfer.training.mixer import Mixer
 from fer_transfer.training.optim import parameter_groups
 from fer_transfer.training.recipe import Recipe
+from fer_transfer.training.teacher import Teacher
 
 
 class ExpressionClassifier(pl.LightningModule):
@@ -35,6 +36,7 @@ class ExpressionClassifier(pl.LightningModule):
         recipe: of the stage.
         head: name patterns of the network's head.
         loss: of training; None: the recipe's label smoothing alone, where nothing is trained.
+        teacher: what is learned from beside the labels, or None.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class ExpressionClassifier(pl.LightningModule):
         recipe: Recipe,
         head: Sequence[str],
         loss: TrainingLoss | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.network, self.transform, self.recipe, self.head = network, transform, recipe, head
@@ -51,6 +54,7 @@ class ExpressionClassifier(pl.LightningModule):
         self._distorter = Distorter(recipe.distortion, *transform.range) if recipe.distortion.distorts else None
         self._mixer = Mixer(recipe.mixing, self.classes) if recipe.mixing.mixes else None
         self._ascent = Ascent(recipe.sharpness) if recipe.sharpness else None
+        self._teacher, self._taught = teacher, torch.zeros(0)  # probabilities that it gives a batch
         self._told = torch.zeros(2)  # loss and accuracy of a batch where the weights are
         self._counts = torch.zeros(2, self.classes, dtype=torch.int64)  # selection faces: right, all
         self.train()  # Lightning keeps the mode it finds: it would not freeze batch normalisation by itself
@@ -83,6 +87,11 @@ class ExpressionClassifier(pl.LightningModule):
         """Whether batch normalisation takes the statistics of batches while it trains."""
         return any(layer.training for layer in self.network.modules() if isinstance(layer, BATCH_NORMS))
 
+    def on_fit_start(self) -> None:
+        """Take the teacher along to the device: it is no part of this module."""
+        if self._teacher:
+            self._teacher.to(self.device)
+
     def on_train_batch_start(self, batch: FaceBatch, batch_idx: int) -> None:
         """Reseed at the first batch of each epoch: a resumed run then equals an uninterrupted one."""
         if batch_idx == 0:
@@ -98,7 +107,7 @@ class ExpressionClassifier(pl.LightningModule):
         the whole batch. Each draws the crops and mirrors of one process alone, but its own distortions, mixtures and dropout.
         """
         whole, target = batch.whole, batch.target
-        pixels = self.transform(batch.pixels, random=True, own=whole and whole.own)
+        pixels = self._view()(batch.pixels, random=True, own=whole and whole.own)
         with nullcontext() if whole is None else self._own_randomness(batch_idx):
             if self._distorter:
                 pixels = self._distorter(pixels)
@@ -107,9 +116,30 @@ class ExpressionClassifier(pl.LightningModule):
             logits = self.network(pixels)
         batch = batch._replace(target=target)
         loss = self.loss(logits.float(), target) * self._part(batch)
-        if not (self._ascent and self._ascent.climbed):
+        if self._teacher:
+            loss = self._distilled(self._teacher, loss, logits.float(), pixels, batch)
+        if not self._again:
             self._told = torch.stack([loss.detach(), self._log("train", logits, batch, loss)])
         return {"loss": loss, "told": self._told}
+
+    @property
+    def _again(self) -> bool:
+        """Whether this is the second pass of a step through its batch."""
+        return self._ascent is not None and self._ascent.climbed
+
+    def _view(self) -> BatchTransform:
+        """The transform of this epoch: where the input grows, of a smaller one at first."""
+        growing = self.recipe.progressive
+        if not growing.grows:
+            return self.transform
+        return self.transform.at(growing.side(self.current_epoch, self.recipe.epochs, self.transform.crop))
+
+    def _distilled(self, teacher: Teacher, loss: Tensor, logits: Tensor, pixels: Tensor, batch: FaceBatch) -> Tensor:
+        """The loss of the labels, and by its share that of what the teacher says of the very same view."""
+        share, part = self.recipe.distillation.share, batch.processes * len(logits) / batch.faces
+        if not self._again:
+            self._taught = teacher.probabilities(pixels)
+        return (1 - share) * loss + share * part * teacher.loss(logits, self._taught)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None

@@ -12,8 +12,11 @@ from fer_transfer.data.labelling import Labelling
 from fer_transfer.data.selection import Selection
 from fer_transfer.errors import ConfigError
 from fer_transfer.training.averaging import Averaging
+from fer_transfer.training.conflicts import refuse_conflicts
+from fer_transfer.training.distillation import Distillation
 from fer_transfer.training.imbalance import Imbalance
 from fer_transfer.training.mixing import Mixing
+from fer_transfer.training.progressive import Progressive
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -60,6 +63,8 @@ class Recipe:
         distortion: of training faces after crop and mirror.
         mixing: of the faces of a batch.
         averaging: of weights, over steps or epochs.
+        distillation: learning from finished networks besides.
+        progressive: an input that grows over the epochs.
         selection: a share of what is trained on to select on instead.
         at_most: faces of a split that are trained on, watched and scored, spread evenly over it; null: all.
         seed: of the fresh weights, the order of faces, crops, mirrors and dropout.
@@ -91,6 +96,8 @@ class Recipe:
     distortion: Distortion = field(default_factory=Distortion)
     mixing: Mixing = field(default_factory=Mixing)
     averaging: Averaging = field(default_factory=Averaging)
+    distillation: Distillation = field(default_factory=Distillation)
+    progressive: Progressive = field(default_factory=Progressive)
     frozen: list[str] = field(default_factory=list)
     skip_weights: list[str] = field(default_factory=list)
 
@@ -180,6 +187,7 @@ def _recipe_from(content: Mapping[str, Any], stage: str) -> Recipe:
             raise ConfigError(f"Expected {key} of stage {stage!r} to be {expected}, but got {getattr(recipe, key)}.")
     recipe.imbalance.refuse_twice(recipe.class_weights, stage)
     recipe.averaging.refuse_best(recipe.keep, stage)
+    refuse_conflicts(recipe, stage)
     for part in ("train", "selection"):
         _check_splits(recipe.data.get(part), f"data.{part} of stage {stage!r}")
     if type(recipe.optimizer.get("lr")) not in (int, float):

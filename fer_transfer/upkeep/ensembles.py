@@ -13,8 +13,8 @@ from fer_transfer.evaluation.ensemble import fit_weights
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.stages.lineage import Prepared
 from fer_transfer.stages.record import Record
+from fer_transfer.stages.rows import StoredRow, row_called
 from fer_transfer.study import Ensemble, Study
-from fer_transfer.upkeep.rows import StoredRow, row_called
 
 #: Digest of the faces, and the split.
 Where = tuple[str, str]

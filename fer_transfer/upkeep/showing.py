@@ -37,7 +37,11 @@ def _stage(stage: StageLineage, held: Contents) -> str:
     chosen = [split_said(f"{of.release}/{split}") for of in stage.faces for split in of.selected_on]
     here = "" if stage.key in held.stages else ", not in this store"
     note = f", note: {stage.note}" if stage.note else ""
-    return f"-> {stage.name} {stage.key}: {splits}, selected on {', '.join(chosen)}, seed {stage.seed}{here}{note}"
+    teachers = ", ".join(teacher.stages[-1].key for teacher in stage.teachers)
+    taught = f", taught by {teachers}" if teachers else ""
+    return (
+        f"-> {stage.name} {stage.key}: {splits}, selected on {', '.join(chosen)}, seed {stage.seed}{taught}{here}{note}"
+    )
 
 
 def _fields(content: Mapping[str, Any]) -> list[str]:

@@ -110,6 +110,8 @@ ADDED = {
     "layer_decay": ("recipe.layer_decay=1.0", "recipe.layer_decay=0.9"),
     "mixing": ("recipe.mixing.share=0.5", "recipe.mixing.cutmix=1"),
     "distortion": ("recipe.distortion.zoom=0.0", "recipe.distortion.erase=0.1"),
+    "distillation": ("recipe.distillation.temperature=4", "recipe.distillation.teacher=[a]"),
+    "progressive": ("recipe.progressive.until=0.5", "recipe.progressive.start=0.5"),
     "sharpness": ("recipe.sharpness=0.0", "recipe.sharpness=0.05"),
 }
 

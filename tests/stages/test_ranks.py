@@ -73,12 +73,16 @@ def check_equal(folder, expected):
 
 
 def test_two_processes_train_what_one_trains(tiny, tmp_path):
-    with torchrun(2, tmp_path, *tiny, *STAGE, "logger=wandb", f"runtime.store={tmp_path / 'two'}") as process:
+    more = [
+        "recipe.sharpness=0.05",
+        "recipe.progressive.start=0.5",
+    ]  # twice through each batch, and batches of two sizes
+    with torchrun(2, tmp_path, *tiny, *STAGE, *more, "logger=wandb", f"runtime.store={tmp_path / 'two'}") as process:
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "error" not in err and "warning" not in err.lower()
     assert [out.count(f" {epoch}/2 loss") for epoch in (1, 2)] == [1, 1], "the first process speaks alone"
-    check_equal(finished(tmp_path / "two"), alone(tiny, tmp_path / "one").path)
+    check_equal(finished(tmp_path / "two"), alone(tiny, tmp_path / "one", *more).path)
     assert len(list((tmp_path / "two" / "submissions").iterdir())) == 1
 
 
