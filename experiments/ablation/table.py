@@ -34,8 +34,8 @@ from fer_transfer.reports.markdown import to_markdown
 from fer_transfer.reports.table import Table, table_of
 from fer_transfer.settings import compose
 from fer_transfer.stages.record import read_record
+from fer_transfer.stages.rows import StoredRow, stored_rows
 from fer_transfer.upkeep.difference import differences
-from fer_transfer.upkeep.rows import StoredRow, stored_rows
 
 LEVEL, MARGIN = 0.95, 3.0
 HEADINGS = ("Changed", "Seeds", "Accuracy", "Macro recall", "Points", "95 % interval", "p", "Verdict", "Of what size")
