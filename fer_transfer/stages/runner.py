@@ -29,7 +29,7 @@ from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.predict import can_be_seen, predict
 from fer_transfer.stages.progress import StageLog
 from fer_transfer.stages.runtime import Runtime, environment, is_out_of_memory, without_deterministic_way
-from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, cannot_write
+from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, cannot_write, store_to_train
 from fer_transfer.stages.together import ALONE, Together
 from fer_transfer.stages.tracker import Tracker
 from fer_transfer.stages.work import commit, unfinished, working
@@ -73,7 +73,7 @@ class Runner:
         runtime.apply()
         self.runtime, self.study, self.tracker, self.note = runtime, study, tracker or Tracker(), note
         self.repair, self.retry, self.together = repair, retry, together
-        self.store = Store(runtime.store)
+        self.store = store_to_train(runtime.store)
 
     def run_plan(self, plan: Plan, only: str | None = None) -> FinishedPlan:
         """Check everything, then train what is not in the store.
