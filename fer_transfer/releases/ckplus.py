@@ -16,11 +16,12 @@ Forms     A folder or archive with ``cohn-kanade-images/S005/001/S005_001_000000
           ``Emotion/S005/001/S005_001_00000011_emotion.txt``, at any depth. Copies that hold 48x48 pictures in class folders
           are read by ``release=folders``
 Faults    Posed, in one laboratory. Results of papers differ in frames, classes and folds: a number means little without these
-Sources   Lucey et al. 2010, CVPR workshops: 593 sequences, 123 people. The labelled sequences, their people and classes: counted
-          in the list of github.com/Open-Debin/Emotion-FAN, data/txt/CK+_10-fold_sample_IDascendorder_step10.txt. Layout and
-          numbers: as several public readers have them. The last three frames: so do copies of 981 pictures (3 times 327); the
+Sources   Lucey et al. 2010, CVPR workshops: 593 sequences, 123 people. The distribution's own read-me, as several public pages
+          quote it: these, 327 labels, the numbers of the classes, the layout. The labelled sequences, their people and classes:
+          counted in the list of github.com/Open-Debin/Emotion-FAN, data/txt/CK+_10-fold_sample_IDascendorder_step10.txt. Sizes of
+          the frames: as one public reader describes them. The last three frames: so do copies of 981 pictures (3 times 327); the
           first as Neutral, and folds by person: Li and Deng 2018, arXiv 1804.08348. Not looked up in a text: that survey's
-          wording, sizes of the frames, what may be printed
+          wording, what may be printed
 ========  ==============================================================================================================
 """
 
