@@ -1,9 +1,10 @@
 # make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
 # make damage: 500 random damages to a finished store and its faces; none may change a number without a word.
 # make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory. Then 2,400
-# pictures through detector and landmarks, of which make test takes 300.
+# pictures through detector and landmarks, of which make test takes 100.
 # make claims: thousands of studies in which no plan is better; how often one of their claims falsely shows.
 # make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
+# make long: what make test leaves out because it takes half a minute or more: the site, a notebook, a kill of a sweep.
 # make cluster: the launchers for real, on a SLURM and a Ray of this machine, submitit, and processes killed while they train together.
 # make wheel: sdist and wheel are built and tried in an empty environment.  make docs: the documentation, into site/.
 # make notebooks: the notebooks run on synthetic faces, and are written with what they show; a minute or two.
@@ -20,7 +21,7 @@ LOCK = constraints/py$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.versio
 INSTALL = $(if $(shell command -v uv),uv pip install --python $(BIN)/python,$(BIN)/pip install --no-compile)
 COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/site-packages/.*/tests/' .venv/lib/python*/site-packages || true
 
-.PHONY: demo test wheel docs notebooks claims cluster damage faults fuzz format lock clean
+.PHONY: demo test long wheel docs notebooks claims cluster damage faults fuzz format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +42,9 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+long: .venv/installed
+	$(BIN)/pytest -m long
 
 fuzz: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz.py --count 10000

@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -109,7 +110,7 @@ def start(
     forked_workers: bool = False,
     light: bool = False,
 ) -> Started:
-    """Start fer-COMMAND; a light one has imported little before."""
+    """Start fer-COMMAND, or a script by its path; a light one has imported little before."""
     ours, theirs = zip(*(os.pipe() for _ in range(3)), strict=True)
     environment = dict(os.environ if env is None else env)
     request = [command, words, str(cwd or Path.cwd()), environment, start_new_session, forked_workers]
@@ -208,9 +209,13 @@ def _watched(status: int) -> int:
 
 def _called(command: str, words: list[str]) -> int:
     """Run the command; returns its exit code."""
-    sys.argv = [f"fer-{command}", *words]
+    script = command.endswith(".py")
+    sys.argv = [command if script else f"fer-{command}", *words]
     try:
-        importlib.import_module(f"fer_transfer.cli.{command}").main()
+        if script:
+            runpy.run_path(command, run_name="__main__")
+        else:
+            importlib.import_module(f"fer_transfer.cli.{command}").main()
     except SystemExit as stop:
         return int(stop.code or 0)
     except BaseException:

@@ -56,6 +56,8 @@ def voted(tmp_path_factory):
     ("study", "experiment", "rows", "stages"),
     [
         ("best_fer2013", "best_fer2013_hour", 3, 4),
+        ("best_sfew_like", "best_sfew_like", 4, 7),
+        ("ferplus", "ferplus", 1, 1),
     ],
 )
 def test_an_experiment_with_a_study_of_its_own_is_ready(study, experiment, rows, stages, voted, tmp_path, command):

@@ -131,6 +131,8 @@ def _caveat(
     """What must stand beside numbers of a network that was not pre-trained as a whole."""
     if file and file.lineage is None and (inherited := (file.record or {}).get("caveat")):
         return str(inherited)
+    if own_caveat := record_of(network).get("caveat"):
+        return str(own_caveat)
     own, skipped = network.state_dict(), _skipped(recipe, head)
     given = without_prefix(tensors, own, _source(recipe))
     taken = [n for n, t in own.items() if n in given and given[n].shape == t.shape and not matches(n, skipped)]

@@ -1,4 +1,4 @@
-"""Whether timm knows a name, found in its sources: importing timm takes seconds, and a misspelt name need not wait."""
+"""Whether timm or this package knows a name, found in sources: importing timm takes seconds, a misspelt name need not wait."""
 
 import re
 import sys
@@ -7,12 +7,12 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.config import nearest
 from fer_transfer.errors import ConfigError
 
-_REGISTERED = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+_REGISTERED = re.compile(r"^@register_model.*\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 _OF_BEFORE = re.compile(r"^register_model_deprecations\(__name__, \{(.*?)^\}\)", re.MULTILINE | re.DOTALL)
+_OWN = Path(__file__).parent
 _OLD_NAME = re.compile(r"^    ['\"]([\w.]+)['\"] *:", re.MULTILINE)
 
 
@@ -27,14 +27,15 @@ def check_name(name: str, option: str) -> None:
         ConfigError: with the nearest name that there is.
     """
     bare = name.partition(".")[0]
-    if ":" in name or bare in ZOO or _registered_here(name, bare):
+    ours = [path for path in _OWN.glob("*.py") if bare in _names(path)]
+    if ":" in name or ours or _registered_here(name, bare):
         return
     files = list(_sources())
     if not files:
         return  # timm will say it
     likely = sorted(files, key=lambda path: not bare.startswith(path.stem[:4]))
     if not any({name, bare} & _names(path) for path in likely):
-        known = {*ZOO, *(known for path in files for known in _names(path))}
+        known = {known for path in (*files, *_OWN.glob("*.py")) for known in _names(path)}
         raise ConfigError(
             f"Expected a name from timm.list_models() for {option}, but got {name!r}.{nearest(bare, known)}"
         )

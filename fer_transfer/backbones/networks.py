@@ -28,7 +28,7 @@ def build_network(
     """
     import timm
 
-    from fer_transfer.backbones import alexnet, vgg_cnn_m  # noqa: F401  # timm knows their names from here on
+    from fer_transfer.backbones import alexnet, face_geometry, vgg_cnn_m  # noqa: F401  # timm knows their names from here on
 
     if pretrained and name in ZOO:
         raise WeightsError(
@@ -78,6 +78,11 @@ def record_of(network: nn.Module) -> Mapping[str, Any]:
     """Timm's record of a network: mean, std, input size, classifier, ..."""
     record: Mapping[str, Any] = getattr(network, "pretrained_cfg", {})
     return record
+
+
+def sees(network: nn.Module) -> str:
+    """What a network looks at of a face, in the words of ``Faces.seen``: pixels, but for those of this package that say other."""
+    return str(record_of(network).get("sees", "pixels"))
 
 
 def head_patterns(network: nn.Module) -> tuple[str, ...]:

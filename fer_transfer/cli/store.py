@@ -45,6 +45,8 @@ its name in the list, a submission, PLAN, PLAN/BACKBONE or PLAN/BACKBONE/SEED.
 
   store=store    the folder that fer-train filled
   out=FOLDER     export: a new folder
+  weights=true   export, merge into a new store: false leaves the weights out;
+                 such a store is for fer-report, and for others without weights
   yes=false      prune: true deletes
   hours=24       prune: what was written within so many is kept, for a sweep
                  that runs may be about to need it
@@ -141,7 +143,8 @@ def _merge(words: Sequence[str], settings: dict[str, str]) -> None:
 
     others = [contents(open_store(Path(word).expanduser())) for word in words]
     root = _store(settings)
-    store = Store(root) if is_new(root) else open_store(root)
+    weights = _switch(settings, "weights", "true") and all(other.store.weights for other in others)
+    store = Store(root, weights) if is_new(root) else open_store(root)
     refused = 0
     for other in others:
         outcome = merge(other, store)
@@ -157,7 +160,7 @@ def _export(words: Sequence[str], settings: dict[str, str]) -> None:
     if not settings.get("out"):
         raise ConfigError(f"Expected a new folder: fer-store export {words[0]} out=FOLDER, but got no out.")
     held, out = _held(settings), Path(settings["out"]).expanduser()
-    outcome = export(held, row_called(words[0], held), out)
+    outcome = export(held, row_called(words[0], held), out, _switch(settings, "weights", "true"))
     command = shlex.join(["fer-report", override("store", out)])
     _print([f"{len(outcome.copied)} stages and 1 row written to {out}: {command} reads it there"])
 
@@ -168,9 +171,9 @@ VERBS = {
     "verify": Verb(_verify),
     "why": Verb(_why, "A B"),
     "prune": Verb(_prune, settings=("yes", "hours")),
-    "merge": Verb(_merge, "OTHER..."),
-    "export": Verb(_export, "ROW", ("out",)),
-    "import": Verb(_merge, "FOLDER"),
+    "merge": Verb(_merge, "OTHER...", ("weights",)),
+    "export": Verb(_export, "ROW", ("out", "weights")),
+    "import": Verb(_merge, "FOLDER", ("weights",)),
 }
 
 
@@ -246,8 +249,8 @@ def _store(settings: dict[str, str]) -> Path:
     return Path(settings.get("store", "store")).expanduser()
 
 
-def _switch(settings: dict[str, str], key: str) -> bool:
-    given = settings.get(key, "false").lower()
+def _switch(settings: dict[str, str], key: str, default: str = "false") -> bool:
+    given = settings.get(key, default).lower()
     if given not in ("true", "false"):
         raise ConfigError(f"Expected {key} to be true or false, but got {settings[key]!r}.")
     return given == "true"

@@ -59,6 +59,9 @@ def _keys(far: Tensor) -> Tensor:
 class BatchTransform(nn.Module):
     """uint8 faces of any sizes in, one normalised float batch out.
 
+    Attributes:
+        sees: what is made a batch of, in the words of ``Faces.seen``.
+
     Args:
         resize: side in pixels that faces are resized to (the paper: 256), or ``auto``: crop / crop_pct.
         crop: side in pixels of the network's input (AlexNet 227, VGG-CNN-M 224), or ``auto``: the weights' own.
@@ -70,6 +73,8 @@ class BatchTransform(nn.Module):
     Raises:
         ConfigError: if the crop does not fit or the interpolation is unknown.
     """
+
+    sees = "pixels"
 
     def __init__(
         self,

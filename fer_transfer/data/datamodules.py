@@ -18,7 +18,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler, WeightedRandomSampler
 
 from fer_transfer.data.ahead import AheadLoader
 from fer_transfer.data.labelling import LABELS, Labelling
-from fer_transfer.data.targets import balanced_chances, check_votes, select_rows, targets_of, without_held_out
+from fer_transfer.data.targets import (
+    balanced_chances,
+    check_votes,
+    select_rows,
+    targets_of,
+    with_geometry,
+    without_held_out,
+)
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.faces import Faces
 from fer_transfer.files.readahead import will_need
@@ -63,7 +70,8 @@ class FaceBatch(NamedTuple):
     """One batch, or a process's share of it.
 
     Attributes:
-        pixels: uint8 [n_i, H_i, W_i], or RGB [n_i, H_i, W_i, 3], for each release in the batch.
+        pixels: uint8 [n_i, H_i, W_i], or RGB [n_i, H_i, W_i, 3], for each release in the batch; of a network that sees geometry
+            float32 [n_i, 1502] (``Faces.seen``).
         target: int64 [sum n_i] classes, or float32 [sum n_i, C] for soft labels, in the order of ``pixels``.
         whole: the batch that these faces are a share of, or None: they are all.
     """
@@ -93,10 +101,12 @@ class FaceDataset(Dataset[FaceBatch]):
     Args:
         parts: of each release.
         share: of each batch that is made.
+        sees: what batches are made of, in the words of ``Faces.seen``.
     """
 
-    def __init__(self, parts: Sequence[Part], share: Share = ALONE) -> None:
-        self.parts, self.share = parts, share
+    def __init__(self, parts: Sequence[Part], share: Share = ALONE, sees: str = "pixels") -> None:
+        self.parts, self.share, self.sees = parts, share, sees
+        self._seen = [faces.seen(sees) for faces, *_ in parts]
         self._starts = np.cumsum([0, *(len(rows) for _, rows, _ in parts)])
 
     def __len__(self) -> int:
@@ -113,9 +123,9 @@ class FaceDataset(Dataset[FaceBatch]):
     def __getitems__(self, indices: Sequence[int]) -> FaceBatch:
         pixels, targets = [], []
         taken: list[tuple[int, slice]] = []
-        for (faces, rows, of_part), local, own in self._by_part(np.asarray(indices)):
+        for seen, (_, rows, of_part), local, own in self._by_part(np.asarray(indices)):
             taken.append((len(local), own))
-            pixels.append(torch.from_numpy(faces.pixels[rows[local[own]]]))
+            pixels.append(torch.from_numpy(seen[rows[local[own]]]))
             targets.append(of_part[local])
         target = torch.cat(targets)
         if self.share.processes == 1:
@@ -124,17 +134,17 @@ class FaceDataset(Dataset[FaceBatch]):
         return FaceBatch(tuple(pixels), target[self.share.own(0)], whole)
 
     def will_need(self, indices: NDArray[np.int64]) -> None:
-        """Have the pixels of a batch to come read from the disk meanwhile."""
-        for (faces, rows, _), local, own in self._by_part(indices):
-            will_need(faces.pixels, rows[local[own]])
+        """Have what is seen in a batch to come read from the disk meanwhile."""
+        for seen, (_, rows, _), local, own in self._by_part(indices):
+            will_need(seen, rows[local[own]])
 
-    def _by_part(self, wanted: NDArray[np.int64]) -> Iterator[tuple[Part, NDArray[np.int64], slice]]:
-        """Of each release in a batch: its part, which of its faces are wanted, and which of these the process takes."""
+    def _by_part(self, wanted: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], Part, NDArray[np.int64], slice]]:
+        """Of each release in a batch: what is seen, its part, which faces are wanted, and which of these the process takes."""
         before = 0
-        for start, part in zip(self._starts, self.parts, strict=False):
+        for start, seen, part in zip(self._starts, self._seen, self.parts, strict=False):
             local = wanted[(wanted >= start) & (wanted < start + len(part[1]))] - start
             if len(local):
-                yield part, local, self.share.own(before)
+                yield seen, part, local, self.share.own(before)
                 before += len(local)
 
 
@@ -202,6 +212,8 @@ class FacesDataModule(pl.LightningDataModule):
         batch_size: faces a batch; given by the runner.
         seed: of the order; given by the runner.
         sampling: ``all`` or ``balanced`` (``training.imbalance``); given by the runner.
+        sees: what batches are made of (``Faces.seen``); given by the runner. Faces of which no geometry is known are not trained
+            on where that is seen.
 
     Attributes:
         selected_by: whose labels the selection splits are scored with, where they are not the release's own.
@@ -220,9 +232,10 @@ class FacesDataModule(pl.LightningDataModule):
         batch_size: int,
         seed: int,
         sampling: str = "all",
+        sees: str = "pixels",
     ) -> None:
         super().__init__()
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.sees = batch_size, seed, sees
         missing = sorted({*train, *selection} - set(faces))
         if missing:
             raise ConfigError(f"Expected prepared faces for {missing}, but runtime.faces has {sorted(faces)}.")
@@ -235,8 +248,8 @@ class FacesDataModule(pl.LightningDataModule):
         with_votes = any(faces[name].votes is not None for name in selection)
         self.selected_by = LABELS[labelling.labels] if with_votes else ""
 
-    @staticmethod
     def _collect(
+        self,
         splits: Mapping[str, Sequence[str]],
         faces: Mapping[str, Faces],
         labelling: Labelling,
@@ -247,16 +260,16 @@ class FacesDataModule(pl.LightningDataModule):
         for name, of_release in splits.items():
             rows = select_rows(faces[name], of_release, labelling, training)
             rows = without_held_out(faces[name], rows, held_out.get(name, ()))
+            rows = with_geometry(faces[name], rows) if training and self.sees == "geometry" else rows
             parts.append((faces[name], rows, targets_of(faces[name], rows, labelling.labels)))
         if not sum(len(rows) for _, rows, _ in parts):
             raise FacesError(f"Expected labelled faces in {dict(splits)}, but none are left with {labelling}.")
-        return FaceDataset(parts)
+        return FaceDataset(parts, sees=self.sees)
 
     def _shared(self, dataset: FaceDataset) -> FaceDataset:
         """The same faces, of every batch those that this process computes."""
-        return FaceDataset(
-            dataset.parts, Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else ALONE
-        )
+        share = Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else ALONE
+        return FaceDataset(dataset.parts, share, self.sees)
 
     def _loader(self, dataset: FaceDataset, **options: Any) -> DataLoader[FaceBatch]:
         return AheadLoader(

@@ -74,6 +74,16 @@ def without_held_out(faces: Faces, rows: NDArray[np.int64], splits: Sequence[str
     return unrelated(faces, rows, faces.few(None).rows(held)) if held else rows
 
 
+def with_geometry(faces: Faces, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of rows to train on, those of which geometry is known: not those that were lost, nor those that were not searched.
+
+    Raises:
+        FacesError: if the faces have none.
+    """
+    known: NDArray[np.int64] = rows[np.isfinite(faces.seen("geometry")[rows, 0])]
+    return known
+
+
 def targets_of(faces: Faces, rows: NDArray[np.int64], labels: str) -> Tensor:
     """int64 [n] classes, or float32 [n, C] probabilities for ``ferplus_soft``."""
     if labels != "ferplus_soft":

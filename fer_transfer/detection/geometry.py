@@ -28,6 +28,9 @@ GEOMETRY = np.dtype([
 
 Geometry = NDArray[np.void]
 
+#: Numbers of one face.
+NUMBERS = GEOMETRY.itemsize // 4
+
 
 def geometry_of(
     points: NDArray[np.floating], blendshapes: NDArray[np.floating], pose: NDArray[np.floating]
@@ -45,7 +48,17 @@ def geometry_from(data: bytes) -> Geometry:
 
 def nothing_known() -> Geometry:
     """GEOMETRY [] of a face of which nothing is known: NaN."""
-    return geometry_from(np.full(GEOMETRY.itemsize // 4, np.nan, "<f4").tobytes())
+    return geometry_from(np.full(NUMBERS, np.nan, "<f4").tobytes())
+
+
+def as_numbers(geometry: NDArray[np.void]) -> NDArray[np.float32]:
+    """GEOMETRY [N] as float32 [N, 1502], in the same memory: points, then blendshapes, then pose, row by row.
+
+    >>> as_numbers(nothing_known()[None]).shape
+    (1, 1502)
+    """
+    numbers: NDArray[np.float32] = geometry.view("<f4").reshape(len(geometry), NUMBERS)
+    return numbers
 
 
 def encoded(geometry: Geometry) -> str:

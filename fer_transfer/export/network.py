@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fer_transfer.errors import ConfigError, WeightsError
 from fer_transfer.evaluation.temperature import LEAST
 from fer_transfer.export.onnx_file import INPUT, OPSET, OUTPUTS
-from fer_transfer.inference.model import Ensemble, FaceModel
+from fer_transfer.inference.model import Ensemble, FaceModel, sees_pixels
 from fer_transfer.inference.stage_model import StageModel
 from fer_transfer.training import scoring
 
@@ -59,6 +59,10 @@ def networks_of(model: FaceModel, weight: float = 1.0) -> Iterator[tuple[StageMo
     if isinstance(model, Ensemble):
         for member, share in zip(model.members, model.weights.tolist(), strict=True):
             yield from networks_of(member, weight * share)
+    elif isinstance(model, StageModel) and not sees_pixels(model):
+        raise ConfigError(
+            f"Expected networks that see pixels, which exported ones are given, but {model.name} sees geometry. Leave it out."
+        )
     elif isinstance(model, StageModel):
         yield model, weight
     else:

@@ -14,7 +14,7 @@
 
 A folder appears under its name only when it is complete: it is written aside and renamed. ``faces.opening`` reads it. What
 columns.npy repeats of the index is no part of the digest of the faces, and folders of before it was written are read without it;
-geometry.npy, on which nothing is trained, is none either, and has a digest of its own in the manifest.
+geometry.npy is none either: it has a digest of its own in the manifest, which is part of the key of a stage that sees it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.config import nearest
+from fer_transfer.detection.geometry import as_numbers
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.counts import FacesCounts, counts_of
 from fer_transfer.faces.division import held_out_rows
@@ -129,6 +130,26 @@ class Faces:
             FacesError: if it cannot be opened.
         """
         return open_geometry(self.folder, len(self)) if GEOMETRY in self.manifest["files"] else None
+
+    @property
+    def geometry_digest(self) -> str:
+        """SHA-256 of what a landmarker told of each face; empty where there is none."""
+        return str(self.manifest["files"].get(GEOMETRY, ""))
+
+    def seen(self, what: str) -> NDArray[Any]:
+        """What a network looks at of each face: ``pixels``, or ``geometry`` as numbers, float32 [N, 1502].
+
+        Raises:
+            FacesError: if there is no geometry, or it cannot be opened.
+        """
+        if what == "pixels":
+            return self.pixels
+        if (geometry := self.geometry) is None:
+            raise FacesError(
+                f"Expected points, blendshapes and pose beside the faces in {self.folder}, but there are none. Prepare the "
+                "frames with pipeline=mediapipe, or train a network that sees pixels."
+            )
+        return as_numbers(geometry)
 
     @property
     def caveats(self) -> list[str]:

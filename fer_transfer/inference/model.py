@@ -1,7 +1,7 @@
 """A model of faces: what anything that gives probabilities for cut faces promises, and several of them averaged."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,22 @@ from fer_transfer.evaluation.ensemble import mean_of
 CutFaces = NDArray[np.uint8]
 
 
+class KnownFaces(NamedTuple):
+    """Cut faces with what a landmarker told of them, for models that see that.
+
+    Attributes:
+        pixels: as ``CutFaces``.
+        geometry: float32 [N, 1502] (``detection.geometry.as_numbers``); NaN where nothing is known.
+    """
+
+    pixels: CutFaces
+    geometry: NDArray[np.float32]
+
+
 class FaceModel(Protocol):
     """Anything that classifies faces that are cut already: a stage's weights, several of them, an exported network.
+
+    A model that sees other than pixels says so by an attribute ``sees`` (``seen_by``).
 
     Attributes:
         name: a few words for a reader.
@@ -36,6 +50,28 @@ class FaceModel(Protocol):
         Raises:
             ConfigError: if the model gives none.
         """
+
+
+def sees_pixels(model: FaceModel) -> bool:
+    """Whether a model needs no more of a face than its pixels."""
+    return getattr(model, "sees", "pixels") == "pixels"
+
+
+def seen_by(model: FaceModel, faces: CutFaces | KnownFaces) -> Any:
+    """What a model takes of faces: pixels, or ``geometry`` in their place, or both (``known``) for members that differ.
+
+    Raises:
+        ConfigError: if it sees geometry, and faces have pixels only.
+    """
+    known = isinstance(faces, KnownFaces)
+    if sees_pixels(model):
+        return faces.pixels if isinstance(faces, KnownFaces) else faces
+    if not known:
+        raise ConfigError(
+            f"{model.name} sees what MediaPipe's FaceLandmarker tells of a face, which pixels of cut faces do not hold. Give it "
+            "pictures or videos; maps of pixels and exports are for networks that see pixels."
+        )
+    return faces if model.sees == "known" else faces.geometry  # type: ignore[attr-defined, union-attr]
 
 
 class Ensemble:
@@ -75,10 +111,15 @@ class Ensemble:
         """Of every member."""
         return self.members[0].labels
 
-    def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
-        """The weighted mean of the members' (``FaceModel.probabilities``)."""
-        return mean_of([member.probabilities(faces) for member in self.members], self.weights)
+    @property
+    def sees(self) -> str:
+        """``pixels``, where all members do; else ``known``: all that is known of faces, for each member to take its part."""
+        return "pixels" if all(map(sees_pixels, self.members)) else "known"
 
-    def features(self, faces: CutFaces) -> NDArray[np.float32]:
+    def probabilities(self, faces: CutFaces | KnownFaces) -> NDArray[np.float64]:
+        """The weighted mean of the members' (``FaceModel.probabilities``)."""
+        return mean_of([member.probabilities(seen_by(member, faces)) for member in self.members], self.weights)
+
+    def features(self, faces: CutFaces | KnownFaces) -> NDArray[np.float32]:
         """Those of the members side by side, float32 [N, sum of D]: units of two networks have nothing to do with each other."""
-        return np.concatenate([member.features(faces) for member in self.members], axis=1)
+        return np.concatenate([member.features(seen_by(member, faces)) for member in self.members], axis=1)

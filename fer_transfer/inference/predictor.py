@@ -12,7 +12,7 @@ from fer_transfer.errors import ConfigError
 from fer_transfer.evaluation.temperature import tempered
 from fer_transfer.inference.cutting import Cutting
 from fer_transfer.inference.methods import METHODS
-from fer_transfer.inference.model import CutFaces, FaceModel
+from fer_transfer.inference.model import CutFaces, FaceModel, KnownFaces, seen_by, sees_pixels
 from fer_transfer.inference.pictures import Picture, Source, from_arrays, from_path
 from fer_transfer.inference.provenance import Provenance
 from fer_transfer.inference.results import PredictedFace, PredictedFaces, PredictedPicture
@@ -72,10 +72,16 @@ class Predictor:
         """
         return self._pipeline or self.cutting.pipeline(self._detector_model)
 
-    def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
-        """float64 [N, C] of faces that are cut already, grey or RGB (``CutFaces``); calibrated where the model is."""
+    def probabilities(self, faces: CutFaces | KnownFaces) -> NDArray[np.float64]:
+        """float64 [N, C] of faces that are cut already, grey or RGB (``CutFaces``); calibrated where the model is.
+
+        Raises:
+            ConfigError: if they are no such thing, or the model sees what a landmarker told of faces, and they are pixels.
+        """
         temperature = self.about.temperature
-        given = self.model.probabilities(_checked(faces))
+        given = self.model.probabilities(
+            seen_by(self.model, faces if isinstance(faces, KnownFaces) else _checked(faces))
+        )
         return given if temperature is None else tempered(given, temperature.value)
 
     def predict(self, pictures: Pictures, faces: str = "all", threads: int | None = None) -> PredictedFaces:
@@ -109,10 +115,14 @@ class Predictor:
             ReleaseError, ConfigError: as ``predict``.
         """
         if _are_cut(pictures, faces):
-            return self.model.features(_checked(pictures))
+            return self.model.features(seen_by(self.model, _checked(pictures)))
         found = self._found(source_of(pictures, self.labels), faces, threads)
-        cut = [face.pixels for of in found for face in of.faces]
-        return self.model.features(np.stack(cut) if cut else np.zeros((0, *self.pipeline.shape), np.uint8))
+        return self.model.features(seen_by(self.model, self._known([face for of in found for face in of.faces])))
+
+    def _known(self, faces: "Sequence[FrameFace]") -> CutFaces | KnownFaces:
+        """What the model may see of faces."""
+        cut = np.stack([face.pixels for face in faces]) if faces else np.zeros((0, *self.pipeline.shape), np.uint8)
+        return cut if sees_pixels(self.model) else KnownFaces(cut, geometry_of_faces(faces))
 
     def saliency(
         self,
@@ -135,7 +145,9 @@ class Predictor:
             ConfigError: if captum is not installed (``pip install 'fer_transfer[saliency]'``), or an argument is no such thing.
         """
         given = cut_of(faces) if isinstance(faces, PredictedFaces) else _checked(faces)
-        return saliency_maps(self.model, given, method, None if targets is None else np.asarray(targets))
+        return saliency_maps(
+            self.model, seen_by(self.model, given), method, None if targets is None else np.asarray(targets)
+        )
 
     def stream(
         self, source: Source, faces: str = "all", threads: int | None = None, keep: bool = False
@@ -165,8 +177,8 @@ class Predictor:
         return find_faces(self.pipeline, source.pictures(), faces == "all", threads, source.kind != "camera")
 
     def _classified(self, waiting: "list[FoundFaces]", keep: bool) -> Iterator[Streamed]:
-        cut = [face.pixels for of in waiting for face in of.faces]
-        rows = iter(self.probabilities(np.stack(cut)) if cut else ())
+        faces = [face for of in waiting for face in of.faces]
+        rows = iter(self.probabilities(self._known(faces)) if faces else ())
         for of in waiting:
             told = [_predicted(of.picture, n, face, self.labels, next(rows), keep) for n, face in enumerate(of.faces)]
             picture = of.picture
@@ -196,6 +208,23 @@ def source_of(pictures: Any, classes: Sequence[str]) -> Source:
     if isinstance(pictures, str | os.PathLike):
         return from_path(pictures, classes)
     return from_arrays([pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 3 else pictures)
+
+
+def geometry_of_faces(faces: "Sequence[FrameFace]") -> NDArray[np.float32]:
+    """What a landmarker told of faces, float32 [N, 1502]; NaN of those that were lost.
+
+    Raises:
+        ConfigError: if nothing was told of one that was found.
+    """
+    from fer_transfer.detection.geometry import NUMBERS, nothing_known
+
+    if any(face.geometry is None and face.kind == "found" for face in faces):
+        raise ConfigError(
+            "Expected faces found by MediaPipe's FaceLandmarker, for the model sees what that tells of them, but this pipeline "
+            "tells nothing. Leave pipeline=... out, or give pipeline=mediapipe with its model."
+        )
+    told = [nothing_known() if face.geometry is None else face.geometry for face in faces]
+    return np.frombuffer(bytearray().join(of.tobytes() for of in told), "<f4").reshape(-1, NUMBERS)
 
 
 def cut_of(faces: Sequence[PredictedFace]) -> CutFaces:

@@ -77,6 +77,11 @@ class StageModel:
         """The label set of the stage."""
         return self.lineage.stages[-1].classes
 
+    @property
+    def sees(self) -> str:
+        """What it looks at of a face: ``pixels``, or ``geometry`` in their place (``inference.model.seen_by``)."""
+        return str(getattr(self.transform, "sees", "pixels"))
+
     def probabilities(self, faces: CutFaces) -> NDArray[np.float64]:
         """See ``FaceModel.probabilities``."""
         outputs = [of.double().numpy() for of in self._batches(scoring.probabilities, faces)]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from fer_transfer.backbones.batch_norm import unfold
+from fer_transfer.backbones.networks import sees
 from fer_transfer.backbones.weights import load_into, open_weights, without_prefix
 from fer_transfer.config import build
 from fer_transfer.data.augment import BatchTransform
@@ -20,6 +21,7 @@ from fer_transfer.stages.runtime import Runtime
 from fer_transfer.training.loss import TrainingLoss, loss_of
 from fer_transfer.training.module import ExpressionClassifier
 from fer_transfer.training.optim import freeze
+from fer_transfer.training.recipe import Recipe
 
 
 def data_of(job: Job, faces: Mapping[str, Faces]) -> FacesDataModule:
@@ -36,7 +38,9 @@ def data_of(job: Job, faces: Mapping[str, Faces]) -> FacesDataModule:
         faces={word: of.few(recipe.at_most) for word, of in faces.items()},
         batch_size=recipe.batch_size,
         seed=recipe.seed,
-        **({"sampling": sampling} if sampling != "all" else {}),  # a DataModule of one's own need not know it
+        # a DataModule of one's own need not know these
+        **({"sampling": sampling} if sampling != "all" else {}),
+        **({"sees": recipe.sees} if recipe.sees != "pixels" else {}),
     )
     return module
 
@@ -105,19 +109,38 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int
         load_into(network, parent, _skipped(job), f"stage {job.parent.stage.name!r}")
     freeze(network, recipe.frozen)
     transform = transform_of(job, runtime)
+    _check_seen(recipe, network)
     try:
         with torch.no_grad():
-            network.eval()(transform((torch.zeros(1, 48, 48, dtype=torch.uint8),), random=False))
+            network.eval()(transform(_sample(data, 1), random=False))
     except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0].rstrip(" .")
+        if recipe.sees != "pixels":
+            raise ConfigError(f"The network {recipe.backbone.name} refuses {recipe.sees} of a face: {why}.") from None
         raise ConfigError(
             f"The network {recipe.backbone.name} refuses an input of {transform.crop} x {transform.crop}: "
-            f"{str(error).splitlines()[0].rstrip(' .')}. Change recipe.augment.crop, or build the network for it if it takes "
+            f"{why}. Change recipe.augment.crop, or build the network for it if it takes "
             f"img_size: recipe.backbone.kwargs.img_size={transform.crop}"
         ) from None
     module = ExpressionClassifier(network, transform, recipe, list(job.backbone.head))
     module.check_optimizer()
     if processes > 1:
         _check_shared(job, data, module, runtime, processes)
+
+
+def _check_seen(recipe: Recipe, network: torch.nn.Module) -> None:
+    """Refuse batches of other than what the network looks at, and what can be done to pixels alone."""
+    if sees(network) != recipe.sees:
+        name, choice = recipe.backbone.name, "geometry" if sees(network) == "geometry" else "crop_mirror"
+        raise ConfigError(
+            f"The network {name} sees {sees(network)}, but recipe.augment ({recipe.augment['_target_']}) makes batches of "
+            f"{recipe.sees}. Give augment={choice}; experiment=geometry sets all that a network that sees geometry wants."
+        )
+    if recipe.sees != "pixels" and (recipe.mixing.mixes or recipe.distortion.distorts):
+        raise ConfigError(
+            f"Expected no recipe.mixing and no recipe.distortion for {recipe.backbone.name}, which sees {recipe.sees}: they are "
+            "for pixels. Leave them out."
+        )
 
 
 def _check_shared(

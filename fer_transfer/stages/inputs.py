@@ -80,7 +80,11 @@ def prepared(faces: Faces) -> Prepared:
 
 
 def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, ...]:
-    """What a stage is trained and selected on, in the order in which its recipe names them."""
+    """What a stage is trained and selected on, in the order in which its recipe names them.
+
+    Raises:
+        FacesError: if it sees geometry, and faces have none.
+    """
     train, selection = recipe.data["train"], selected_on(recipe, faces)
     mixed = len({faces[word].colour for word in recipe.words}) > 1
     return tuple(
@@ -89,6 +93,7 @@ def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, .
             tuple(train.get(word, ())),
             tuple(selection.get(word, ())),
             (*faces[word].caveats, *([GREY_AMONG_COLOUR] if mixed and not faces[word].colour else [])),
+            geometry_digest(recipe.sees, faces[word]),
         )
         for word in recipe.words
     )
@@ -107,6 +112,18 @@ def scored_otherwise(faces: Faces, used: Sequence[FacesUsed], others: Iterable[F
     if not kinds or faces.colour in kinds:
         return ()
     return (COLOUR_AFTER_GREY if faces.colour else GREY_AFTER_COLOUR,)
+
+
+def geometry_digest(sees: str, faces: Faces) -> str:
+    """Of what a stage that sees geometry is given of faces beside their pixels; empty for one that sees pixels.
+
+    Raises:
+        FacesError: if there is none.
+    """
+    if sees == "pixels":
+        return ""
+    faces.seen(sees)
+    return faces.geometry_digest
 
 
 def check_labels(stage: str, recipe: Recipe, used: Sequence[FacesUsed]) -> None:

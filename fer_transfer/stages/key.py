@@ -95,7 +95,7 @@ def stage_key(
         {
             "recipe": recipe,
             "start": start,
-            "faces": [[used.digest, sorted(used.trained_on), sorted(used.selected_on)] for used in faces],
+            "faces": [[used.seen, sorted(used.trained_on), sorted(used.selected_on)] for used in faces],
             **(code_of_keys(classes_of(faces)) if code is None else code),
         }
     )

@@ -62,17 +62,24 @@ class FacesUsed:
         prepared: which.
         trained_on, selected_on: its splits; of the latter also shares that are held out of the former (``HeldOut.name``).
         caveats: what must stand beside every number made from these faces.
+        geometry: its digest, where the stage sees that in place of pixels; else empty.
     """
 
     prepared: Prepared
     trained_on: tuple[str, ...]
     selected_on: tuple[str, ...]
     caveats: tuple[str, ...]
+    geometry: str = ""
 
     @property
     def digest(self) -> str:
         """Of the faces."""
         return self.prepared.digest
+
+    @property
+    def seen(self) -> str:
+        """Digest of all that the stage sees: of the faces, and of their geometry where it sees that."""
+        return f"{self.digest}+{self.geometry}" if self.geometry else self.digest
 
     @property
     def release(self) -> str:
@@ -207,7 +214,7 @@ class Lineage:
         stages = [
             {
                 "recipe": {key: value for key, value in stage.recipe.items() if key != "seed"},
-                "faces": [[used.digest, used.trained_on, used.selected_on] for used in stage.faces],
+                "faces": [[used.seen, used.trained_on, used.selected_on] for used in stage.faces],
             }
             for stage in self.stages[-own:]
         ]
@@ -263,6 +270,7 @@ def _stage(content: Mapping[str, Any]) -> StageLineage:
             FacesUsed(
                 prepared_from_json(used["prepared"]),
                 *(tuple(map(_text, used[key])) for key in ("trained_on", "selected_on", "caveats")),
+                geometry=_text(used.get("geometry", "")),
             )
             for used in content["faces"]
         ),

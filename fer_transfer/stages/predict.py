@@ -23,6 +23,7 @@ from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder
 from fer_transfer.training.module import ExpressionClassifier
+from fer_transfer.training.recipe import Recipe
 
 
 class Scored(NamedTuple):
@@ -36,7 +37,8 @@ class Scored(NamedTuple):
 def scored_splits(job: Job, faces: Mapping[str, Faces], folder: StageFolder | None = None) -> list[Scored]:
     """Every split of evaluation, and share that is held out, that the lineage of a job was not trained on.
 
-    Of faces of its label set, as far as its recipe goes (``at_most``); in another folder than its own while it trains.
+    Of faces of its label set that have what it sees, as far as its recipe goes (``at_most``); in another folder than its own
+    while it trains.
     """
     recipe = job.stage.recipe
     return [
@@ -46,10 +48,15 @@ def scored_splits(job: Job, faces: Mapping[str, Faces], folder: StageFolder | No
             (folder or job.folder).predictions(of.name, split, of.digest, recipe.evaluation),
         )
         for of in faces.values()
-        if of.classes == job.classes
+        if of.classes == job.classes and can_be_seen(of, recipe)
         for split in [*of.evaluation_splits, *_held_out(job, of)]
         if not job.lineage.trained_on(prepared(of), split)
     ]
+
+
+def can_be_seen(faces: Faces, recipe: Recipe) -> bool:
+    """Whether faces have what a stage looks at: not all have geometry."""
+    return recipe.sees == "pixels" or faces.geometry_digest != ""
 
 
 def _held_out(job: Job, faces: Faces) -> list[str]:
@@ -73,7 +80,8 @@ def written_digest(scored: Scored, job: Job) -> str | None:
 def _told(scored: Scored, job: Job, sha256: str) -> dict[str, str]:
     evaluation, caveat = job.stage.recipe.evaluation, job.own.caveat
     told = {"key": job.key, "faces": scored.faces.digest, "split": scored.split, "by": evaluation, "csv": sha256}
-    return told | ({"caveat": caveat} if caveat else {})
+    geometry = scored.faces.geometry_digest if job.stage.recipe.sees == "geometry" else ""
+    return told | ({"caveat": caveat} if caveat else {}) | ({"geometry": geometry} if geometry else {})
 
 
 def unpredicted(job: Job, faces: Mapping[str, Faces], folder: StageFolder | None = None) -> list[Scored]:
@@ -130,12 +138,12 @@ def _keep_temperature(job: Job, splits: Sequence[Scored], where: Callable[[str],
 @torch.inference_mode()
 def _of_split(module: ExpressionClassifier, faces: Faces, split: str, device: torch.device) -> Predictions:
     """Softmax of the centre crop, or its mean over ten, for every face of a split, found or not."""
-    rows = faces.rows([split])
+    rows, seen = faces.rows([split]), faces.seen(module.recipe.sees)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=module.recipe.precision == "bf16-mixed")
     outputs = []
     with autocast:
         for start in range(0, len(rows), 256):
-            pixels = torch.from_numpy(faces.pixels[rows[start : start + 256]]).to(device)
-            outputs.append(module.probabilities((pixels,)).cpu())
+            batch = torch.from_numpy(seen[rows[start : start + 256]]).to(device)
+            outputs.append(module.probabilities((batch,)).cpu())
     probabilities = torch.cat(outputs).double().numpy()
     return Predictions(faces.ids[rows], faces.labels[rows], faces.found[rows], probabilities, faces.classes)

@@ -75,6 +75,7 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
     results = [job.folder.result() or {} for job in jobs]
     evaluation = last.stage.recipe.evaluation
     recipes = {job.stage.name: job.stage.recipe for job in jobs}
+    seen = last.own.faces if last.stage.recipe.sees == "pixels" else ()  # geometry has no colour
     return Record(
         submission=submission,
         plan=finished.plan.name,
@@ -97,7 +98,7 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
         faces={
             of.digest: ScoredFaces(
                 prepared(of),
-                (*of.caveats, *scored_otherwise(of, last.own.faces, finished.faces.values())),
+                (*of.caveats, *scored_otherwise(of, seen, finished.faces.values())),
                 of.preparation,
                 of.counts,
                 of.pipeline,

@@ -26,10 +26,10 @@ from fer_transfer.stages.inputs import open_inputs
 from fer_transfer.stages.jobs import Job, jobs_of
 from fer_transfer.stages.key import code_of_keys
 from fer_transfer.stages.plan import Plan
-from fer_transfer.stages.predict import predict
+from fer_transfer.stages.predict import can_be_seen, predict
 from fer_transfer.stages.progress import StageLog
 from fer_transfer.stages.runtime import Runtime, environment, is_out_of_memory, without_deterministic_way
-from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, cannot_write
+from fer_transfer.stages.store import DamagedStageError, StageFolder, Store, cannot_write, store_to_train
 from fer_transfer.stages.together import ALONE, Together
 from fer_transfer.stages.tracker import Tracker
 from fer_transfer.stages.work import commit, unfinished, working
@@ -73,7 +73,7 @@ class Runner:
         runtime.apply()
         self.runtime, self.study, self.tracker, self.note = runtime, study, tracker or Tracker(), note
         self.repair, self.retry, self.together = repair, retry, together
-        self.store = Store(runtime.store)
+        self.store = store_to_train(runtime.store)
 
     def run_plan(self, plan: Plan, only: str | None = None) -> FinishedPlan:
         """Check everything, then train what is not in the store.
@@ -92,7 +92,7 @@ class Runner:
         jobs = jobs if only is None else up_to(jobs, only, plan)
         missing = self.missing(jobs)
         self._say_what_comes(plan, jobs, missing)
-        self._say_other_labels(jobs, faces)
+        self._say_not_scored(jobs, faces)
         for job in missing:
             check(job, faces, self.runtime, self.together.ranks.processes)
         for job in missing:
@@ -183,11 +183,14 @@ class Runner:
             for note in dict.fromkeys(note for job in missing for note in (*job.backbone.notes, *job.head_notes)):
                 self._say(f"  {note}")
 
-    def _say_other_labels(self, jobs: tuple[Job, ...], faces: Mapping[str, Faces]) -> None:
-        """Which faces at hand no stage can be scored on, for their label set is none of theirs."""
+    def _say_not_scored(self, jobs: tuple[Job, ...], faces: Mapping[str, Faces]) -> None:
+        """Which faces at hand no stage can be scored on: their label set is none of theirs, or they lack what stages see."""
         known = {job.classes for job in jobs}
-        for of in (of for of in faces.values() if of.classes not in known):
-            self._say(f"  not scored on {of.name}, whose label set is another: {', '.join(of.classes)}")
+        for of in faces.values():
+            if of.classes not in known:
+                self._say(f"  not scored on {of.name}, whose label set is another: {', '.join(of.classes)}")
+            elif not any(can_be_seen(of, job.stage.recipe) for job in jobs):
+                self._say(f"  not scored on {of.name}, which has no geometry")
 
     @contextmanager
     def _locked(self, job: Job) -> Iterator[None]:

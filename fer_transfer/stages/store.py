@@ -10,7 +10,8 @@
         temperature.json       by which its probabilities are calibrated (``stages.calibrated``)
         predictions/           one CSV per release and split, each with a JSON that says of what it is, and its digest
         result.json            digests of the others
-    store/store.json           the version of all this; a store of before there was one has none
+    store/store.json           the version of all this, and whether it was written without weights; a store of before there was
+                               one has none
     store/submissions/         one JSON per finished plan, network and evaluation (``stages.record``)
     store/.work/               stages that are not finished (``stages.work``)
         <key>.*/               the folder of the job that trains it: the same files, progress.json, and last.ckpt to resume
@@ -64,8 +65,11 @@ def cannot_write(what: str, error: OSError) -> StoreError:
     )
 
 
-def check_version(root: Path) -> None:
+def check_version(root: Path) -> Mapping[str, Any]:
     """Refuse a store that a newer version of this package has made.
+
+    Returns:
+        What ``store.json`` says; nothing where there is none.
 
     Raises:
         StoreError: if it is one, or its ``store.json`` is damaged.
@@ -74,7 +78,7 @@ def check_version(root: Path) -> None:
     try:
         content = read_document(path)
     except FileNotFoundError:
-        return
+        return {}
     except DocumentError as error:
         content, wrong = without_digest(path), str(error)
     else:
@@ -89,6 +93,7 @@ def check_version(root: Path) -> None:
             f"Expected a store of version {LAYOUT_VERSION} at most in {root}, but got {version!r}: a newer version of "
             "fer_transfer made it. Use that one, or another store."
         )
+    return content
 
 
 @dataclass(frozen=True)
@@ -199,19 +204,28 @@ class StageFolder:
 class Store:
     """Folders of stages under one root.
 
+    Args:
+        root: made if it is not there.
+        weights: of a new store: False: its stages are kept without their weights, for reports alone (``fer-store merge``).
+
+    Attributes:
+        root: the folder.
+        weights: whether its stages have their weights.
+
     Raises:
         StoreError: if the root cannot be made, or is a store of a newer version.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], weights: bool = True) -> None:
         self.root = Path(root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not any(self.root.iterdir()):
-                write_document(self.root / "store.json", {"version": LAYOUT_VERSION})
+                without = {} if weights else {"weights": False}
+                write_document(self.root / "store.json", {"version": LAYOUT_VERSION, **without})
         except OSError as error:
             raise StoreError(f"Cannot make the store {self.root}: {error}. Choose another runtime.store.") from None
-        check_version(self.root)
+        self.weights = bool(check_version(self.root).get("weights", True))
 
     def stage(self, key: str) -> StageFolder:
         """The folder of a key, there or not."""
@@ -253,3 +267,18 @@ class Store:
     def submissions(self) -> Path:
         """The folder of records of finished plans, from which reports are made."""
         return self.root / "submissions"
+
+
+def store_to_train(root: str | os.PathLike[str]) -> Store:
+    """A store that stages can be trained in: each starts from the weights of another.
+
+    Raises:
+        StoreError: as ``Store``, and if it is one without weights.
+    """
+    store = Store(root)
+    if not store.weights:
+        raise StoreError(
+            f"Expected a store to train in, but {store.root} was written without weights, for reports alone. Choose another "
+            "runtime.store."
+        )
+    return store

@@ -15,7 +15,7 @@ from fer_transfer.stages.jobs import Job, jobs_of
 from fer_transfer.stages.plan import Plan, plan_from
 from fer_transfer.stages.runner import Runner
 from fer_transfer.stages.runtime import Runtime
-from fer_transfer.stages.store import Store
+from fer_transfer.stages.store import store_to_train
 from fer_transfer.study import Study, study_from
 from fer_transfer.sweeps.graph import PlannedRow
 from fer_transfer.sweeps.rows import Row
@@ -39,7 +39,7 @@ class Planner:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.runtime = typed(Runtime, settings["runtime"], "The runtime")
-        Store(self.runtime.store)  # one that cannot be used is told once, not by every row
+        store_to_train(self.runtime.store)  # one that cannot be used is told once, not by every row
         self.said: dict[str, None] = {}
         self.missing: set[str] = set()
         self.repair, self.retry = bool(settings["repair"]), bool(settings["retry"])

@@ -41,7 +41,8 @@ def unsent(folder: Path) -> list[Path]:
 def how_to_send(options: Mapping[str, Any]) -> list[str]:
     """The command that sends what was not sent, in a line or none.
 
-    ``wandb sync --sync-all`` goes by the names of the folders, which begin with the time.
+    A shell sorts the folders by their names, which begin with the time. wandb's own command for all of them differs from version
+    to version (``--sync-all`` until 0.29), and newer ones send several at a time.
     """
     if options["kind"] != "wandb":
         return []
@@ -50,4 +51,8 @@ def how_to_send(options: Mapping[str, Any]) -> list[str]:
         return []
     where = shlex.quote(options["folder"])
     runs = "1 run is" if count == 1 else f"{count} runs are"
-    return [f"wandb: {runs} not sent. This sends them, parents first: (cd {where} && wandb sync --sync-all)"]
+    each = f'[ -e "$run"/*{SENT} ] || wandb sync "$run"'
+    return [
+        f"wandb: {runs} not sent. This sends them, parents first: "
+        f"(cd {where} && for run in wandb/offline-run-*; do {each}; done)"
+    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fer_transfer.backbones.recipe import BackboneRecipe
-from fer_transfer.config import check_target, nearest, typed
+from fer_transfer.config import check_target, locate, nearest, typed
 from fer_transfer.data.distortion import Distortion
 from fer_transfer.data.labelling import Labelling
 from fer_transfer.data.selection import Selection
@@ -99,6 +99,15 @@ class Recipe:
         """The words of the faces that are trained and selected on, in the order in which they are named."""
         selected = self.data["selection"] if self.selection.share == 0 else {}
         return list(dict.fromkeys([*self.data["train"], *selected]))
+
+    @property
+    def sees(self) -> str:
+        """What its batches are made of, in the words of ``Faces.seen``: what the class of ``augment`` says; else pixels.
+
+        Raises:
+            ConfigError: if there is no such class.
+        """
+        return str(getattr(locate(self.augment.get("_target_")), "sees", "pixels"))
 
 
 _CHOICES = {

@@ -19,6 +19,7 @@ from fer_transfer.stages.store import StageFolder, Store
 #: What a damaged stage is called when it was set aside.
 _DAMAGED = re.compile(r"[0-9a-f]{16}\.damaged(\.\d+)?")
 _KEY = re.compile("[0-9a-f]{16}")
+_WEIGHTS = "weights.safetensors"
 
 
 def is_key(name: str) -> bool:
@@ -35,12 +36,19 @@ class Kept:
         result: all of ``result.json``.
         lineage: back to the initial weights; the last stage is its own.
         files: SHA-256 by name of its files.
+        left_out: those of them that its store is without.
     """
 
     folder: StageFolder
     result: Mapping[str, Any]
     lineage: Lineage
     files: Mapping[str, str]
+    left_out: frozenset[str] = frozenset()
+
+    @property
+    def there(self) -> dict[str, str]:
+        """SHA-256 by name of the files that should be in its folder."""
+        return {name: sha256 for name, sha256 in self.files.items() if name not in self.left_out}
 
     @property
     def key(self) -> str:
@@ -78,11 +86,15 @@ class Kept:
     @property
     def weights(self) -> str:
         """SHA-256 of its weights."""
-        return self.files["weights.safetensors"]
+        return self.files[_WEIGHTS]
 
 
-def read_stage(folder: StageFolder) -> Kept | None:
+def read_stage(folder: StageFolder, weights: bool = True) -> Kept | None:
     """A finished stage, or None where the folder has no result.
+
+    Args:
+        folder: of the stage.
+        weights: whether its store has weights.
 
     Raises:
         StoreError: if its result is damaged, another stage's, or names files that no stage has.
@@ -95,9 +107,9 @@ def read_stage(folder: StageFolder) -> Kept | None:
     if not lineage.stages or lineage.stages[-1].key != folder.path.name:
         raise StoreError(f"Expected the lineage of stage {folder.path.name} in {where}, but it is of another.")
     files = result.get("files")
-    if not (isinstance(files, Mapping) and "weights.safetensors" in files and all(map(_is_plain, files.items()))):
+    if not (isinstance(files, Mapping) and _WEIGHTS in files and all(map(_is_plain, files.items()))):
         raise StoreError(f"Expected digests by plain names of files in {where}, but got {str(files)[:60]}.")
-    return Kept(folder, result, lineage, dict(files))
+    return Kept(folder, result, lineage, dict(files), frozenset() if weights else frozenset([_WEIGHTS]))
 
 
 def _is_plain(item: tuple[Any, Any]) -> bool:
@@ -203,7 +215,7 @@ def contents(store: Store) -> Contents:
         if _DAMAGED.fullmatch(path.name):
             aside.append(path)
         elif is_key(path.name):
-            kept = _try_stage(path, broken)
+            kept = _try_stage(path, broken, store.weights)
             if kept is not None:
                 stages[kept.key] = kept
             elif path not in broken:
@@ -226,9 +238,9 @@ def listed(folder: Path) -> list[Path]:
         raise StoreError(f"Cannot read {folder}: {error.strerror}.") from None
 
 
-def _try_stage(path: Path, broken: dict[Path, str]) -> Kept | None:
+def _try_stage(path: Path, broken: dict[Path, str], weights: bool) -> Kept | None:
     try:
-        return read_stage(StageFolder(path))
+        return read_stage(StageFolder(path), weights)
     except StoreError as error:
         broken[path] = str(error)
         return None

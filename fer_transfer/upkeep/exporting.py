@@ -38,10 +38,16 @@ def _names(record: Record) -> set[str]:
     return {"/".join(parts[:count]) for count in (1, 2, 3)} | ({record.submission} if record.submission else set())
 
 
-def export(held: Contents, identity: str, out: Path) -> Merged:
+def export(held: Contents, identity: str, out: Path, weights: bool = True) -> Merged:
     """Write a row, its stages as far as they are in the store, and its predictions to a new folder.
 
     It is made beside, looked at, and renamed: there is all of it, or none.
+
+    Args:
+        held: the store.
+        identity: of the row.
+        out: the folder.
+        weights: False: all but the weights, for reports.
 
     Raises:
         StoreError: if there is something already, or something of the row is not as it was written.
@@ -52,7 +58,7 @@ def export(held: Contents, identity: str, out: Path) -> Merged:
         remove_ownerless(out)
         aside = Aside(out)
         try:
-            outcome = _written(held, identity, Store(aside.path))
+            outcome = _written(held, identity, Store(aside.path, weights and held.store.weights))
             aside.publish()
         finally:
             aside.discard()

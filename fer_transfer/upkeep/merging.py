@@ -49,11 +49,18 @@ def merge(other: Contents, store: Store) -> Merged:
     Each stage is copied beside and renamed, each row written at once: an interruption leaves whole stages and rows, and the
     same command goes on.
 
+    A store without weights takes from any, and is taken into none that has them.
+
     Raises:
-        StoreError: if it is the same store, or this one cannot be written.
+        StoreError: if it is the same store, it has no weights where this one has, or this one cannot be written.
     """
     if other.root.resolve() == store.root.resolve():
         raise StoreError(f"Expected another store than {store.root} itself, but got {other.root}.")
+    if store.weights and not other.store.weights:
+        raise StoreError(
+            f"Expected weights in {other.root}, but it was written without, and {store.root} has them. Take it into a store "
+            "without weights: store=FOLDER, a new one, with weights=false."
+        )
     outcome = Merged([], [], 0, 0, [], [f"{text}" for text in other.broken.values()])
     try:
         remove_ownerless(store.work / "merge")
@@ -81,7 +88,7 @@ def _take_stage(theirs: Kept, store: Store, aside: Path, outcome: Merged) -> Non
         return
     folder = store.stage(theirs.key)
     try:
-        ours = read_stage(folder)
+        ours = read_stage(folder, store.weights)
     except StoreError as error:
         outcome.refused.append(f"stage {theirs.key}: the one here is damaged. {error}")
         return
@@ -92,14 +99,14 @@ def _take_stage(theirs: Kept, store: Store, aside: Path, outcome: Merged) -> Non
             f"stage {theirs.key}: {folder.path} is in the way; it has no result. fer-train finishes it."
         )
     else:
-        _copy_stage(theirs, folder, aside / theirs.key)
+        _copy_stage(theirs, folder, aside / theirs.key, store.weights)
         outcome.copied.append(theirs.key)
 
 
 def _strange(kept: Kept) -> Iterator[str]:
     """What lies where files of a stage should be and is none: links lead anywhere, and devices have no end."""
     folder = kept.folder.path
-    files = [folder / name for name in (*kept.files, "result.json", *_UNSEALED)]
+    files = [folder / name for name in (*kept.there, "result.json", *_UNSEALED)]
     folders = [folder, folder / "predictions"]
     pairs = [path for of in predictions_of(kept) for path in (of.csv, of.document)]
     for path in (*folders, *files, *pairs):
@@ -110,17 +117,18 @@ def _strange(kept: Kept) -> Iterator[str]:
             yield f"Expected a regular file in {path}, but it is {what}. Delete it."
 
 
-def _copy_stage(theirs: Kept, final: StageFolder, aside: Path) -> None:
+def _copy_stage(theirs: Kept, final: StageFolder, aside: Path, weights: bool) -> None:
     """Copy all that belongs to a finished stage, look at the copy, and rename it into its place."""
     aside.mkdir()
-    for name in (*theirs.files, "result.json"):
+    taken = theirs if weights else replace(theirs, left_out=frozenset([theirs.folder.weights.name]))
+    for name in (*taken.there, "result.json"):
         shutil.copyfile(theirs.folder.path / name, aside / name)
     for name in _UNSEALED:
         if (theirs.folder.path / name).exists():
             shutil.copyfile(theirs.folder.path / name, aside / name)
     for of in _sound(theirs):
         _copy_pair(of, aside / "predictions")
-    copy = read_stage(StageFolder(aside))
+    copy = read_stage(StageFolder(aside), weights)
     wrong = ["it is no stage."] if copy is None else _problems(copy)
     if wrong:
         raise StoreError(f"Expected the copy of stage {theirs.key} to be as it was, but: {wrong[0]} Look at the disks.")

@@ -52,7 +52,7 @@ def half_written(held: Contents) -> list[Path]:
 
 def stage_problems(kept: Kept) -> Iterator[str]:
     """What is wrong with a finished stage itself: its files, its key, its lineage."""
-    for name, expected in kept.files.items():
+    for name, expected in kept.there.items():
         path = kept.folder.path / name
         try:
             found = file_digest([path])

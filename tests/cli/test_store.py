@@ -428,6 +428,21 @@ def test_a_row_travels_with_all_it_needs(trained, tmp_path, ask, command):
     assert ask("verify", store=tmp_path / "new")[0] == 0
 
 
+def test_rows_travel_without_their_weights(trained, faces_folder, tmp_path, ask, command):
+    light, whole = tmp_path / "light", tmp_path / "whole"
+    assert ask("merge", trained, "weights=false", store=light)[0] == 0
+    assert ask("merge", trained, store=whole)[0] == 0
+    missing = {f"{key}/weights.safetensors" for key in keys(trained)}
+    assert files(whole).keys() - files(light).keys() == missing and ask("verify", store=light)[0] == 0
+    assert tables(command, light)["table.csv"] == tables(command, whole)["table.csv"]
+    assert ask("import", light, store=tmp_path / "new")[0] == 0, "what is new takes after what it is made of"
+    assert ask("export", "fer28_emotiw/test_resnet/1", f"out={tmp_path / 'row'}", store=tmp_path / "new")[0] == 0
+    assert not list(tmp_path.glob("[nr][eo]w/*/weights.safetensors")) and keys(tmp_path / "new") == keys(light)
+    assert "it was written without" in ask("import", light, store=whole)[2]
+    code, _, error = command("train", "plan=fer28", *overrides(faces_folder, light))
+    assert code == 1 and "without weights, for reports alone" in error
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [

@@ -183,7 +183,7 @@ def test_every_batch_is_asked_for_before_it_is_made_and_no_other(releases, skip,
     original = FaceDataset.__getitems__
 
     def noted(self, indices):
-        made.append(({(part[0].pixels.shape[1], row) for part, local, own in self._by_part(np.asarray(indices))
+        made.append(({(part[0].pixels.shape[1], row) for _, part, local, own in self._by_part(np.asarray(indices))
                       for row in part[1][local[own]].tolist()}, len(told)))  # fmt: skip
         return original(self, indices)
 

@@ -20,6 +20,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 ROOTS = ("train", "prepare", "report", "predict", "export", "weights")
 
 
+@pytest.mark.long
 def test_the_site_is_built_strictly_holds_every_setting_and_fetches_nothing(tmp_path):
     pytest.importorskip("mkdocstrings", reason="needs mkdocs: pip install -e '.[docs]'")
     pytest.importorskip("material", reason="needs mkdocs: pip install -e '.[docs]'")

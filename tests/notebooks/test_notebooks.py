@@ -99,8 +99,9 @@ def with_fewer_faces(name, read=execute.read):
     return notebook
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHORTEST)
-def test_it_runs(name, folder, monkeypatch):
+def test_it_runs(name, folder, monkeypatch, mesh_model):
     monkeypatch.setattr(execute, "read", with_fewer_faces)
     assert name != SHORTEST[0] or all(count in (FOLDER / f"{name}.py").read_text() for count in FEWER)
     notebook = execute.executed(name, folder)

@@ -41,7 +41,7 @@ def composed(given_rows):
     return list(rows_of(given_rows, by_hydra, parser)), calls
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_AXES, min_size=1, max_size=4))
 def test_every_row_is_what_hydra_composes(axes):
     given_rows = [[f"{key}={value}" for key, value in of.items()] for of in axes]

@@ -65,7 +65,7 @@ def test_training_goes_on_beside_a_server_that_never_answers(tiny, tmp_path, mon
     assert finished.trained == 1 and finished.jobs[0].folder.is_finished()
     out, err = capfd.readouterr()
     assert err.count("warning: wandb") == 1 and "did not answer in 1 s" in err and "sent later" in err
-    assert "2 runs are not sent" in out and "wandb sync --sync-all" in out
+    assert "2 runs are not sent" in out and "wandb sync" in out
     runs = read_all(tmp_path / "store")
     assert [run.run.job_type for run in runs.values()] == ["stage", "row"]
     assert [row["epoch"] for row in runs[finished.jobs[0].key].history if "train/loss" in row] == [0]
@@ -84,7 +84,7 @@ def test_what_a_server_does_not_take_in_the_end_is_one_warning(tmp_path, monkeyp
     """It takes the runs, and refuses what is logged: wandb's client says so in its own log alone."""
     with wandb_server(400) as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.address)
-        told = write_rows(tmp_path / "store", 2)
+        told = write_rows(tmp_path / "store", 2, timeout=60.0)
     err = capfd.readouterr().err
     assert err.count("warning: wandb") == 1 and "400 Bad Request" in err and "to be sent later" in err
     assert "2 runs are not sent" in told and len(read_all(tmp_path / "store")) == 2
@@ -100,12 +100,12 @@ def test_nobody_logged_in_is_offline_with_a_line(tmp_path, monkeypatch, capfd):
     assert run.summary["Val (found)/published"] == 46.9 and run.summary["Val (found)/difference"] != 0
 
 
-def write_rows(store, count):
-    """Rows of a store without stages, to a server that is asked for."""
+def write_rows(store, count, timeout=1.0):
+    """Rows of a store without stages, to a server that is asked for, and waited for so long."""
     for plan in ("fer28", "fer32")[:count]:
         add_row(store, plan, 0.6, backbone="bvlc_alexnet")
     study = study_from(plain(compose("report").study))
-    tracker = wandb_tracker(study, False, "p", None, False, True, 0, 1.0, 0.0, 0.0, str(store))
+    tracker = wandb_tracker(study, False, "p", None, False, True, 0, timeout, 0.0, 0.0, str(store))
     tracker.whole_store(store)
     return tracker.close()
 

@@ -1,12 +1,17 @@
-"""Reads what wandb wrote offline, with wandb's own reader."""
+"""Reads what wandb wrote offline, with wandb's own reader where it has one in Python: up to 0.29."""
 
 import json
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from wandb.proto import wandb_internal_pb2
-from wandb.sdk.internal.datastore import DataStore
+
+HAS_READER = find_spec("wandb.sdk.internal.datastore") is not None
+_BLOCK, _HEAD = 32768, 7
 
 
 @dataclass
@@ -46,11 +51,36 @@ def _put(into: dict[str, Any], item: Any) -> None:
     into[last] = json.loads(item.value_json)
 
 
+def records(path: Path) -> Iterator[bytes]:
+    """By wandb's own reader."""
+    from wandb.sdk.internal.datastore import DataStore
+
+    store = DataStore()
+    store.open_for_scan(str(path))
+    while (data := store.scan_data()) is not None:
+        yield data
+
+
+def logged_records(path: Path) -> Iterator[bytes]:
+    """By the format: LevelDB's log (doc/log_format.md), the first seven bytes of which are wandb's own."""
+    content, at, data = path.read_bytes(), _HEAD, b""
+    assert content.startswith(b":W&B")
+    while at + _HEAD <= len(content):
+        if _BLOCK - at % _BLOCK < _HEAD:  # what is left of a block is empty
+            at += _BLOCK - at % _BLOCK
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, at)
+        data += content[at + _HEAD : at + _HEAD + length]
+        at += _HEAD + length
+        if kind in (1, 4):  # whole, or the last part
+            yield data
+            data = b""
+
+
 def read(folder: Path) -> Written:
     """All records of a run."""
-    written, store = Written(folder), DataStore()
-    store.open_for_scan(str(next(folder.glob("*.wandb"))))
-    while (data := store.scan_data()) is not None:
+    written = Written(folder)
+    for data in (records if HAS_READER else logged_records)(next(folder.glob("*.wandb"))):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
