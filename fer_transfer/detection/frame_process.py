@@ -224,7 +224,7 @@ def made(names: Sequence[str], faces: Sequence[FrameFace], row: int, entries: En
         entries.write(row, pixels)
     except OSError as error:
         raise failed(entries.path, error) from None
-    records = [sealed(*record) for record in zip(names, told, pixels, strict=True)]
+    records = [sealed(*record) for record in zip(names, told, (one.data for one in pixels), strict=True)]
     return [Made(line, mark, b"", record) for line, mark, record in zip(told, marks(pixels), records, strict=True)]
 
 

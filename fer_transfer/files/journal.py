@@ -232,7 +232,7 @@ def _line(settings: Any) -> bytes:
     return json.dumps(settings, sort_keys=True).encode() + b"\n"
 
 
-def sealed(name: str, line: bytes, entry: NDArray[np.uint8] | bytes) -> bytes:
+def sealed(name: str, line: bytes, entry: memoryview | bytes) -> bytes:
     """A record as the journal tells it (``Journal.add``): a line without its line feed, and the digest of it and its entry."""
     told = json.dumps(name).encode() + b"\t" + line + b"\n"
     return _seal(told, entry) + b" " + told
@@ -246,6 +246,6 @@ def failed(path: Path, error: OSError) -> FacesError:
     )
 
 
-def _seal(told: bytes, entry: NDArray[np.uint8] | bytes) -> bytes:
+def _seal(told: bytes, entry: memoryview | bytes) -> bytes:
     """Of the entry a checksum: what comes to it are crashes and disks, and a digest would cost as much as the reading."""
-    return hashlib.blake2b(told + zlib.crc32(memoryview(entry)).to_bytes(4, "big"), digest_size=8).hexdigest().encode()
+    return hashlib.blake2b(told + zlib.crc32(entry).to_bytes(4, "big"), digest_size=8).hexdigest().encode()
