@@ -31,18 +31,22 @@ from fer_transfer.synthetic.releases import write_sfew
 MEDIAN, P95, FOUND = 2.0, 6.0, 0.9  # bounds: % of e2e; share of the frames
 
 
+def truths(folder: Path, count: int, seed: int) -> dict[Path, np.ndarray]:
+    """Frames rendered into a folder, in order, and the true eye centres [2, 2] of each."""
+    shares = {"Train": count // 2, "Val": count - count // 2 - 7, "Test": 7}
+    release = write_sfew(folder / "sfew", shares, seed, size=(576, 720))
+    faces = json.loads((release / "synthetic.json").read_text())["faces"]
+    return {path: np.array(faces[path.name]["eyes"]) for path in sorted(release.rglob("*.png"))}
+
+
 def measure(pipeline: FacePipeline, count: int, seed: int) -> tuple[list[np.ndarray], list[float], Counter[str]]:
     """Errors [2] and score of each face that was found, and how many were lost for which reason."""
     with tempfile.TemporaryDirectory() as name:
-        shares = {"Train": count // 2, "Val": count - count // 2 - 7, "Test": 7}
-        folder = write_sfew(Path(name) / "sfew", shares, seed, size=(576, 720))
-        truth = json.loads((folder / "synthetic.json").read_text())["faces"]
-        paths = {path.name: path for path in sorted(folder.rglob("*.png"))}
-        jobs = [FrameJob(name, False, None) for name in paths]
-        faces = list(FrameReader().read(pipeline, jobs, lambda name: paths[name].read_bytes()))
+        eyes = truths(Path(name), count, seed)
+        jobs = [FrameJob(str(path), False, None) for path in eyes]
+        faces = list(FrameReader().read(pipeline, jobs, lambda name: Path(name).read_bytes()))
     errors, scores = [], []
-    for frame, face in zip(paths, faces, strict=True):
-        true = np.array(truth[frame]["eyes"])
+    for true, face in zip(eyes.values(), faces, strict=True):
         if face.kind == "found":
             scores.append(face.score)
             errors.append(100 * np.linalg.norm(face.eyes - true, axis=1) / np.linalg.norm(true[1] - true[0]))

@@ -1,9 +1,12 @@
-"""How far MediaPipe's FaceLandmarker puts the points of a face beside where they are: the constant SHIFT of its landmarker.
+"""How far MediaPipe's FaceLandmarker puts the points of a face beside where they are: the constants SHIFT and BESIDE.
 
 Photographs are looked at as they are and mirrored. Half of what lies between the points of the two looks is what the model does
 to one side; it is told in pixels of the frame, and of the model's input (``face_landmarker.INPUT`` pixels for ``AROUND`` times a
 face's longer side). Each photograph is looked at enlarged too: what comes of the model stays the same in pixels of its input,
 what comes of taking corners of pixels for their middles stays the same in those of the frame.
+
+Then, with that taken off, how far outward and down the means of the mesh's six points of an eye lie from those of the
+landmarker's: two models, two habits of where an eye's corners are, and ``pipeline=aligned`` has the mesh's.
 
 ::
 
@@ -17,7 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.detection.face_landmarker import AROUND, INPUT
+from fer_transfer.detection.face_landmarker import AROUND, INPUT, FaceLandmarker
+from fer_transfer.detection.landmarks import FaceMesh, Landmarks
 from fer_transfer.detection.tasks import Tasks
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.picture import decode
@@ -39,6 +43,19 @@ def aside(task: Tasks, frame: NDArray[np.uint8]) -> tuple[Points, float] | None:
     mirrored[:, 0] = frame.shape[1] - 1 - mirrored[:, 0]
     moved, extent = (straight.mean(0) - mirrored.mean(0)) / 2, np.ptp(straight, axis=0).max()
     return (moved, AROUND * extent / INPUT) if np.abs(moved).max() < 0.1 * extent else None
+
+
+def beside(landmarker: FaceLandmarker, mesh: FaceMesh, frame: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """How far outward and down, [2] in % of e2e, the mesh's means lie, both eyes' mean; None where there is not one face."""
+    faces = landmarker.find(frame)
+    if len(faces) != 1:
+        return None
+    low, high = faces[0].points.min(0), faces[0].points.max(0)
+    means, fit = Landmarks(faces[0].points, 1.0).eyes, mesh.fit(frame, np.array([*low, *(high - low)]))
+    across = means[1] - means[0]
+    apart = (fit.eyes - means) @ np.stack([across, (-across[1], across[0])]).T / (across @ across)
+    near = fit.score > 0.9 and np.abs(apart).max() < 0.25
+    return 100 * (apart * [(-1, 1), (1, 1)]).mean(0) if near else None
 
 
 def told(values: NDArray[np.float64]) -> str:
@@ -68,6 +85,9 @@ def main() -> None:
             f"frame, {told(inside[:, 0])} px of {INPUT}",
             flush=True,
         )
+    landmarker, mesh = FaceLandmarker(str(options.model)), FaceMesh()
+    apart = np.array([found for frame in frames if (found := beside(landmarker, mesh, frame)) is not None])
+    print(f"eyes of the mesh, {len(apart)} photographs: outward {told(apart[:, 0])}, down {told(apart[:, 1])} % of e2e")
 
 
 if __name__ == "__main__":

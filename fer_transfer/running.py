@@ -85,7 +85,29 @@ def run_preparation(config: DictConfig, again: str) -> Path:
 def _release(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The release with its label set; one of somebody's own need know none but the seven expressions."""
     labels = label_set_from(settings["labels"])
-    return dict(settings["release"]) if labels == SEVEN else {**settings["release"], "labels": labels}
+    release = dict(settings["release"])
+    if str(release.get("aligned")).lower() == "true" and not _model_at_hand(release["pipeline"]):
+        release["pipeline"] = _unsearching(release["pipeline"])
+    return release if labels == SEVEN else {**release, "labels": labels}
+
+
+def _model_at_hand(pipeline: Mapping[str, Any]) -> bool:
+    """Whether there is a model for its landmarks; one that is named is, or is told to be wrong."""
+    landmarker = pipeline.get("landmarker")
+    if landmarker is None or landmarker.get("model", "its own") is not None:
+        return True
+    try:
+        build("pipeline.landmarker", landmarker)
+    except ConfigError:
+        return False
+    return True
+
+
+def _unsearching(pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    """What cuts pictures that are faces already as a pipeline does, and needs no model: nothing is looked for in them."""
+    box = plain(compose("prepare", ["release=frames", "release.path=.", "pipeline=box"]).pipeline)
+    crop = {key: pipeline["crop"][key] for key in ("size", "stretch")}
+    return {**box, "crop": {**box["crop"], **crop}, "colour": pipeline["colour"]}
 
 
 def compose_plan(overrides: Sequence[str] = ()) -> Plan:

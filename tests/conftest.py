@@ -83,7 +83,7 @@ def shared_data() -> Path:
     return _folder_or_skip("data")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_weights() -> Path:
     """The folder of real weights beside the checkout; the test is skipped where it is absent."""
     return _folder_or_skip("weights")

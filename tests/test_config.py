@@ -31,8 +31,6 @@ MISSING = {  # what is ??? there
     "backbone": ["recipe.backbone.name=test_resnet"],
     "release": ["release.path=somewhere"],
     "release=ferplus": ["release.ferplus=somewhere"],
-    "pipeline=mediapipe": ["pipeline.landmarker.model=somewhere"],
-    "pipeline/detector=yunet": ["pipeline.detector.model=somewhere"],
 }
 
 

@@ -41,6 +41,10 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             outcome = Outcome()
         except FerTransferError as error:
             outcome = Outcome(error=str(error))
+        except ImportError as error:
+            if ".so" not in str(error):
+                raise
+            outcome = Outcome(error=_system_lacks(error))
         except Stopped as stop:
             outcome = Outcome(stopped=stop.number)
         except BrokenPipeError:
@@ -60,6 +64,14 @@ def run(config_name: str, task: Callable[[DictConfig], object]) -> None:
             _end_by(stop)
         finally:
             sys.stdout.flush()
+
+
+def _system_lacks(error: ImportError) -> str:
+    """What to do where OpenCV's wheel finds no library of the system's: a bare container has neither libGL nor libxcb."""
+    return (
+        f"Expected the system's libraries that installed packages need, but got: {str(error).splitlines()[0]}. Install what is "
+        "missing (for OpenCV on Debian: apt-get install libgl1 libegl1 libxcb1 libglib2.0-0)."
+    )
 
 
 def _end(outcome: Outcome) -> None:

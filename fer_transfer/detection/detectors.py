@@ -201,7 +201,7 @@ class YuNet:
     more that are none.
 
     Args:
-        model: path of ``face_detection_yunet_2023mar.onnx``.
+        model: path of ``face_detection_yunet_2023mar.onnx``, which must be given.
         longest: the frame is shrunk to at most so many pixels on its longer side before it is searched.
         enlarge: and enlarged by at most this factor; more than 1 finds smaller faces.
         score: boxes under it are dropped.
@@ -212,7 +212,12 @@ class YuNet:
     """
 
     def __init__(
-        self, model: str, longest: int = 640, enlarge: float = 1.0, score: float = 0.6, overlap: float = 0.3
+        self,
+        model: str | None = None,
+        longest: int = 640,
+        enlarge: float = 1.0,
+        score: float = 0.6,
+        overlap: float = 0.3,
     ) -> None:
         if not 32 <= longest <= 8192 or not enlarge >= 1 or not 0 < score < 1 or not 0 < overlap < 1:
             raise ConfigError(

@@ -50,17 +50,23 @@ class Landmarks:
         points: float32 [468, 2], or 478 with the irises; x, y in pixels of the frame; they may lie outside it.
         score: the fit score, 0..1; what it measures is the landmarker's to say.
         geometry: what else the landmarker tells of the face, or None.
+        beside: how far the eye centres lie outward and below the means of six points, in eye-to-eye distances: models differ in
+            where they put the points of an eye, and an eye centre is where the mesh of 468 has it.
     """
 
     points: NDArray[np.float32]
     score: float
     geometry: Geometry | None = None
+    beside: tuple[float, float] = (0.0, 0.0)
 
     @cached_property
     def eyes(self) -> Matrix:
-        """float64 [2, 2], x, y of the eye centres, means of six points each; the person's right eye first."""
+        """float64 [2, 2], x, y of the eye centres, means of six points each (and ``beside``); the person's right eye first."""
         points = self.points.astype(np.float64)
-        return np.stack([points[list(RIGHT_EYE)].mean(0), points[list(LEFT_EYE)].mean(0)])
+        right, left = points[list(RIGHT_EYE)].mean(0), points[list(LEFT_EYE)].mean(0)
+        outward, down = np.outer(self.beside, left - right)
+        below = np.array([-down[1], down[0]])
+        return np.stack([right - outward + below, left + outward + below])
 
     @property
     def mirrored(self) -> bool:

@@ -14,7 +14,7 @@ class ModelFile:
     """A file with a model that a library runs. It travels to other processes as its path, and is loaded there again.
 
     Args:
-        path: of the file.
+        path: of the file; None: none was given, which is told.
         what: what it should be, for messages: "the YuNet model".
         load: makes the network of the file's bytes; a ``cv2.error`` or ``ValueError`` says that they are no such model
             (a ValueError's words go into the message). It must pickle: a function of a module, or a partial of one.
@@ -25,12 +25,14 @@ class ModelFile:
         digest: SHA-256 of the file, hexadecimal.
 
     Raises:
-        ConfigError: if the file cannot be read, or holds no such model.
+        ConfigError: if there is none, it cannot be read, or it holds no such model.
     """
 
     def __init__(
-        self, path: str, what: str, load: Callable[[bytes], Any], advice: str, runs: str | None = None
+        self, path: str | None, what: str, load: Callable[[bytes], Any], advice: str, runs: str | None = None
     ) -> None:
+        if path is None:
+            raise ConfigError(f"Expected the path of {what}, but none is given. {advice}")
         self.path, self.what, self._load, self._advice = path, what, load, advice
         self._runs = runs or f"OpenCV {cv2.__version__}"
         data = self._read()

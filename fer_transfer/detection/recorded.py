@@ -99,7 +99,7 @@ def _landmarker(settings: Mapping[str, Any] | None, files: Sequence[str]) -> Lan
         return None
     if settings["name"] == NAME:
         model = _given(NAME, settings["model"], files)
-        return FaceLandmarker(model, **_taken(settings, ("faces", "detection", "enlarge", "doubt")))
+        return FaceLandmarker(model, **_taken(settings, ("faces", "detection", "enlarge", "looks", "doubt")))
     if settings["name"] != _MESH:
         raise ConfigError(
             f"Expected the {_MESH} or {NAME}, but the faces were landmarked by {settings['name']!r}. {_GIVE}"

@@ -2,7 +2,9 @@
 
 import io
 import os
+import signal
 import sys
+import threading
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -56,6 +58,7 @@ class Tasks:
             raise ValueError(_first_line(error)[:200]) from None
         except OSError as error:  # 1.2 loads its C library only now
             raise _missing(error) from None
+        _keep_ignored()
         closed = finalize(self, self._task.close)
         closed.atexit = False  # Python takes apart what closing needs before it calls anything at its exit
         self._task.close = _nothing  # and what is collected then would call it still
@@ -138,6 +141,18 @@ def _missing(error: Exception) -> ConfigError:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _keep_ignored() -> None:
+    """Tell Python that SIGPROF is ignored, as the library has it from 1.2 on, which lets timers send it.
+
+    Python believes what it found when it started. Whoever sets all signals to what Python says of them, as Lightning does at the
+    end of a training, would otherwise have the next one end the process.
+    """
+    if not hasattr(signal, "SIGPROF") or threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGPROF) is signal.SIG_DFL:
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
 
 def _nothing() -> None:

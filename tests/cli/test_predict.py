@@ -253,3 +253,24 @@ def test_an_ensemble_of_a_study_goes_by_its_name(predict, trained, tmp_path):
     assert [member["seed"] for member in content["model"]["members"]] == ["0", "0"]
     code, stdout, stderr = predict("row=bth", *words)
     assert code == 1 and stderr.count("\n") == 1 and "Did you mean 'both'?" in stderr
+
+
+def test_a_row_trained_on_the_landmarkers_faces(trained, shared_weights, command, monkeypatch, tmp_path):
+    """Only the model that its faces were found with finds faces for it."""
+    model = shared_weights / "face_landmarker_v2_with_blendshapes.task"
+    faces, store = tmp_path / "faces", tmp_path / "store"
+    given = "pipeline=mediapipe", f"pipeline.landmarker.model={model}"
+    monkeypatch.setattr("fer_transfer.faces.prepare._processes", lambda workers: 0)  # none but this one
+    fer_transfer.prepare(["release=emotiw", f"release.path={trained.release}", f"out={faces}", *given])
+    words = [word for word in trained.overrides if not word.startswith(("runtime.store=", "runtime.faces.emotiw="))]
+    fer_transfer.train(["plan=emotiw", *words, f"runtime.store={store}", f"runtime.faces.emotiw={faces}"])
+    look = (
+        f"store={store}",
+        "row=emotiw/test_resnet",
+        f"input={next((trained.release / 'Val').rglob('*.png'))}",
+        "format=csv",
+    )
+    code, out, errors = command("predict", *look, f"detector_model={model}")
+    assert code == 0 and ".png" in out, errors
+    code, _, errors = command("predict", *look)
+    assert code == 1 and "detector_model=FILE" in errors and "b261925d4aad" in errors

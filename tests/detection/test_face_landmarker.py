@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import pickle
+import shutil
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -25,13 +27,16 @@ from fer_transfer.synthetic.drawing import Pose, draw_face
 from fer_transfer.synthetic.person import random_muscles, random_person
 from fer_transfer.synthetic.releases import write_sfew
 
+#: Of google.protobuf, where MediaPipe 0.10 reads an answer; FaceLandmarker silences it outside of tests.
+pytestmark = pytest.mark.filterwarnings("ignore:SymbolDatabase.GetPrototype:UserWarning")
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def model(shared_weights):
     return str(shared_weights / "face_landmarker_v2_with_blendshapes.task")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def finder(model):
     return FacePipeline(None, FaceLandmarker(model), Alignment(size=32))
 
@@ -66,11 +71,20 @@ def _prepare(release, out, *overrides):
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def test_faces_are_prepared_with_what_is_known_of_each(release, model, tmp_path):
-    code, said, errors = _prepare(release, tmp_path / "out", f"pipeline.landmarker.model={model}", "workers=2")
-    assert code == 0 and "Train: found" in said
+@pytest.fixture(scope="module")
+def prepared(release, model, tmp_path_factory):
+    """Faces made by a command with two processes, and what it said."""
+    out = tmp_path_factory.mktemp("faces") / "out"
+    code, said, errors = _prepare(release, out, f"pipeline.landmarker.model={model}", "workers=2")
+    assert code == 0, errors
+    return out, said, errors
+
+
+def test_faces_are_prepared_with_what_is_known_of_each(prepared, tmp_path):
+    out, said, errors = prepared
+    assert "Train: found" in said
     assert not [line for line in errors.splitlines() if "preparing" not in line and "reading" not in line], errors
-    faces = open_faces(tmp_path / "out")
+    faces = open_faces(out)
     assert faces.manifest["settings"]["landmarker"]["model"] == "b261925d4aad"
     assert faces.pipeline["detector"] == {"name": "MediaPipe FaceLandmarker"} and "MediaPipe" in faces.preparation
     assert faces.found.sum() >= 17 and not faces.found[list(faces.ids).index("Train/Happy/nothing.png")]
@@ -83,26 +97,27 @@ def test_faces_are_prepared_with_what_is_known_of_each(release, model, tmp_path)
     assert ((open_mouths >= 0) & (open_mouths <= 1)).all() and open_mouths.max() > open_mouths.min()
     turns = np.linalg.det(known["pose"][faces.found][:, :3, :3].astype(float))
     assert (turns > 0).all()  # no face is mirrored
-    assert "nothing to do" in _prepare(release, tmp_path / "out", f"pipeline.landmarker.model={model}")[2]
 
-    file = tmp_path / "out" / "geometry.npy"
-    data = bytearray(file.read_bytes())
+    damaged = shutil.copytree(out, tmp_path / "damaged")
+    data = bytearray((damaged / "geometry.npy").read_bytes())
     data[5000] ^= 1
-    file.write_bytes(data)
+    (damaged / "geometry.npy").write_bytes(data)
     with pytest.raises(FacesError, match=r"geometry\.npy the bytes of digest"):
-        open_faces(tmp_path / "out")
+        open_faces(damaged)
 
 
-def test_one_process_gives_what_several_give(release, model, tmp_path):
-    given = f"pipeline.landmarker.model={model}", "pipeline/detector=viola_jones"
-    assert _prepare(release, tmp_path / "one", *given, "workers=1")[0] == 0
-    for part in (1, 2):
-        assert _prepare(release, tmp_path / "two", *given, f"shard={part}/2", "workers=1")[0] == 0
-    assert _prepare(release, tmp_path / "two", *given)[0] == 0
-    one, two = open_faces(tmp_path / "one"), open_faces(tmp_path / "two")
-    assert one.digest == two.digest
-    assert (tmp_path / "one" / "geometry.npy").read_bytes() == (tmp_path / "two" / "geometry.npy").read_bytes()
-    assert one.pipeline["detector"]["name"] == "Viola-Jones"
+def test_one_process_gives_what_several_give(prepared, release, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fer_transfer.faces.prepare._processes", lambda workers: 0)  # none but this one
+    words = "release=frames", f"release.path={release}", f"out={tmp_path / 'out'}", "pipeline=mediapipe"
+    for part in ("shard=1/2", "shard=2/2"):
+        fer_transfer.prepare([*words, f"pipeline.landmarker.model={model}", part])
+    fer_transfer.prepare([*words, f"pipeline.landmarker.model={model}"])
+    capsys.readouterr()
+    fer_transfer.prepare([*words, f"pipeline.landmarker.model={model}"])
+    assert "nothing to do" in capsys.readouterr().err
+    several, one = open_faces(prepared[0]), open_faces(tmp_path / "out")
+    assert one.digest == several.digest
+    assert (tmp_path / "out" / "geometry.npy").read_bytes() == (prepared[0] / "geometry.npy").read_bytes()
 
 
 def test_of_several_faces_the_larger_is_taken_and_all_are_found(finder):
@@ -127,10 +142,17 @@ def test_eyes_and_scores(finder):
     mirrored = finder.find(np.ascontiguousarray(frame[:, ::-1]))
     back = np.stack([frame.shape[1] - 1 - mirrored.eyes[::-1, 0], mirrored.eyes[::-1, 1]], axis=1)
     assert _off(back, face.eyes) < 0.03  # neither side is favoured
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_covered_face_is_doubted(model, looks):
+    frame, _ = _portrait()
     covered = frame.copy()
-    covered[70:110, 100:150] = 90  # an eye
-    doubtful = finder.find(covered)
-    assert doubtful.kind == "lost" or doubtful.score < face.score
+    covered[60:160, 150:210] = 90  # half of it
+    landmarker = FaceLandmarker(model, looks=looks)
+    (seen,), doubtful = landmarker.find(frame), landmarker.find(covered)
+    assert 0.5 < seen.score < 1
+    assert all(face.score < seen.score - 0.05 for face in doubtful)
 
 
 def test_behind_a_detector_it_looks_where_that_one_points(model):
@@ -155,7 +177,8 @@ def test_odd_frames_hold_no_face(finder, size):
 def test_it_is_made_again_from_its_settings(model, finder):
     settings = finder.settings()
     assert pipeline_from(settings, model).settings() == settings
-    both = FacePipeline(ViolaJones(), FaceLandmarker(model, doubt=0.2), Alignment()).settings()
+    both = FacePipeline(ViolaJones(), FaceLandmarker(model, looks=2, doubt=0.2), Alignment()).settings()
+    assert both["detector"]["name"] == "Viola-Jones"
     assert pipeline_from(both, [model]).settings() == both
     with pytest.raises(ConfigError, match="detector_model=FILE"):
         pipeline_from(settings)
@@ -163,23 +186,12 @@ def test_it_is_made_again_from_its_settings(model, finder):
         pipeline_from(settings, __file__)
 
 
-def test_a_row_trained_on_such_faces_looks_at_pictures(trained, model, tmp_path):
-    given = (
-        "release=emotiw",
-        f"release.path={trained.release}",
-        "pipeline=mediapipe",
-        f"pipeline.landmarker.model={model}",
-    )
-    assert run("prepare", *given, f"out={tmp_path / 'faces'}").returncode == 0
-    words = [word for word in trained.overrides if not word.startswith(("runtime.store=", "runtime.faces.emotiw="))]
-    store, faces = tmp_path / "store", tmp_path / "faces"
-    fer_transfer.train(["plan=emotiw", *words, f"runtime.store={store}", f"runtime.faces.emotiw={faces}"])
-    picture = next((trained.release / "Val").rglob("*.png"))
-    look = "predict", "row=emotiw/test_resnet", f"store={store}", f"input={picture}", "format=csv"
-    seen = run(*look, f"detector_model={model}")
-    assert seen.returncode == 0 and picture.name in seen.stdout, seen.stderr
-    unseen = run(*look)
-    assert unseen.returncode == 1 and "detector_model=FILE" in unseen.stderr and "b261925d4aad" in unseen.stderr
+def test_a_training_in_the_same_process_does_not_end_it(finder):
+    """The library's timers send a signal that it ignores; what sets signals again as Python knows them must ignore it too."""
+    finder.find(_portrait()[0])
+    assert signal.getsignal(signal.SIGPROF) is signal.SIG_IGN
+    signal.signal(signal.SIGPROF, signal.getsignal(signal.SIGPROF))  # what Lightning does when a training has ended
+    signal.raise_signal(signal.SIGPROF)
 
 
 def test_what_the_library_fails_on_is_one_lost_frame(finder, monkeypatch):
@@ -231,7 +243,13 @@ def test_other_files_are_refused_before_anything_is_written(release, model, tmp_
     for name, data in files.items():
         if data is not None:
             (tmp_path / name).write_bytes(data)
+    newer = tmp_path / "newer.task"
+    with zipfile.ZipFile(model) as bundle, zipfile.ZipFile(newer, "w") as made:
+        for name in bundle.namelist():
+            made.writestr(name, bundle.read(name).replace(b"TFL3", b"TFL4"))
     for path, told in (
+        ("null", "but none is given"),
+        (newer, "is none that MediaPipe"),
         (tmp_path / "missing.task", "cannot be read"),
         (tmp_path / "text.task", "no .task bundle, or cut short"),
         (tmp_path / "short.task", "no .task bundle, or cut short"),
@@ -255,7 +273,7 @@ def test_a_system_without_its_libraries_is_told(model, monkeypatch, tmp_path):
         FaceLandmarker(model)
 
 
-@pytest.mark.parametrize("option", [{"faces": 0}, {"detection": 0}, {"enlarge": 0.5}, {"doubt": 1}])
+@pytest.mark.parametrize("option", [{"faces": 0}, {"detection": 0}, {"enlarge": 0.5}, {"looks": 3}, {"doubt": 1}])
 def test_options_out_of_range_are_refused(option):
     with pytest.raises(ConfigError, match="Change the landmarker's options"):
         FaceLandmarker("anywhere", **option)

@@ -44,3 +44,8 @@ def test_what_is_no_model_is_refused_at_once(tmp_path, content, message):
         (tmp_path / "a.onnx").write_bytes(content)
     with pytest.raises(ConfigError, match=message):
         ModelFile(str(tmp_path / "a.onnx"), "a model", load, "Get one.")
+
+
+def test_none_given():
+    with pytest.raises(ConfigError, match=r"Expected the path of a model, but none is given\. Get one\."):
+        ModelFile(None, "a model", load, "Get one.")

@@ -13,6 +13,7 @@ from PIL import Image
 from fer_transfer.detection.alignment import Alignment
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import Detections, ViolaJones
+from fer_transfer.detection.face_landmarker import FaceLandmarker
 from fer_transfer.detection.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, FaceMesh, Landmarks
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace
 from fer_transfer.errors import ConfigError
@@ -185,10 +186,20 @@ def test_the_picture_is_seen_as_it_lies():
     assert face.pixels[:8].mean() > 240 and face.pixels[12:].mean() < 15
 
 
-@pytest.mark.usefixtures("mesh_model")
-def test_odd_and_damaged_pictures_never_raise():
+def _searching(kind, request):
+    """A real pipeline, or a skipped test where its model is absent."""
+    if kind == "mesh":
+        request.getfixturevalue("mesh_model")
+        return FacePipeline(ViolaJones(profile="always"), FaceMesh(), Alignment(size=16))
+    weights = request.getfixturevalue("shared_weights")
+    landmarker = FaceLandmarker(str(weights / "face_landmarker_v2_with_blendshapes.task"))
+    return FacePipeline(None, landmarker, Alignment(size=16))
+
+
+@pytest.mark.parametrize("kind", ["mesh", "landmarker"])
+def test_odd_and_damaged_pictures_never_raise(kind, request):
     """The real detector and landmarks on pictures that are thin, tiny, noisy, with bytes changed, lost or swapped."""
-    pipeline = FacePipeline(ViolaJones(profile="always"), FaceMesh(), Alignment(size=16))
+    pipeline = _searching(kind, request)
     random = np.random.default_rng(3)
     kinds = set()
     portraits = [np.full((90, 80, 3), 120, np.uint8) for _ in range(4)]

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from releases.pictures import FAST, write_picture
 
+from fer_transfer.detection import landmarks
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import ViolaJones
 from fer_transfer.detection.pipeline import FacePipeline
+from fer_transfer.errors import ConfigError
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 from fer_transfer.releases.dividing import divide
@@ -81,6 +83,23 @@ def test_faces_already_are_the_central_square_resized(elsewhere, command):
     assert faces.pixels.shape == (36, 20, 20) and faces.found.all()
     grey = cv2.cvtColor(cv2.imread(str(elsewhere / "own/Happy/wide.png")), cv2.COLOR_BGR2GRAY)
     np.testing.assert_array_equal(faces.pixels[faces.ids[:].tolist().index("Happy/wide.png")], grey[:, 10:30])
+
+
+@pytest.mark.parametrize("words", [[], ["pipeline=mediapipe"]], ids=["mesh", "landmarker"])
+def test_faces_already_need_no_model(elsewhere, command, words, monkeypatch):
+    def absent():
+        raise ConfigError("no mesh here")
+
+    write_folders(elsewhere / "own", people=3)
+    monkeypatch.setattr(landmarks, "_bundled", absent)
+    chosen = ["release=folders", "release.path=own", "pipeline.crop.size=16", "workers=1", SHARES, *words]
+    code, _, err = command("prepare", *chosen, "release.aligned=true", "out=without")
+    assert code == 0, err
+    assert command("prepare", *ALIGNED, SHARES, "out=box")[0] == 0
+    np.testing.assert_array_equal(open_faces("without").pixels[:], open_faces("box").pixels[:])
+    code, _, err = command("prepare", *chosen, "out=frames")  # where faces are looked for there must be one
+    assert code == 1 and len(err.splitlines()) == 1 and not (elsewhere / "frames").exists()
+    assert "no mesh here" in err if not words else "fer-weights model=landmarker fetch=true" in err
 
 
 def test_frames_go_through_the_pipeline(elsewhere, command):

@@ -261,12 +261,12 @@ def test_equal_training_gives_equal_bytes(tiny, tmp_path):
         {
             str(path.relative_to(tmp_path / name)): content(path)
             for path in (tmp_path / name).rglob("*")
-            if path.is_file()
+            if path.is_file() and path.name != ".checked.json"  # of times, and there where two seconds have passed
         }
         for name in ("store", "other")
     )
     assert first.keys() == second.keys() and len(first) > 20
-    assert [name for name in first if first[name] != second[name] and not name.endswith(".checked.json")] == []
+    assert [name for name in first if first[name] != second[name]] == []
 
 
 def test_full_disk_leaves_no_finished_stage(tiny, tmp_path, monkeypatch):
