@@ -25,23 +25,26 @@ _PARTS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blends
 
 
 class Tasks:
-    """FaceLandmarker of ``mediapipe.tasks``, in image mode; one thread's at a time.
+    """FaceLandmarker of ``mediapipe.tasks``, in image mode, or in video mode; one thread's at a time.
 
     Args:
         faces: how many it looks for at most.
         detection: least score of its detector, 0..1.
         data: a ``.task`` bundle.
+        video: frames are those of one video in their order: where a face was is looked at first.
 
     Raises:
         ValueError: if the bundle is damaged, or is another task's.
         ConfigError: if MediaPipe is missing, or a library of the system that it needs.
     """
 
-    def __init__(self, faces: int, detection: float, data: bytes) -> None:
+    def __init__(self, faces: int, detection: float, data: bytes, video: bool = False) -> None:
         _check(data)
+        self._video = video
         self._library, vision = _imported()
         options = vision.FaceLandmarkerOptions(
             base_options=self._library.tasks.BaseOptions(model_asset_buffer=data),
+            running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
             num_faces=faces,
             min_face_detection_confidence=detection,
             output_face_blendshapes=True,
@@ -63,10 +66,14 @@ class Tasks:
         closed.atexit = False  # Python takes apart what closing needs before it calls anything at its exit
         self._task.close = _nothing  # and what is collected then would call it still
 
-    def look(self, frame: NDArray[np.uint8]) -> list[Geometry]:
+    def look(self, frame: NDArray[np.uint8], at: int = 0) -> list[Geometry]:
         """What is known of each face of a frame, uint8 [H, W, 3], BGR, 0..255, in no order that means anything.
 
         Points are as the model gives them, in pixels: (0, 0) is the middle of the top left one.
+
+        Args:
+            frame: to look at.
+            at: in video mode, its time in milliseconds: at least 1, and above that of every frame before.
 
         Raises:
             cv2.error: if the library cannot look at it.
@@ -82,7 +89,7 @@ class Tasks:
             image_format=self._library.ImageFormat.SRGB, data=cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         )
         try:
-            found = self._task.detect(picture)
+            found = self._task.detect_for_video(picture, at) if self._video else self._task.detect(picture)
         except (RuntimeError, ValueError) as error:  # told as OpenCV tells what it cannot do with a frame
             told = cv2.error(_first_line(error))
             told.err = _first_line(error)

@@ -300,9 +300,13 @@ def _stage(content: Mapping[str, Any]) -> StageLineage:
 
 
 def _faces_used(content: Mapping[str, Any]) -> FacesUsed:
-    trained, selected, caveats = (tuple(map(_text, content[key])) for key in ("trained_on", "selected_on", "caveats"))
-    geometry = _text(content.get("geometry", ""))
-    return FacesUsed(prepared_from_json(content["prepared"]), trained, selected, caveats, geometry)
+    return FacesUsed(
+        prepared_from_json(content["prepared"]),
+        tuple(map(_text, content["trained_on"])),
+        tuple(map(_text, content["selected_on"])),
+        tuple(map(_text, content["caveats"])),
+        _text(content.get("geometry", "")),
+    )
 
 
 def prepared_from_json(content: Mapping[str, Any]) -> Prepared:
