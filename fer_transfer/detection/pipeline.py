@@ -15,6 +15,7 @@ from fer_transfer.detection.detectors import Detections, Detector
 from fer_transfer.detection.geometry import Geometry
 from fer_transfer.detection.landmarks import Finder, Following, Landmarker, Landmarks, Tracker
 from fer_transfer.errors import ConfigError
+from fer_transfer.files.fingerprint import Mark
 from fer_transfer.files.picture import PictureError, decode
 
 #: Rules for one face of several: how a candidate is ranked by the area it fills (pixels), its score (0..1) and its
@@ -68,6 +69,7 @@ class FrameFace:
         faces: number of faces that passed in this picture.
         points: float32 [468, 2], or 478, its landmarks (x, y) in pixels; None where there are none, or where they were not kept.
         geometry: what else its landmarker tells of it (``detection.geometry``), or None.
+        mark: what was kept of its pixels where they were made, or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -79,6 +81,7 @@ class FrameFace:
     faces: int = 0
     points: NDArray[np.float32] | None = None
     geometry: Geometry | None = None
+    mark: Mark | None = None
 
 
 class FacePipeline:
