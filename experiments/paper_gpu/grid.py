@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,14 +42,12 @@ def pack(given: argparse.Namespace) -> int:
     files = {f"crops/{name}": Path(path) for name, path in crops.items()} | {"fer2013": Path(given.fer)}
     files |= {f"weights/{network}{Path(path).suffix}": Path(path) for network, path in weights.items()}
     files |= {f"wheels/{path.name}": path for path in sorted(Path(given.wheels).glob("*.whl"))} if given.wheels else {}
-    about = Path(given.out).with_suffix(".json")
-    about.write_text(
-        json.dumps({"crops": list(crops), "lacks": {name: text.split(",") for name, text in lacks.items()}})
-    )
-    parts = write_parts({"about.json": about, **files}, Path(given.out), given.part)
-    about.unlink()
-    for path in parts:
-        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    told = {"crops": list(crops), "lacks": {name: text.split(",") for name, text in lacks.items()}}
+    with tempfile.TemporaryDirectory() as folder:
+        about = Path(folder, "about.json")
+        about.write_text(json.dumps(told))
+        for path in write_parts({"about.json": about, **files}, Path(given.out), given.part):
+            print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
@@ -70,14 +69,11 @@ def piece(given: argparse.Namespace) -> int:
         codes.append(_train(words, left) if left > 1 else GOES_ON)
     _bring_back(work, Path(given.out))
     stopped = [code for code in codes if code in (GOES_ON, 128 + signal.SIGTERM)]
-    print(
-        "time is up: the same command goes on"
-        if stopped
-        else "all rows"
-        if not any(codes)
-        else "rows failed, see above"
-    )
-    return GOES_ON if stopped else max(codes)
+    if stopped:
+        print("time is up: the same command goes on")
+        return GOES_ON
+    print("rows failed, see above" if any(codes) else "all rows")
+    return max(codes)
 
 
 def collect(given: argparse.Namespace) -> int:
@@ -125,9 +121,7 @@ def _train(words: Sequence[str], seconds: float) -> int:
     from fer_transfer.cli.train import main
 
     before, sys.argv = sys.argv, ["fer-train", *words]
-    signal.signal(
-        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
-    )  # before fer-train listens itself, and after
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until fer-train listens, and after
     signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.face_tracker import FaceTracker
 from fer_transfer.detection.geometry import POINTS, Geometry
 from fer_transfer.detection.landmarks import Frame, Landmarks
 from fer_transfer.detection.model_file import ModelFile
@@ -97,6 +98,18 @@ class FaceLandmarker:
         """See ``landmarks.Finder.find``."""
         return [self._judged(frame, self._from_nearer(frame, face)) for face in self._looked(frame)]
 
+    def told(self, frame: Frame, faces: list[Geometry]) -> list[Landmarks]:
+        """What the model told of the faces of a frame, its points put right, with scores."""
+        return [self._judged(frame, face) for face in _put_right(faces)]
+
+    def tracker(self) -> FaceTracker:
+        """See ``landmarks.Following.tracker``."""
+        return FaceTracker(self)
+
+    def video_task(self) -> Tasks:
+        """MediaPipe's task in video mode, for one video."""
+        return Tasks(self.faces, self.detection, self.model.again(), video=True)
+
     def fit(self, frame: Frame, box: NDArray[Any]) -> Landmarks:
         """See ``landmarks.Landmarker.fit``; of several faces around the box the one whose middle is nearest to the box's."""
         x, y, width, height = (float(v) for v in box)
@@ -145,10 +158,13 @@ class FaceLandmarker:
         return min(found, key=lambda face: float(np.linalg.norm(np.mean(_extent(face), 0) - middle)), default=None)
 
     def _looked(self, frame: Frame) -> list[Geometry]:
-        found: list[Geometry] = self.model.network.look(frame)
-        for face in found:
-            face["points"][:, :2] -= _shift(face["points"])
-        return found
+        return _put_right(self.model.network.look(frame))
+
+
+def _put_right(faces: list[Geometry]) -> list[Geometry]:
+    for face in faces:
+        face["points"][:, :2] -= _shift(face["points"])
+    return faces
 
 
 def _landmarks(face: Geometry, score: float) -> Landmarks:

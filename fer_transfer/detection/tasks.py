@@ -2,7 +2,9 @@
 
 import io
 import os
+import signal
 import sys
+import threading
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -27,23 +29,26 @@ _LONGEST = 1 << 14
 
 
 class Tasks:
-    """FaceLandmarker of ``mediapipe.tasks``, in image mode; one thread's at a time.
+    """FaceLandmarker of ``mediapipe.tasks``, in image mode, or in video mode; one thread's at a time.
 
     Args:
         faces: how many it looks for at most.
         detection: least score of its detector, 0..1.
         data: a ``.task`` bundle.
+        video: frames are those of one video in their order: where a face was is looked at first.
 
     Raises:
         ValueError: if the bundle is damaged, or is another task's.
         ConfigError: if MediaPipe is missing, or a library of the system that it needs.
     """
 
-    def __init__(self, faces: int, detection: float, data: bytes) -> None:
+    def __init__(self, faces: int, detection: float, data: bytes, video: bool = False) -> None:
         _check(data)
+        self._video = video
         self._library, vision = _imported()
         options = vision.FaceLandmarkerOptions(
             base_options=self._library.tasks.BaseOptions(model_asset_buffer=data),
+            running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
             num_faces=faces,
             min_face_detection_confidence=detection,
             output_face_blendshapes=True,
@@ -60,14 +65,19 @@ class Tasks:
             raise ValueError(_first_line(error)[:200]) from None
         except OSError as error:  # 1.2 loads its C library only now
             raise _missing(error) from None
+        _keep_ignored()
         closed = finalize(self, self._task.close)
         closed.atexit = False  # Python takes apart what closing needs before it calls anything at its exit
         self._task.close = _nothing  # and what is collected then would call it still
 
-    def look(self, frame: NDArray[np.uint8]) -> list[Geometry]:
+    def look(self, frame: NDArray[np.uint8], at: int = 0) -> list[Geometry]:
         """What is known of each face of a frame, uint8 [H, W, 3], BGR, 0..255, in no order that means anything.
 
         Points are as the model gives them, in pixels: (0, 0) is the middle of the top left one.
+
+        Args:
+            frame: to look at.
+            at: in video mode, its time in milliseconds: at least 1, and above that of every frame before.
 
         Raises:
             cv2.error: if the library cannot look at it.
@@ -82,7 +92,7 @@ class Tasks:
         seen = cv2.cvtColor(_shrunk(frame), cv2.COLOR_BGR2RGB)
         picture = self._library.Image(image_format=self._library.ImageFormat.SRGB, data=seen)
         try:
-            found = self._task.detect(picture)
+            found = self._task.detect_for_video(picture, at) if self._video else self._task.detect(picture)
         except (RuntimeError, ValueError) as error:  # told as OpenCV tells what it cannot do with a frame
             told = cv2.error(_first_line(error))
             told.err = _first_line(error)
@@ -141,6 +151,18 @@ def _missing(error: Exception) -> ConfigError:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _keep_ignored() -> None:
+    """Tell Python that SIGPROF is ignored, as the library has it from 1.2 on, which lets timers send it.
+
+    Python believes what it found when it started. Whoever sets all signals to what Python says of them, as Lightning does at the
+    end of a training, would otherwise have the next one end the process.
+    """
+    if not hasattr(signal, "SIGPROF") or threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGPROF) is signal.SIG_DFL:
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
 
 
 def _nothing() -> None:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -194,6 +195,14 @@ def test_it_is_made_again_from_its_settings(model, finder):
         pipeline_from(settings)
     with pytest.raises(ConfigError, match="SHA-256"):
         pipeline_from(settings, __file__)
+
+
+def test_a_training_in_the_same_process_does_not_end_it(finder):
+    """The library's timers send a signal that it ignores; what sets signals again as Python knows them must ignore it too."""
+    finder.find(_portrait()[0])
+    assert signal.getsignal(signal.SIGPROF) is signal.SIG_IGN
+    signal.signal(signal.SIGPROF, signal.getsignal(signal.SIGPROF))  # what Lightning does when a training has ended
+    signal.raise_signal(signal.SIGPROF)
 
 
 def test_what_the_library_fails_on_is_one_lost_frame(finder, monkeypatch):
