@@ -155,6 +155,16 @@ def as_columns(classes: Sequence[str], others: Iterable[str]) -> list[str]:
     return [f"class {name}" if name in taken else name for name in classes]
 
 
+def words_for(classes: Iterable[str]) -> tuple[str, str]:
+    """What one of some classes, and several, are called in a text: expressions, where all are (contempt too).
+
+    >>> words_for(EXPRESSIONS), words_for(["calm", "tense"])
+    (('expression', 'expressions'), ('class', 'classes'))
+    """
+    known = {word for words in _SPELLINGS for word in words} | {name.casefold() for name in EXPRESSIONS}
+    return ("expression", "expressions") if all(name.casefold() in known for name in classes) else ("class", "classes")
+
+
 def _key(name: str) -> str:
     """What two names of one class have in common: their letters whatever the case, or the expression that both spell."""
     plain = name.casefold()

@@ -19,6 +19,7 @@ from trained import ROW
 import fer_transfer
 from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.backbones.preprocessing import Preprocessing
+from fer_transfer.cli.demo import pipeline_at_hand
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.distorter import Distorter
 from fer_transfer.data.distortion import Distortion
@@ -38,7 +39,7 @@ from fer_transfer.inference.results import PredictedFace
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.page import compare
 from fer_transfer.reports.pictures import Pictures
-from fer_transfer.stages.inputs import GREY_AMONG_COLOUR
+from fer_transfer.stages.inputs import COLOUR_AFTER_GREY, GREY_AFTER_COLOUR, GREY_AMONG_COLOUR
 
 SIDE = 64
 
@@ -209,7 +210,7 @@ def colour(trained, tmp_path_factory) -> Path:
     """A folder with the frames of ``trained`` prepared in colour, and a store with a row trained on them and grey faces."""
     root = tmp_path_factory.mktemp("colour")
     made = ["release=emotiw", f"release.path={trained.release}", "release.may_be_shown=true", "pipeline.crop.size=64"]
-    fer_transfer.prepare([*made, "pipeline.colour=true", "workers=1", f"out={root / 'emotiw'}"])
+    fer_transfer.prepare([*made, *pipeline_at_hand(), "pipeline.colour=true", "workers=1", f"out={root / 'emotiw'}"])
     words = [word for word in trained.overrides if not word.startswith(("runtime.store", "runtime.faces.emotiw"))]
     here = [f"runtime.store={root / 'store'}", f"runtime.faces.emotiw={root / 'emotiw'}"]
     for plan in ("emotiw", "fer32+emotiw"):
@@ -246,12 +247,20 @@ def test_maps_of_colour_stand_in_the_pixels_of_the_face(colour, method):
     assert maps.shape == (2, 64, 64) and maps.max() == 1 and maps.min() >= 0
 
 
+def other_kind(record) -> dict[str, str]:
+    """What a record says of faces that are of another kind than those it was trained on, by release."""
+    kinds = (COLOUR_AFTER_GREY, GREY_AFTER_COLOUR)
+    return {of.release: said for of in record.faces.values() for said in of.caveats if said in kinds}
+
+
 def test_a_union_of_grey_and_colour_says_so(colour, trained):
     rows = {row.records[0].plan: row.records[0] for row in fer_transfer.open_store(colour / "store").rows()}
     said = f"fer2013: {GREY_AMONG_COLOUR}"
     assert said in rows["fer32+emotiw"].lineage.caveats and said not in rows["emotiw"].lineage.caveats
     grey = {row.records[0].plan: row.records[0] for row in fer_transfer.open_store(trained.store).rows()}
     assert rows["emotiw"].lineage.stages[-1].key != grey["emotiw"].lineage.stages[-1].key
+    assert other_kind(rows["emotiw"]) == {"fer2013": GREY_AFTER_COLOUR} and not other_kind(rows["fer32+emotiw"])
+    assert not other_kind(grey["emotiw"])
     model = fer_transfer.open_store(colour / "store").load("fer32+emotiw/test_resnet", device="cpu")
     assert model.cutting.colour and said in " ".join(model.about.caveats)
 

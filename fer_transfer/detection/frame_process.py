@@ -13,11 +13,15 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_transfer.detection.crop import Box
 from fer_transfer.detection.geometry import decoded, encoded
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
 from fer_transfer.errors import ReleaseError
+from fer_transfer.files.entries import Entries
+from fer_transfer.files.fingerprint import Mark, marks
+from fer_transfer.files.journal import failed, sealed
 from fer_transfer.files.limits import TooMuchError
 
 
@@ -52,6 +56,22 @@ def loaded(load: Load, job: FrameJob) -> Loaded:
         return Loaded(job, b"", "damaged in the archive")
 
 
+class Made(NamedTuple):
+    """A face as it travels between processes.
+
+    Attributes:
+        line: what is known of it beside its pixels, JSON.
+        mark: of its pixels.
+        pixels: of the face; empty where they are in their place already.
+        record: of the face in the journal (``files.journal.sealed``); empty where there is none.
+    """
+
+    line: bytes
+    mark: Mark
+    pixels: bytes
+    record: bytes
+
+
 #: Processes that end one after the other before it is taken for more than a frame's doing: no memory left, say.
 _DEATHS = 3
 
@@ -65,13 +85,16 @@ class FrameProcess:
         pipeline: how frames become faces.
         load: for pictures that come without their bytes; it can be pickled. None: all come with them.
         seconds: for one frame; None: any time.
+        entries: where pixels are written; None: they come back.
 
     Attributes:
         began: whether a process got as far as its work; one that did not ended while Python started it.
     """
 
-    def __init__(self, pipeline: FacePipeline, load: Load | None, seconds: float | None) -> None:
-        self._pipeline, self._load, self._seconds = pipeline, load, seconds
+    def __init__(
+        self, pipeline: FacePipeline, load: Load | None, seconds: float | None, entries: Entries | None = None
+    ) -> None:
+        self._pipeline, self._load, self._seconds, self._entries = pipeline, load, seconds, entries
         self._deaths, self._ended, self._changing = 0, False, threading.Lock()
         self.began = False
         self._begin()
@@ -82,7 +105,7 @@ class FrameProcess:
         if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
             set_start_method("spawn", force=True)  # joblib's workers have a method that a new process does not know
         self._pipe, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._pipeline, self._load), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self._pipeline, self._load, self._entries), daemon=True)
         process.start()
         self._process = process
         theirs.close()
@@ -106,15 +129,15 @@ class FrameProcess:
             self._begin()
         return signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"
 
-    def faces(self, pictures: Sequence[Loaded]) -> list[bytes]:
-        """The faces of some pictures, packed.
+    def faces(self, pictures: Sequence[Loaded], row: int = 0) -> list[Made]:
+        """The faces of some pictures, of which the first is in this place among all.
 
         Raises:
             EOFError: if the process ended by itself before it began, or with frame after frame.
         """
-        return self._answers(pictures)
+        return self._answers(pictures, row)
 
-    def _answers(self, pictures: Sequence[Loaded]) -> list[bytes]:
+    def _answers(self, pictures: Sequence[Loaded], row: int) -> list[Made]:
         """In one message there and back; where that takes longer than one of them may, or ends the process, one by one."""
         try:
             self._ready = self._ready or self._pipe.recv()  # until it is, its libraries are loaded: no frame's time
@@ -122,10 +145,10 @@ class FrameProcess:
         except OSError:
             raise EOFError from None
         try:
-            self._pipe.send(pictures)
+            self._pipe.send((pictures, row))
             if not self._pipe.poll(self._seconds):
                 self._replace()
-                return self._one_by_one(pictures, f"took longer than {self._seconds:g} s")
+                return self._one_by_one(pictures, row, f"took longer than {self._seconds:g} s")
             answer = self._pipe.recv()
         except (EOFError, OSError):  # it ended, or the pipe broke while it was written to
             self._process.join(5)  # a pipe may close a little before its process has ended
@@ -133,20 +156,20 @@ class FrameProcess:
             self._deaths += 1
             if self._deaths == _DEATHS:
                 raise EOFError from None
-            return self._one_by_one(pictures, f"ended its process ({how})")
+            return self._one_by_one(pictures, row, f"ended its process ({how})")
         self._deaths = 0
         if isinstance(answer, Exception):
             raise answer
-        faces: list[bytes] = answer
+        faces: list[Made] = answer
         return faces
 
-    def _one_by_one(self, pictures: Sequence[Loaded], why: str) -> list[bytes]:
+    def _one_by_one(self, pictures: Sequence[Loaded], row: int, why: str) -> list[Made]:
         if len(pictures) == 1:
-            return [packed(unreadable(self._pipeline.shape, why))]
-        return [face for picture in pictures for face in self._answers([picture])]
+            return made([pictures[0].job.name], [unreadable(self._pipeline.shape, why)], row, self._entries)
+        return [face for i, picture in enumerate(pictures) for face in self._answers([picture], row + i)]
 
 
-def _work(pipe: "Connection[Any, Any]", pipeline: FacePipeline, load: Load | None) -> None:
+def _work(pipe: "Connection[Any, Any]", pipeline: FacePipeline, load: Load | None, entries: Entries | None) -> None:
     """What a process does until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the work
     cv2.setNumThreads(1)
@@ -154,12 +177,15 @@ def _work(pipe: "Connection[Any, Any]", pipeline: FacePipeline, load: Load | Non
     with suppress(EOFError, OSError):
         pipe.send(True)
         while True:
-            pipe.send(_answer(pipeline, load, pipe.recv()))
+            pipe.send(_answer(pipeline, load, entries, *pipe.recv()))
 
 
-def _answer(pipeline: FacePipeline, load: Load | None, pictures: Sequence[Loaded]) -> list[bytes] | Exception:
+def _answer(
+    pipeline: FacePipeline, load: Load | None, entries: Entries | None, pictures: Sequence[Loaded], row: int
+) -> list[Made] | Exception:
     try:
-        return [face_of(pipeline, load, picture) for picture in pictures]
+        faces = [face_of(pipeline, load, picture) for picture in pictures]
+        return made([picture.job.name for picture in pictures], faces, row, entries)
     except Exception as error:  # the parent raises it
         return error
 
@@ -172,20 +198,44 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
 
-def face_of(pipeline: FacePipeline, load: Load | None, picture: Loaded) -> bytes:
-    """The face of an encoded picture, which is loaded where it comes without its bytes, packed."""
+def face_of(pipeline: FacePipeline, load: Load | None, picture: Loaded) -> FrameFace:
+    """The face of an encoded picture, which is loaded where it comes without its bytes."""
     if load is not None and picture.data is None:
         picture = loaded(load, picture.job)
     job, data, trouble = picture
     assert data is not None, "without load pictures come with their bytes"
-    face = (
+    return (
         unreadable(pipeline.shape, trouble) if trouble else pipeline.read(data, job.aligned, job.aligned_size, job.box)
     )
-    return packed(face)
 
 
-def packed(face: FrameFace) -> bytes:
-    """A face as bytes: a line of JSON, then its pixels."""
+def made(names: Sequence[str], faces: Sequence[FrameFace], row: int, entries: Entries | None) -> list[Made]:
+    """Faces, of which the first is in this place among all, as they travel; their pixels are written in their places, if any.
+
+    Raises:
+        FacesError: if they cannot be written.
+    """
+    pixels = np.stack([face.pixels for face in faces]).reshape(len(faces), -1)
+    told = [_line(face) for face in faces]
+    if entries is None:
+        alone = [one.tobytes() for one in pixels]
+        return [Made(*one, b"") for one in zip(told, marks(pixels), alone, strict=True)]
+    try:
+        entries.write(row, pixels)
+    except OSError as error:
+        raise failed(entries.path, error) from None
+    records = [sealed(*record) for record in zip(names, told, (one.data for one in pixels), strict=True)]
+    return [Made(line, mark, b"", record) for line, mark, record in zip(told, marks(pixels), records, strict=True)]
+
+
+def _line(face: FrameFace) -> bytes:
+    """What is known of a face beside its pixels, as a line of JSON."""
+    if face.kind == "bypassed" and not face.reason:
+        return _BYPASSED
+    return _json(face)
+
+
+def _json(face: FrameFace) -> bytes:
     told = {
         "kind": face.kind,
         "reason": face.reason,
@@ -196,13 +246,16 @@ def packed(face: FrameFace) -> bytes:
     }
     if face.geometry is not None:
         told["geometry"] = encoded(face.geometry)
-    return json.dumps(told).encode() + b"\n" + face.pixels.tobytes()
+    return json.dumps(told).encode()
 
 
-def unpacked(data: bytes, shape: tuple[int, ...]) -> FrameFace:
-    """The face that was packed, its pixels of this shape."""
-    line = data.index(b"\n")
-    return FrameFace(np.frombuffer(data, np.uint8, offset=line + 1).reshape(shape), **_told(data[:line]))
+#: Of a picture that is a face already all is known.
+_BYPASSED = _json(FrameFace(np.empty((0, 0), np.uint8), "bypassed", score=1.0))
+
+
+def unpacked(line: bytes, pixels: NDArray[np.uint8], shape: tuple[int, ...], mark: Mark | None = None) -> FrameFace:
+    """The face of its line and its pixels, uint8 of this shape."""
+    return FrameFace(pixels.reshape(shape), **_told(line), mark=mark)
 
 
 @lru_cache(64)

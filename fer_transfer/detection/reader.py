@@ -8,21 +8,33 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 import cv2
+import numpy as np
 
-from fer_transfer.detection.frame_process import FrameJob, FrameProcess, Load, Loaded, face_of, loaded, unpacked
+from fer_transfer.detection.frame_process import (
+    FrameJob,
+    FrameProcess,
+    Load,
+    Loaded,
+    Made,
+    face_of,
+    loaded,
+    made,
+    unpacked,
+)
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
+from fer_transfer.files.entries import Entries
 from fer_transfer.files.journal import Journal
 
 #: Messages that wait for each process: enough to keep it busy, few enough to hold in memory.
 _AHEAD = 4
 
 #: Pictures that go to a process in one message.
-_TOGETHER = 32
+_TOGETHER = 64
 
 #: Bytes of these beyond which no other joins them: of faces already, and of pictures that are searched, which takes far longer
 #: than a message does: a frame of a film goes alone.
-_FACES, _SEARCHED = 1 << 17, 1 << 14
+_FACES, _SEARCHED = 1 << 19, 1 << 14
 
 #: Bytes of pictures that wait at most, and one picture.
 _HELD = 256 << 20
@@ -66,18 +78,13 @@ class FrameReader:
             FacesError: if a process dies; what is done is kept.
         """
         todo = deque(jobs)
-        for done in self._done(todo):
-            yield unpacked(done, pipeline.shape)
-        if self.workers:
-            work = _spread(_Work(pipeline, load, seconds, size_of), list(todo), self.workers)
-        else:
-            work = _here(pipeline, list(todo), load)
-        for faces in work:
-            if self.journal is not None:
-                self.journal.put_all([(todo.popleft().name, face) for face in faces])
-            yield from (unpacked(face, pipeline.shape) for face in faces)
+        yield from self._done(pipeline, todo)
+        row = 0 if self.journal is None else len(self.journal)
+        work = _Work(pipeline, load, seconds, size_of, None if self.journal is None else self.journal.entries)
+        for faces in _spread(work, list(todo), row, self.workers) if self.workers else _here(work, list(todo), row):
+            yield from self._faces(pipeline, faces)
 
-    def _done(self, jobs: deque[FrameJob]) -> Iterator[bytes]:
+    def _done(self, pipeline: FacePipeline, jobs: deque[FrameJob]) -> Iterator[FrameFace]:
         """What the journal holds of the first pictures, which are taken off; what it holds besides is none of them."""
         if self.journal is None:
             return
@@ -86,22 +93,24 @@ class FrameReader:
                 self.journal.cut(row)
                 return
             jobs.popleft()
-            yield done
+            line, _, pixels = done.partition(b"\n")
+            yield unpacked(line, np.frombuffer(pixels, np.uint8), pipeline.shape)
+
+    def _faces(self, pipeline: FacePipeline, faces: list[Made]) -> Iterator[FrameFace]:
+        """The next faces, which are told to the journal."""
+        if self.journal is None:
+            pixels = [np.frombuffer(face.pixels, np.uint8) for face in faces]
+        else:
+            row = len(self.journal)
+            self.journal.add([face.record for face in faces])
+            pixels = list(self.journal.read(row, len(faces)))
+        for face, of in zip(faces, pixels, strict=True):
+            yield unpacked(face.line, of, pipeline.shape, face.mark)
 
 
 def available_processes() -> int:
     """Number of processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _here(pipeline: FacePipeline, jobs: list[FrameJob], load: Load) -> Iterator[list[bytes]]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # OpenCV's cascades give their boxes in an order that depends on its threads
-    try:
-        for job in jobs:
-            yield [face_of(pipeline, None, loaded(load, job))]
-    finally:
-        cv2.setNumThreads(before)
 
 
 @dataclass(frozen=True)
@@ -112,9 +121,10 @@ class _Work:
     load: Load
     seconds: float | None
     size_of: Callable[[str], int] | None
+    entries: Entries | None
 
     def process(self) -> FrameProcess:
-        return FrameProcess(self.pipeline, None if self.size_of is None else self.load, self.seconds)
+        return FrameProcess(self.pipeline, None if self.size_of is None else self.load, self.seconds, self.entries)
 
     def messages(self, jobs: list[FrameJob]) -> Iterator[tuple[list[Loaded], int]]:
         """Pictures to be sent together, and their bytes: what a message costs is more than what a small picture costs."""
@@ -141,6 +151,16 @@ class _Work:
             return Loaded(job, None), 0
 
 
+def _here(work: _Work, jobs: list[FrameJob], row: int) -> Iterator[list[Made]]:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # OpenCV's cascades give their boxes in an order that depends on its threads
+    try:
+        for place, job in enumerate(jobs, start=row):
+            yield made([job.name], [face_of(work.pipeline, None, loaded(work.load, job))], place, work.entries)
+    finally:
+        cv2.setNumThreads(before)
+
+
 def _why_one_ended(count: int, any_began: bool) -> str:
     if any_began:
         return (
@@ -153,25 +173,26 @@ def _why_one_ended(count: int, any_began: bool) -> str:
     )
 
 
-def _spread(work: _Work, jobs: list[FrameJob], count: int) -> Iterator[list[bytes]]:
+def _spread(work: _Work, jobs: list[FrameJob], row: int, count: int) -> Iterator[list[Made]]:
     processes = [work.process() for _ in range(min(count, len(jobs)))]
     idle: SimpleQueue[FrameProcess] = SimpleQueue()
     for process in processes:
         idle.put(process)
 
-    def faces(pictures: list[Loaded]) -> list[bytes]:
+    def faces(pictures: list[Loaded], row: int) -> list[Made]:
         process = idle.get()
         try:
-            return process.faces(pictures)
+            return process.faces(pictures, row)
         finally:
             idle.put(process)
 
     threads = ThreadPoolExecutor(max(1, len(processes)))  # each waits for one process at a time
-    waiting: deque[tuple[Future[list[bytes]], int]] = deque()
+    waiting: deque[tuple[Future[list[Made]], int]] = deque()
     held = 0
     try:
         for pictures, size in work.messages(jobs):
-            waiting.append((threads.submit(faces, pictures), size))
+            waiting.append((threads.submit(faces, pictures, row), size))
+            row += len(pictures)
             held += size
             while len(waiting) >= _AHEAD * count or held > _HELD:
                 future, size = waiting.popleft()

@@ -85,7 +85,15 @@ def prepare(
         writer.classes = label_set_of(release).classes
         for done, face in enumerate(release.faces(FrameReader(reading, journal)), start=1):
             writer.add(
-                face.pixels, face.id, face.split, face.label, face.found, face.votes, face.subject, face.geometry
+                face.pixels,
+                face.id,
+                face.split,
+                face.label,
+                face.found,
+                face.votes,
+                face.subject,
+                face.geometry,
+                face.mark,
             )
             advance(done, count)
         writer.caveats, writer.report, writer.summary = release.caveats(), release.report(), release.summary()

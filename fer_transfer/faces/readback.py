@@ -4,9 +4,6 @@ SHA-256 of them takes a tenth of the time of decoding small pictures; at the end
 """
 
 import hashlib
-import math
-from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -16,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.faces.columns import first_with
-from fer_transfer.files.journal import array_header
+from fer_transfer.files.entries import Entries
+from fer_transfer.files.fingerprint import fingerprints
 
 if TYPE_CHECKING:
     from fer_transfer.files.digest import Sha256
-
-#: Bytes that are read at a time.
-_BLOCK = 1 << 22
 
 #: Bytes of what tells a picture from others.
 _MARK = 16
@@ -42,7 +37,7 @@ class Readback:
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.fingerprints = np.zeros(shape[0], np.uint64)
         self._digest = hashlib.sha256()
-        self._entries = _Entries(path, shape)
+        self._entries = Entries(path, shape)
         self._told: SimpleQueue[int | None] = SimpleQueue()
         self._error: OSError | None = None
         self._thread = Thread(target=self._read, daemon=True)
@@ -77,44 +72,6 @@ class Readback:
             self._error = error
 
 
-class _Entries:
-    """The entries of a file of an array."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
-        self._path, self.header, self._entry = path, array_header(shape), math.prod(shape[1:])
-
-    def blocks(self, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
-        """uint8 [n, bytes of an entry]: those from start to stop, as far as they are there; none behind another header."""
-        step = max(1, _BLOCK // self._entry)
-        with self._path.open("rb", buffering=0) as file:
-            if file.read(len(self.header)) != self.header:
-                return
-            file.seek(len(self.header) + start * self._entry)
-            for row in range(start, stop, step):
-                data = file.read(min(step, stop - row) * self._entry)
-                there = len(data) // self._entry
-                yield np.frombuffer(data, np.uint8, there * self._entry).reshape(there, self._entry)
-
-
-def fingerprints(entries: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """uint64 [N] of entries [N, bytes]: of others they are others, but for one pair in 2**32 at most (multilinear hashing).
-
-    >>> bool(fingerprints(np.zeros((1, 3), np.uint8)) == fingerprints(np.ones((1, 3), np.uint8)))
-    False
-    """
-    if rest := -entries.shape[1] % 4:
-        entries = np.pad(entries, ((0, 0), (0, rest)))
-    # Modulo 2**64 the upper bits of words of 64 would hardly count.
-    words = np.ascontiguousarray(entries).view(np.uint32).astype(np.uint64)
-    found: NDArray[np.uint64] = words @ _weights(words.shape[1])
-    return found
-
-
-@lru_cache(4)
-def _weights(count: int) -> NDArray[np.uint64]:
-    return np.random.default_rng(0).integers(0, 2**64, count, np.uint64)
-
-
 def fingerprints_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint64]:
     """uint64 [N]: of all entries of a file; 0 of those that are not there.
 
@@ -123,7 +80,7 @@ def fingerprints_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint64]:
     """
     found = np.zeros(shape[0], np.uint64)
     done = 0
-    for block in _Entries(path, shape).blocks(0, shape[0]):
+    for block in Entries(path, shape).blocks(0, shape[0]):
         found[done : done + len(block)] = fingerprints(block)
         done += len(block)
     return found
@@ -138,7 +95,7 @@ def first_same(path: Path, shape: tuple[int, ...], found: NDArray[np.uint64]) ->
     first = np.arange(shape[0], dtype=np.int32)
     _, of, counts = np.unique(found, return_inverse=True, return_counts=True)
     if len(rows := np.flatnonzero(counts[of] > 1)):
-        entries = _Entries(path, shape)
+        entries = Entries(path, shape)
         marks = [_mark(next(entries.blocks(row, row + 1))) for row in rows.tolist()]
         first[rows] = rows[first_with(np.stack(marks))]
     return first

@@ -14,6 +14,7 @@ from fer_transfer.detection.pipeline import FrameFace
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import read_text
+from fer_transfer.files.fingerprint import Mark
 from fer_transfer.labels import SEVEN, UNLABELLED, LabelSet
 
 #: Side file by which a release that was made, not collected, says so; its JSON tells how it was made.
@@ -39,6 +40,7 @@ class Face:
         votes: uint8 [10], FER+ votes in the order of FERPLUS_COLUMNS, or None; for all faces or for none.
         subject: whose face it is: a person, or the movie that a frame is from; empty where the release does not tell.
         geometry: what a landmarker tells of it (``detection.geometry``), or None.
+        mark: what was kept of its pixels where they were made, or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -49,6 +51,7 @@ class Face:
     votes: NDArray[np.uint8] | None = None
     subject: str = ""
     geometry: Geometry | None = None
+    mark: Mark | None = None
 
 
 class Release(Protocol):

@@ -22,11 +22,12 @@ from fer_transfer.faces.duplicates import duplicates
 from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, INDEX, PIXELS, VOTES, Faces
 from fer_transfer.faces.geometry import FILE as GEOMETRY
 from fer_transfer.faces.geometry import GeometryWriter
-from fer_transfer.faces.readback import Readback, fingerprints, fingerprints_of, first_same
+from fer_transfer.faces.readback import Readback, fingerprints_of, first_same
 from fer_transfer.faces.words import Words
 from fer_transfer.files.digest import digest, file_digest
 from fer_transfer.files.document import write_document
-from fer_transfer.files.journal import array_header
+from fer_transfer.files.entries import array_header
+from fer_transfer.files.fingerprint import Mark, marks
 from fer_transfer.files.names import shown
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
@@ -115,11 +116,12 @@ class FacesWriter:
         votes: NDArray[np.uint8] | None = None,
         subject: str = "",
         geometry: Geometry | None = None,
+        mark: Mark | None = None,
     ) -> None:
         """Append one face: pixels uint8 [H, W] or RGB [H, W, 3], label a place in ``classes`` or UNLABELLED, votes uint8 [10].
 
         Votes are for all or none. The subject is a person or a movie, or empty where none is known; geometry is what a landmarker
-        tells of the face.
+        tells of the face, mark what was kept of its pixels where they were made, which are looked at otherwise.
         """
         if pixels.shape != self._shape[1:] or pixels.dtype != np.uint8:
             raise FacesError(
@@ -128,15 +130,16 @@ class FacesWriter:
         if not UNLABELLED <= label < len(self.classes):
             raise FacesError(f"Expected a label of {UNLABELLED}..{len(self.classes) - 1} for {id}, but got {label}.")
         row = len(self._ids)
+        mark = mark or marks(pixels.reshape(1, -1))[0]
         self._ids.append(id)
         if row < self.count:  # one too many is told at the end
             number = self._splits.setdefault(split, len(self._splits))
             same = self._subjects.setdefault(subject, row) if subject else row
             self._columns[row] = number, label, found, row, same
-            self._fingerprints[row : row + 1] = fingerprints(pixels.reshape(1, -1))
+            self._fingerprints[row] = mark.fingerprint
         if self._reading is not None and row % _TOLD == 0:
             self._reading.until(min(row, self.count))
-        self._constant += int(found and pixels.flat[0] == pixels.flat[-1] and pixels.min() == pixels.max())
+        self._constant += found and mark.constant
         if votes is not None:
             self._votes += votes.tobytes()
         try:

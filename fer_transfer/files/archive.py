@@ -179,8 +179,19 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """The content of one file of ``names``, as large as a picture may be."""
+        if isinstance(self._container, Folder):
+            return self._of_folder(self._container, name)
         with self._open(name, self.limits.picture_mib, "limits.picture_mib") as member:
             return member.read()
+
+    def _of_folder(self, folder: Folder, name: str) -> bytes:
+        where = f"{self.path}: {shown(name)}"
+        try:
+            return folder.read(
+                name, lambda size: refuse_beyond(size, self.limits.picture_mib, where, "limits.picture_mib")
+            )
+        except _DAMAGE as error:
+            _damaged(where, error)
 
     def _open(self, name: str, mib: float, setting: str) -> Member:
         where = f"{self.path}: {shown(name)}"

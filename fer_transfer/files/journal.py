@@ -4,19 +4,20 @@ import contextlib
 import hashlib
 import io
 import json
-import math
 import os
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from fer_transfer.errors import FacesError
+from fer_transfer.files.entries import Entries
 
 _TOLD = ".told"
 
@@ -36,6 +37,7 @@ class Journal:
 
     Attributes:
         array: path of the array.
+        entries: its entries, for whoever writes them in their places.
 
     Raises:
         FacesError: if the files cannot be read or written, or another process is at work on them.
@@ -54,14 +56,14 @@ class Journal:
 
     def __init__(self, path: Path, settings: Any, shape: tuple[int, ...]) -> None:
         self.path, self.array, self.count = path, _array_of(path), shape[0]
-        self._entry, self._header = math.prod(shape[1:]), array_header(shape)
+        self.entries = Entries(self.array, shape)
         self._files: list[IO[bytes]] = []
         self._ends = array("Q", [0])
         self._lock = FileLock(f"{path}.lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
-            self._entries, self._told = (self._opened(file) for file in (self.array, _told_of(path)))
+            self._array, self._told = (self._opened(file) for file in (self.array, _told_of(path)))
             self._read(_line(settings))
         except Timeout:
             raise FacesError(
@@ -78,16 +80,16 @@ class Journal:
 
     def _read(self, settings: bytes) -> None:
         """Find where each line ends, as far as there are entries; begin anew after other settings."""
-        same = self._told.readline() == settings and self._entries.read(len(self._header)) == self._header
+        same = self._told.readline() == settings and self._array.read(len(self.entries.header)) == self.entries.header
         if not same:
-            for file, first in ((self._entries, self._header), (self._told, settings)):
+            for file, first in ((self._array, self.entries.header), (self._told, settings)):
                 file.seek(0)
                 file.truncate()
                 file.write(first)
                 file.flush()
         self._ends = array("Q", [len(settings)])
         self._told.seek(len(settings))
-        there = (self._entries.seek(0, io.SEEK_END) - len(self._header)) // max(1, self._entry)
+        there = (self._array.seek(0, io.SEEK_END) - len(self.entries.header)) // max(1, self.entries.size)
         for line in self._told:
             if len(self) < min(there, self.count) and line.endswith(b"\n"):
                 self._ends.append(self._ends[-1] + len(line))
@@ -109,9 +111,8 @@ class Journal:
         if row >= len(self):
             return None
         try:
-            self._entries.seek(self._place(row))
             self._told.seek(self._ends[row])
-            entry, line = self._entries.read(self._entry), self._told.readline()
+            entry, line = self.read(row, 1).tobytes(), self._told.readline()
         except OSError as error:
             self._fail(error)
         seal, _, told = line.partition(b" ")
@@ -122,40 +123,38 @@ class Journal:
 
     def put(self, name: str, record: bytes) -> None:
         """Append a record: a line, a line feed, and its entry. A process that is killed after this keeps it."""
-        self.put_all([(name, record)])
-
-    def put_all(self, records: Iterable[tuple[str, bytes]]) -> None:
-        """Append records, as ``put``; each call costs as much as a few records."""
-        entries, lines = [], []
-        for name, record in records:
-            line, _, entry = record.partition(b"\n")
-            assert len(entry) == self._entry
-            told = json.dumps(name).encode() + b"\t" + line + b"\n"
-            entries.append(entry)
-            lines.append(_seal(told, entry) + b" " + told)
-        assert len(self) + len(lines) <= self.count
+        line, _, entry = record.partition(b"\n")
+        assert len(entry) == self.entries.size
         try:
-            self._write(self._entries, self._place(len(self)), entries)
-            self._write(self._told, self._ends[-1], lines)
+            self.entries.write(len(self), np.frombuffer(entry, np.uint8))
         except OSError as error:
             self._fail(error)
-        for written in lines:
-            self._ends.append(self._ends[-1] + len(written))
+        self.add([sealed(name, line, entry)])
 
-    @staticmethod
-    def _write(file: IO[bytes], place: int, pieces: list[bytes]) -> None:
-        file.seek(place)
-        file.writelines(pieces)
-        file.flush()
+    def add(self, records: Sequence[bytes]) -> None:
+        """Append records, as ``sealed`` gives them; their entries are in place already (``entries``, from row ``len`` on)."""
+        assert len(self) + len(records) <= self.count
+        try:
+            self._told.seek(self._ends[-1])
+            self._told.write(b"".join(records))
+            self._told.flush()
+        except OSError as error:
+            self._fail(error)
+        for record in records:
+            self._ends.append(self._ends[-1] + len(record))
 
-    def _place(self, row: int) -> int:
-        return len(self._header) + row * self._entry
+    def read(self, row: int, count: int) -> NDArray[np.uint8]:
+        """Entries, uint8 [count, bytes of one], from this row on; 0 where another process has cut them off."""
+        try:
+            return self.entries.read(row, count)
+        except OSError as error:
+            self._fail(error)
 
     def cut(self, row: int) -> None:
         """Forget the records from this place on."""
         del self._ends[row + 1 :]
         try:
-            self._entries.truncate(self._place(len(self)))
+            self._array.truncate(self.entries.place(len(self)))
             self._told.truncate(self._ends[-1])
         except OSError as error:
             self._fail(error)
@@ -193,10 +192,7 @@ class Journal:
         self.close()
 
     def _fail(self, error: OSError) -> NoReturn:
-        raise FacesError(
-            f"Cannot keep what is done in {self.path}: {error}. What is done is kept. "
-            "Free space or choose another folder (out=), and repeat the command."
-        ) from None
+        raise failed(self.path, error) from None
 
 
 def journals(folder: Path) -> list[Path]:
@@ -236,13 +232,20 @@ def _line(settings: Any) -> bytes:
     return json.dumps(settings, sort_keys=True).encode() + b"\n"
 
 
-def array_header(shape: tuple[int, ...]) -> bytes:
-    """What numpy puts before an array of uint8 in a file (npy)."""
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return file.getvalue()
+def sealed(name: str, line: bytes, entry: memoryview | bytes) -> bytes:
+    """A record as the journal tells it (``Journal.add``): a line without its line feed, and the digest of it and its entry."""
+    told = json.dumps(name).encode() + b"\t" + line + b"\n"
+    return _seal(told, entry) + b" " + told
 
 
-def _seal(told: bytes, entry: bytes) -> bytes:
+def failed(path: Path, error: OSError) -> FacesError:
+    """What is told where a journal cannot be read or written."""
+    return FacesError(
+        f"Cannot keep what is done in {path}: {error}. What is done is kept. "
+        "Free space or choose another folder (out=), and repeat the command."
+    )
+
+
+def _seal(told: bytes, entry: memoryview | bytes) -> bytes:
     """Of the entry a checksum: what comes to it are crashes and disks, and a digest would cost as much as the reading."""
     return hashlib.blake2b(told + zlib.crc32(entry).to_bytes(4, "big"), digest_size=8).hexdigest().encode()

@@ -25,13 +25,17 @@ def _irregular(mode: int) -> str | None:
     return next((what for is_it, what in kinds if is_it(mode)), "a device")
 
 
-def open_regular(path: Path | str) -> IO[bytes]:
+def open_regular(path: Path | str, buffering: int = -1) -> IO[bytes]:
     """Open a file for reading, if it is a regular one; a FIFO is not waited for.
+
+    Args:
+        path: of the file.
+        buffering: as for ``open``; 0 for a file that is read at once.
 
     Raises:
         OSError: if it cannot be opened or is no regular file.
     """
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    file = open(path, "rb", buffering, opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
     if what := _irregular(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(f"it is {what}, no regular file")

@@ -16,24 +16,23 @@ Forms     A folder or archive with ``cohn-kanade-images/S005/001/S005_001_000000
           ``Emotion/S005/001/S005_001_00000011_emotion.txt``, at any depth. Copies that hold 48x48 pictures in class folders
           are read by ``release=folders``
 Faults    Posed, in one laboratory. Results of papers differ in frames, classes and folds: a number means little without these
-Sources   Lucey et al. 2010, CVPR workshops: 593 sequences, 123 people. The labelled sequences, their people and classes: counted
-          in the list of github.com/Open-Debin/Emotion-FAN, data/txt/CK+_10-fold_sample_IDascendorder_step10.txt. Layout and
-          numbers: as several public readers have them. The last three frames: so do copies of 981 pictures (3 times 327); the
+Sources   Lucey et al. 2010, CVPR workshops: 593 sequences, 123 people. The distribution's own read-me, as several public pages
+          quote it: these, 327 labels, the numbers of the classes, the layout. The labelled sequences, their people and classes:
+          counted in the list of github.com/Open-Debin/Emotion-FAN, data/txt/CK+_10-fold_sample_IDascendorder_step10.txt. Sizes of
+          the frames: as one public reader describes them. The last three frames: so do copies of 981 pictures (3 times 327); the
           first as Neutral, and folds by person: Li and Deng 2018, arXiv 1804.08348. Not looked up in a text: that survey's
-          wording, sizes of the frames, what may be printed
+          wording, what may be printed
 ========  ==============================================================================================================
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive
-from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
-from fer_transfer.labels import SEVEN, LabelSet
 from fer_transfer.releases.list_file import bad_lines
 from fer_transfer.releases.listed import ListedRelease, Stated
 from fer_transfer.releases.listing import Listed, first_three
@@ -59,19 +58,8 @@ class CKPlusRelease(ListedRelease):
         pipeline: how frames become faces.
         last: frames from the end of a sequence that show its label.
         neutral: whether the first frame of a labelled sequence is taken as Neutral.
-        name: as for the other options, see ``ListedRelease``.
-        aligned: whether pictures are faces already.
-        size: side of a prepared face in pixels.
-        classes: class by name.
-        leave_out: names of classes.
-        shares: of splits to be made.
-        folds: to be made.
-        seed: of splits that are made.
-        note: a caveat.
-        limits: how much is read at most.
-        may_be_shown: whether pictures may stand in reports.
-        labels: the label set.
-        lacks: classes of it that there are no pictures of.
+        name: the word that plans use for the faces.
+        **options: those of every ``ListedRelease``.
     """
 
     title = "CK+"
@@ -84,23 +72,9 @@ class CKPlusRelease(ListedRelease):
         last: int = 3,
         neutral: bool = True,
         name: str = "ckplus",
-        aligned: bool = False,
-        size: int | None = None,
-        classes: Mapping[str, str] | None = None,
-        leave_out: Sequence[str] = (),
-        shares: Mapping[str, float] | None = None,
-        folds: int | None = None,
-        seed: int = 0,
-        note: str | None = None,
-        limits: Limits = LIMITS,
-        may_be_shown: bool = False,
-        labels: LabelSet = SEVEN,
-        lacks: Sequence[str] = (),
+        **options: Any,
     ) -> None:
-        super().__init__(
-            path, pipeline, name, aligned, size, classes, leave_out, shares, folds, seed, note, limits, may_be_shown, labels,
-            lacks,
-        )  # fmt: skip
+        super().__init__(path, pipeline, name, **options)
         if not isinstance(last, int) or last < 1:
             raise ConfigError(f"Expected release.last to be a whole number of at least 1, but got {last!r}.")
         self.last, self.neutral = last, neutral

@@ -25,26 +25,26 @@ Sources   Goodfellow et al. 2013, arXiv 1307.0414 (making, classes, people's acc
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.config import nearest
 from fer_transfer.detection.reader import FrameReader
-from fer_transfer.errors import ReleaseError
+from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.faces.counts import count_by_split
 from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, is_synthetic
-from fer_transfer.files.archive import Archive, Member, is_archive, open_file, passed_over_lines
+from fer_transfer.files.archive import Archive, is_archive, open_file, passed_over_lines
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
-from fer_transfer.files.picture import PictureError, decode
 from fer_transfer.labels import EXPRESSIONS, SEVEN, UNLABELLED, LabelSet
+from fer_transfer.releases.fer2013_forms import KAGGLE, MERGED, Content, add_csv, read_archive, split_of_file
 from fer_transfer.releases.ferplus import read_votes
-from fer_transfer.releases.pixel_csv import SIDE, USAGES, PixelRows, read_pixel_rows
+from fer_transfer.releases.listing import left_out_line, names_given
+from fer_transfer.releases.pixel_csv import SIDE, USAGES
 
 #: What its owners state: faces by class in FER-2013's order, counted in the csv with md5 f8428a1edbd21e88f42c73edd2a14f95.
 STATED_COUNTS = {
@@ -52,41 +52,6 @@ STATED_COUNTS = {
     "PublicTest": (467, 56, 496, 895, 653, 415, 607),
     "PrivateTest": (491, 55, 528, 879, 594, 416, 626),
 }
-
-#: What Kaggle's test.csv and merged picture folders call PublicTest and PrivateTest together (7178 faces).
-MERGED = "test"
-
-_WHOLE = ("fer2013.csv", "icml_face_data.csv")
-_KAGGLE = ("train.csv", "test.csv")
-_PICTURES = (".jpg", ".jpeg", ".png")
-_FOLDERS = {
-    "train": "Training",
-    "training": "Training",
-    "publictest": "PublicTest",
-    "privatetest": "PrivateTest",
-    "test": MERGED,
-}
-
-
-@dataclass
-class _Content:
-    """Everything read from the release: 83 MB for the whole of FER-2013."""
-
-    form: str
-    pixels: list[NDArray[np.uint8]] = field(default_factory=list)  # uint8 [n, 48, 48] each
-    ids: list[str] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    votes: NDArray[np.uint8] | None = None
-    moved: int = 0  # pictures in a folder of another split than their name tells
-    ignored: int = 0  # pictures that lie elsewhere than in train/<class>/ or test/<class>/
-    passed_over: dict[str, str] = field(default_factory=dict)  # what is no regular file, by name
-
-    def add_rows(self, rows: PixelRows, splits: list[str]) -> None:
-        self.ids += [f"fer{len(self.ids) + i:07d}" for i in range(len(splits))]
-        self.pixels.append(rows.pixels)
-        self.splits += splits
-        self.labels += rows.labels.tolist()
 
 
 class FER2013Release:
@@ -99,6 +64,10 @@ class FER2013Release:
         limits: how much is read at most.
         may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers.
         labels: whose classes the labels are of.
+        leave_out: classes whose faces are left out.
+
+    Raises:
+        ConfigError: if one of these is none of the seven.
     """
 
     def __init__(
@@ -109,16 +78,16 @@ class FER2013Release:
         limits: Limits = LIMITS,
         may_be_shown: bool = True,
         labels: LabelSet = SEVEN,
+        leave_out: Sequence[str] = (),
     ) -> None:
         self.labels = labels
-        self._own = [
-            *(labels.index(name, "FER-2013") for name in EXPRESSIONS),
-            UNLABELLED,
-        ]  # UNLABELLED is -1, the last
+        self._left_out = _of_the_seven(leave_out)
+        kept = (UNLABELLED if name in self._left_out else labels.index(name, "FER-2013") for name in EXPRESSIONS)
+        self._own = [*kept, UNLABELLED]  # UNLABELLED is -1, the last
         self.name, self.size, self.limits, self.may_be_shown = name, (SIDE, SIDE), limits, may_be_shown
         self.path = Path(path).expanduser()
         self.ferplus = None if ferplus is None else Path(ferplus).expanduser()
-        self._content: _Content | None = None
+        self._content: Content | None = None
         self._synthetic = False
 
     @property
@@ -128,7 +97,8 @@ class FER2013Release:
 
     def settings(self) -> dict[str, Any]:
         """The release read, and whether votes were joined."""
-        return {"reader": "FER-2013", "ferplus": self.ferplus is not None}
+        left = {"leave_out": self._left_out} if self._left_out else {}  # faces of before there was a choice say nothing
+        return {"reader": "FER-2013", "ferplus": self.ferplus is not None, **left}
 
     def scan(self, advance: Advance) -> int:
         """Read and check everything, so that the first bad row is met before anything is written.
@@ -141,25 +111,32 @@ class FER2013Release:
         self._synthetic = is_synthetic(self.path)
         if self.path.is_dir() or is_archive(self.path):
             with Archive(self.path, self.limits) as archive:
-                content = _read_archive(archive, advance)
+                content = read_archive(archive, advance)
                 content.passed_over = archive.passed_over
                 # Also reads a tar to its end, where damage and foreign members may lie.
                 self._synthetic |= any(PurePosixPath(n).name == SYNTHETIC_MARK for n in archive.names)
         else:
             with open_file(self.path, self.limits) as member:
-                content = _Content(f"{self.path.name}")
-                _add_csv(content, member, _split_of_file(self.path.name), advance)
+                content = Content(f"{self.path.name}")
+                add_csv(content, member, split_of_file(self.path.name), advance)
         _check_splits(content, self.path)
         if self.ferplus is not None:
             content.votes = _votes(content, self.ferplus, self.path, self.limits)
         self._content = content
-        return len(content.ids)
+        return len(content.ids) - sum(self._left().values())
+
+    def _left(self) -> dict[str, int]:
+        """Faces of each class that is left out."""
+        return {name: self._scanned.labels.count(EXPRESSIONS.index(name)) for name in self._left_out}
 
     def faces(self, reader: FrameReader) -> Iterator[Face]:
         """The faces, in the order of the csv, or of the pictures' names; they are faces already, nothing is searched."""
         content = self._scanned
         pixels = (face for block in content.pixels for face in block)
+        left = {EXPRESSIONS.index(name) for name in self._left_out}
         for row, face in enumerate(pixels):
+            if content.labels[row] in left:
+                continue
             votes = None if content.votes is None else content.votes[row]
             yield Face(face, content.ids[row], content.splits[row], self._own[content.labels[row]], votes=votes)
 
@@ -170,13 +147,15 @@ class FER2013Release:
             found.append("class counts differ from those stated for FER-2013")
         if MERGED in self._scanned.splits:
             found.append("test is PublicTest and PrivateTest merged: not comparable with PrivateTest")
+        if self._left_out:
+            found.append(f"without {', '.join(self._left_out)}")
         if lacks := self._lacking():
             found.append(f"no faces of {', '.join(lacks)}")
         return found
 
     def _lacking(self) -> list[str]:
         """Classes of the label set that it has no face of."""
-        return self.labels.beyond(EXPRESSIONS)
+        return self.labels.beyond(name for name in EXPRESSIONS if name not in self._left_out)
 
     def report(self) -> dict[str, Any]:
         """Form, counts by split and class, where these differ from the stated ones, and stray pictures.
@@ -193,6 +172,7 @@ class FER2013Release:
             "counts": counts,
             "stated": {split: dict(zip(EXPRESSIONS, stated_counts(split), strict=True)) for split in counts},
             "differences": [line for split in counts for line in _differences(split, counts[split])],
+            **({"left out": self._left()} if self._left_out else {}),
             "moved": content.moved,
             "ignored": content.ignored,
             "passed over": content.passed_over,
@@ -216,12 +196,23 @@ class FER2013Release:
             lines.append(f"{moved} pictures lie in a folder of another split than their name tells; the name counts")
         if ignored := self._scanned.ignored:
             lines.append(f"{ignored} pictures outside train/<class>/ and test/<class>/ are left out")
-        return lines + passed_over_lines(self._scanned.passed_over)
+        return [*lines, *left_out_line(self._left()), *passed_over_lines(self._scanned.passed_over)]
 
     @property
-    def _scanned(self) -> _Content:
+    def _scanned(self) -> Content:
         assert self._content is not None, "scan() comes first"
         return self._content
+
+
+def _of_the_seven(names: Sequence[str]) -> list[str]:
+    """The expressions that some names are, in their order."""
+    given = names_given(names, "leave_out")
+    if odd := [name for name in given if not SEVEN.knows(name)]:
+        raise ConfigError(
+            f"Expected release.leave_out to name expressions of FER-2013, {', '.join(EXPRESSIONS)}, but got "
+            f"{', '.join(odd[:3])}.{nearest(odd[0], EXPRESSIONS)}"
+        )
+    return [name for label, name in enumerate(EXPRESSIONS) if label in map(SEVEN.index, given)]
 
 
 def stated_counts(split: str) -> tuple[int, ...]:
@@ -244,87 +235,10 @@ def _differences(split: str, counts: dict[str, int]) -> list[str]:
     return [f"{split} {name} {count}, not {counts[name]}" for name, count in expected if counts[name] != count]
 
 
-def _read_archive(archive: Archive, advance: Advance) -> _Content:
-    for filename in _WHOLE:
-        if name := archive.first(filename):
-            content = _Content(filename)
-            with archive.open(name) as member:
-                _add_csv(content, member, "Training", advance)
-            return content
-    kaggle = [name for filename in _KAGGLE if (name := archive.first(filename))]
-    if kaggle:
-        content = _Content(" and ".join(PurePosixPath(name).name for name in kaggle))
-        for name in kaggle:
-            with archive.open(name) as member:
-                _add_csv(content, member, _split_of_file(PurePosixPath(name).name), advance)
-        return content
-    return _read_pictures(archive, advance)
-
-
-def _split_of_file(filename: str) -> str:
-    return MERGED if filename == "test.csv" else "Training"
-
-
-def _add_csv(content: _Content, member: Member, split: str, advance: Advance) -> None:
-    rows = read_pixel_rows(member, advance)
-    if rows.usages is None and split == "Training" and (rows.labels < 0).all():
-        raise ReleaseError(
-            f"Expected emotions in {member.where}, but it holds only pixels, as Kaggle's test.csv does. "
-            "Give the file that has the column emotion, or name this one test.csv."
-        )
-    content.add_rows(rows, [split] * len(rows.labels) if rows.usages is None else rows.usages)
-
-
-def _read_pictures(archive: Archive, advance: Advance) -> _Content:
-    names = [name for name in archive.names if name.lower().endswith(_PICTURES)]
-    placed = [name for name in names if len(parts := name.split("/")) > 2 and parts[-3].lower() in _FOLDERS]
-    if not placed:
-        present = archive.names
-        raise ReleaseError(
-            f"Expected {', '.join(_WHOLE + _KAGGLE)} or pictures in train/<class>/ and test/<class>/ "
-            f"in {archive.path}, but got {len(present)} files ({', '.join(map(shown, present[:3])) or 'none'}). "
-            "Give FER-2013's file, folder or archive."
-        )
-    content = _Content("pictures", ignored=len(names) - len(placed))
-    total, done = archive.size(placed), 0
-    read: dict[str, NDArray[np.uint8]] = {}
-    for name in placed:
-        SEVEN.index(name.split("/")[-2], f"{archive.path}: {shown(name)}")
-        data = archive.read(name)
-        read[name] = _decode(data, f"{archive.path}: {shown(name)}")
-        done += len(data)
-        advance(done, total)
-    for name in sorted(read):  # the same order from a folder as from an archive of it
-        *_, folder, expression, filename = name.split("/")
-        told = next((usage for usage in USAGES if filename.startswith(f"{usage}_")), None)
-        content.moved += told is not None and _FOLDERS[folder.lower()] not in (told, MERGED)
-        content.ids.append(shown(name))
-        content.splits.append(told or _FOLDERS[folder.lower()])
-        content.labels.append(SEVEN.index(expression))
-        content.pixels.append(read[name][None])
-    return content
-
-
-def _decode(data: bytes, where: str) -> NDArray[np.uint8]:
-    """Grey pixels uint8 [48, 48] of an encoded picture."""
-    try:
-        pixels = cv2.cvtColor(decode(data), cv2.COLOR_BGR2GRAY)
-    except PictureError as error:
-        raise ReleaseError(
-            f"Expected a picture at {where}, but got {len(data)} bytes ({error.reason}). Get the file again."
-        ) from None
-    if pixels.shape != (SIDE, SIDE):
-        raise ReleaseError(
-            f"Expected {SIDE}x{SIDE} pixels, as FER-2013 has, in {where}, but got "
-            f"{pixels.shape[1]}x{pixels.shape[0]}. Give the original pictures."
-        )
-    return np.asarray(pixels, np.uint8)
-
-
-def _check_splits(content: _Content, path: Path) -> None:
+def _check_splits(content: Content, path: Path) -> None:
     """FER-2013 trains on Training and is scored on others; Kaggle's two files may come alone."""
     counts = Counter(content.splits)
-    if content.form in _KAGGLE and not counts.keys() - {"Training", MERGED}:
+    if content.form in KAGGLE and not counts.keys() - {"Training", MERGED}:
         return
     missing = [] if counts["Training"] else ["Training"]
     if MERGED not in counts:
@@ -337,7 +251,7 @@ def _check_splits(content: _Content, path: Path) -> None:
         )
 
 
-def _votes(content: _Content, ferplus: Path, path: Path, limits: Limits) -> NDArray[np.uint8]:
+def _votes(content: Content, ferplus: Path, path: Path, limits: Limits) -> NDArray[np.uint8]:
     if content.form == "pictures" or MERGED in content.splits or "PrivateTest" not in content.splits:
         raise ReleaseError(
             f"Expected all rows of fer2013.csv to join FER+ votes to, but {path} holds {content.form}. "

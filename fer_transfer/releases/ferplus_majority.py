@@ -129,11 +129,10 @@ class FERPlusRelease(FER2013Release):
     def caveats(self) -> list[str]:
         """Synthetic; classes left out; other counts than the rule gives of FER+'s own file."""
         differs = not self._synthetic and self._differences()
-        left = [f"without {', '.join(self.classes.leave_out)}"] if self.classes.leave_out else []
         of_faces = [
             caveat for caveat in super().caveats() if "class counts" not in caveat and "no faces of" not in caveat
         ]
-        return of_faces + left + (["counts differ from those of FER+"] if differs else [])
+        return of_faces + self.classes.caveats + (["counts differ from those of FER+"] if differs else [])
 
     def _lacking(self) -> list[str]:
         return list(self.classes.lacks)

@@ -22,16 +22,14 @@ Sources   None
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive
-from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
-from fer_transfer.labels import SEVEN, LabelSet
 from fer_transfer.releases.list_file import read_list
 from fer_transfer.releases.listed import ListedRelease
 from fer_transfer.releases.listing import Listed, first_three
@@ -48,19 +46,8 @@ class FoldersRelease(ListedRelease):
         pipeline: how frames become faces.
         csv: the list, a file; or its path in the folder or archive. None: folders name the classes.
         subject: regular expression that finds the subject in a picture's path, its first group if it has one.
-        name: as for the other options, see ``ListedRelease``.
-        aligned: whether pictures are faces already.
-        size: side of a prepared face in pixels.
-        classes: class by name.
-        leave_out: names of classes.
-        shares: of splits to be made.
-        folds: to be made.
-        seed: of splits that are made.
-        note: a caveat.
-        limits: how much is read at most.
-        may_be_shown: whether pictures may stand in reports.
-        labels: the label set.
-        lacks: classes of it that there are no pictures of.
+        name: the word that plans use for the faces.
+        **options: those of every ``ListedRelease``.
     """
 
     title = "folders"
@@ -72,23 +59,9 @@ class FoldersRelease(ListedRelease):
         csv: str | None = None,
         subject: str | None = None,
         name: str = "folders",
-        aligned: bool = False,
-        size: int | None = None,
-        classes: Mapping[str, str] | None = None,
-        leave_out: Sequence[str] = (),
-        shares: Mapping[str, float] | None = None,
-        folds: int | None = None,
-        seed: int = 0,
-        note: str | None = None,
-        limits: Limits = LIMITS,
-        may_be_shown: bool = False,
-        labels: LabelSet = SEVEN,
-        lacks: Sequence[str] = (),
+        **options: Any,
     ) -> None:
-        super().__init__(
-            path, pipeline, name, aligned, size, classes, leave_out, shares, folds, seed, note, limits, may_be_shown, labels,
-            lacks,
-        )  # fmt: skip
+        super().__init__(path, pipeline, name, **options)
         self.csv = None if csv is None else str(csv)
         self.subject = None if subject is None else _pattern(str(subject))
 

@@ -146,7 +146,9 @@ class FramesRelease:
         for picture, face in zip(pictures, self.frames(reader, range(len(pictures))), strict=True):
             self._faces.append((picture, _told(face)))
             found, movie = face.kind != "lost", picture.movie or ""
-            yield Face(face.pixels, picture.id, picture.split, picture.label, found, None, movie, face.geometry)
+            yield Face(
+                face.pixels, picture.id, picture.split, picture.label, found, None, movie, face.geometry, face.mark
+            )
         self._refuse_unreadable()
 
     def frames(self, reader: FrameReader, rows: range) -> Iterator[FrameFace]:
@@ -276,16 +278,23 @@ def count_pictures(pictures: list[Picture], classes: Sequence[str]) -> dict[str,
 
 def _told(face: FrameFace) -> FrameFace:
     """A face without its pixels: all are kept for the report, a million perhaps. Those not searched share their zeros."""
-    box, eyes = (face.box, face.eyes) if face.box.any() or face.eyes.any() else (_NOTHING.box, _NOTHING.eyes)
+    box, eyes = (_NOTHING.box, _NOTHING.eyes) if face.kind == "bypassed" else (face.box, face.eyes)
     return FrameFace(_NOTHING.pixels, intern(face.kind), intern(face.reason), face.score, box, eyes, face.faces)
 
 
 _NOTHING = FrameFace(np.empty((0, 0), np.uint8), "")
 
 
+def _numbers(face: FrameFace) -> list[str]:
+    return [f"{value:.2f}" for value in (*face.box.tolist(), *face.eyes.ravel().tolist())]
+
+
+_NOWHERE = _numbers(_NOTHING)
+
+
 def _row(picture: Picture, face: FrameFace, classes: Sequence[str]) -> list[Any]:
     label = "" if picture.label == UNLABELLED else classes[picture.label]
-    numbers = [f"{value:.2f}" for value in (*face.box.tolist(), *face.eyes.ravel().tolist())]
+    numbers = _NOWHERE if face.box is _NOTHING.box else _numbers(face)
     told = [face.kind, face.reason, f"{face.score:.9g}", face.faces]
     names = [escaped(shown(text)) for text in (picture.id, picture.path, picture.split, label)]
     return [*names, *told, *numbers]

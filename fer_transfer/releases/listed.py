@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from inspect import Signature, signature
 from typing import Any, ClassVar
 
 from fer_transfer.detection.pipeline import FacePipeline
@@ -23,6 +24,8 @@ from fer_transfer.releases.listing import (
     ClassMap,
     Listed,
     first_three,
+    left_out_line,
+    names_given,
     refuse_empty_classes,
     refuse_shared_subjects,
 )
@@ -137,8 +140,21 @@ class ListedRelease(FramesRelease, ABC):
         pipeline = pipeline if size is None else pipeline.of_size(size)
         super().__init__(path, pipeline, note=note, name=name, limits=limits, may_be_shown=may_be_shown, labels=labels)
         self.aligned, self.division = aligned, Division(shares, folds, seed)
-        self.classes = ClassMap(_mapping(classes), _names(leave_out, "leave_out"), labels, _names(lacks, "lacks"))
+        self.classes = ClassMap(
+            _mapping(classes), names_given(leave_out, "leave_out"), labels, names_given(lacks, "lacks")
+        )
         self._all: list[Listed] = []
+
+    __signature__: ClassVar[Signature]
+
+    def __init_subclass__(cls) -> None:
+        """A reader's own options and all others (``**options``) in one signature, by which settings are checked."""
+        own, all_others = signature(cls.__init__), signature(ListedRelease.__init__)
+        named = [option for option in own.parameters.values() if option.kind is not option.VAR_KEYWORD]
+        if len(named) == len(own.parameters):
+            return
+        others = [option for name, option in all_others.parameters.items() if name not in own.parameters]
+        cls.__signature__ = Signature([*named, *others][1:])  # without self
 
     def settings(self) -> dict[str, Any]:
         """What was chosen; another choice means preparing again."""
@@ -200,12 +216,11 @@ class ListedRelease(FramesRelease, ABC):
 
     def caveats(self) -> list[str]:
         """Synthetic; the user's note; classes left out; other counts than the owners state."""
-        left = [f"without {', '.join(self.classes.leave_out)}"] if self.classes.leave_out else []
         differs = not self._synthetic and self._differences()
         lacks = [f"no faces of {', '.join(self.classes.lacks)}"] if self.classes.lacks else []
         return (
             super().caveats()
-            + left
+            + self.classes.caveats
             + lacks
             + ([f"counts differ from those stated for {self.title}"] if differs else [])
         )
@@ -247,9 +262,7 @@ class ListedRelease(FramesRelease, ABC):
         if self.division.made:
             known = "a subject stands in one" if report["subjects"] else "whose faces they are is not known"
             lines.append(f"splits were made: {self.division}; {known}")
-        if report["left out"]:
-            lines.append(f"left out: {', '.join(f'{shown(name)} {n}' for name, n in report['left out'].items())}")
-        return lines + self._stated_lines(report["differences"])
+        return [*lines, *left_out_line(report["left out"]), *self._stated_lines(report["differences"])]
 
     def _stated_lines(self, differences: list[str]) -> list[str]:
         if not self.stated or self._synthetic:
@@ -264,12 +277,6 @@ def _mapping(classes: Mapping[str, str] | None) -> dict[str, str]:
     if classes is not None and not isinstance(classes, Mapping):
         raise ConfigError(f"Expected release.classes={{NAME: CLASS, ...}}, but got {classes!r}.")
     return {str(name): str(value) for name, value in (classes or {}).items()}
-
-
-def _names(names: Sequence[str], option: str) -> list[str]:
-    if isinstance(names, str) or not isinstance(names, Sequence):
-        raise ConfigError(f"Expected release.{option}=[NAME, ...], but got {names!r}.")
-    return [str(name) for name in names]
 
 
 def _refuse_tiny(archive: Archive, listed: Sequence[Listed]) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fer_transfer.config import nearest
 from fer_transfer.detection.crop import Box
@@ -55,6 +56,36 @@ def by_key(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{shown(key)} {first_three(of)}" for key, of in paths.items())
 
 
+def names_given(names: Sequence[str], option: str) -> list[str]:
+    """Names as an option of a release gives them, in a list.
+
+    Raises:
+        ConfigError: if it is none.
+    """
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise ConfigError(f"Expected release.{option}=[NAME, ...], but got {names!r}.")
+    return [str(name) for name in names]
+
+
+def refuse_absent(option: str, absent: Sequence[str], counts: Mapping[str, int]) -> None:
+    """Refuse names that an option gives and the release has not.
+
+    Raises:
+        ConfigError: naming them, and how many pictures the release has of which.
+    """
+    if absent:
+        found = ", ".join(f"{shown(name)} {count}" for name, count in counts.items()) or "none"
+        raise ConfigError(
+            f"Expected release.{option} to name classes of the release, but it holds no {', '.join(absent)}; "
+            f"it holds {found}.{nearest(absent[0], counts)}"
+        )
+
+
+def left_out_line(counts: Mapping[str, int]) -> list[str]:
+    """Classes that were left out, and their pictures, as a line for the terminal; none without any."""
+    return [f"left out: {', '.join(f'{shown(name)} {count}' for name, count in counts.items())}"] if counts else []
+
+
 @dataclass(frozen=True)
 class ClassMap:
     """From a release's names of classes to those of a label set.
@@ -82,6 +113,16 @@ class ClassMap:
             raise ConfigError(f"Expected release.lacks to name classes of {named}, but got {', '.join(odd_lacks)}.")
         if both := [name for name in self.classes if self.leaves_out(name)]:
             raise ConfigError(f"Expected {both[0]!r} in release.classes or in release.leave_out, but it is in both.")
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What is left out, for the settings of faces; nothing where nothing is, as faces of before there was a choice say."""
+        return {"leave_out": list(self.leave_out)} if self.leave_out else {}
+
+    @property
+    def caveats(self) -> list[str]:
+        """What must stand beside numbers of faces without the classes that are left out."""
+        return [f"without {', '.join(self.leave_out)}"] if self.leave_out else []
 
     def leaves_out(self, name: str) -> bool:
         """Whether pictures of a class are left out."""
@@ -120,15 +161,8 @@ class ClassMap:
 
     def _refuse_absent(self, counts: Counter[str]) -> None:
         here = {name.casefold() for name in counts}
-        absent = {"leave_out": [name for name in self.leave_out if name.casefold() not in here]}
-        absent["classes"] = [name for name in self.classes if name not in counts]
-        for option, names in absent.items():
-            if names:
-                found = ", ".join(f"{shown(name)} {count}" for name, count in counts.items()) or "none"
-                raise ConfigError(
-                    f"Expected release.{option} to name classes of the release, but it holds no {', '.join(names)}; "
-                    f"it holds {found}.{nearest(names[0], counts)}"
-                )
+        refuse_absent("leave_out", [name for name in self.leave_out if name.casefold() not in here], counts)
+        refuse_absent("classes", [name for name in self.classes if name not in counts], counts)
 
     def _refuse_two_names(self, kept: Sequence[Listed], where: str) -> None:
         names: dict[int, list[str]] = {}

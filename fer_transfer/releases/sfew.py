@@ -22,15 +22,19 @@ Sources   Dhall et al. 2011, ICCV workshop BeFIT (SFEW); Dhall et al. 2015, ICMI
 ========  ==============================================================================================================
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.limits import LIMITS, Limits
-from fer_transfer.labels import EXPRESSIONS, SEVEN, LabelSet
+from fer_transfer.labels import EXPRESSIONS, SEVEN, UNLABELLED, LabelSet
 from fer_transfer.releases.frames import FramesRelease, count_pictures
-from fer_transfer.releases.sfew_layout import Layout, read_layout
+from fer_transfer.releases.listing import ClassMap, left_out_line, names_given, refuse_absent
+from fer_transfer.releases.sfew_layout import Layout, is_picture, read_layout
 
 #: What the organisers state: frames by class, in the canonical order; Test has no labels.
 STATED_COUNTS = {"Train": (178, 66, 98, 198, 172, 96, 150), "Val": (77, 23, 47, 73, 73, 57, 86)}
@@ -49,6 +53,8 @@ class SFEWRelease(FramesRelease):
         name: the word that plans use for the faces.
         limits: how much is read at most, and how long for one frame.
         may_be_shown: whether pictures of its faces may stand in reports and be sent to trackers; SFEW's own may not.
+        labels: whose classes the labels are of.
+        leave_out: names of class folders whose pictures are left out.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class SFEWRelease(FramesRelease):
         limits: Limits = LIMITS,
         may_be_shown: bool = False,
         labels: LabelSet = SEVEN,
+        leave_out: Sequence[str] = (),
     ) -> None:
         if str(aligned).lower() not in ("true", "false", "auto"):
             raise ReleaseError(f"Expected true, false or auto for release.aligned, but got {aligned!r}.")
@@ -70,23 +77,39 @@ class SFEWRelease(FramesRelease):
             labels=labels,
         )  # fmt: skip
         self.aligned = str(aligned).lower()
+        self.classes = ClassMap({}, names_given(leave_out, "leave_out"), labels)
+        self._left = Counter[str]()
 
     def settings(self) -> dict[str, Any]:
         """How frames become faces; another choice means preparing again."""
-        return {**super().settings(), "reader": "SFEW", "aligned": self.aligned}
+        return {**super().settings(), "reader": "SFEW", "aligned": self.aligned, **self.classes.chosen}
 
     def _hint(self) -> str:
         return "; SFEW 2.0 is given out by the EmotiW organisers on request, and release=synthetic_emotiw needs no data"
 
     def _read_layout(self, archive: Archive) -> Layout:
-        return read_layout(self.path, archive.names, self.aligned, self.labels)
+        of = {name: self._left_class(name) for name in archive.names if is_picture(name)}
+        self._left = Counter(name for name in of.values() if name)
+        layout = read_layout(self.path, [name for name in archive.names if not of.get(name)], self.aligned, self.labels)
+        if self.classes.leave_out:
+            counts = self._left + Counter(
+                self.labels.classes[p.label] for p in layout.pictures if p.label != UNLABELLED
+            )
+            here = [name.casefold() for name in self._left]
+            refuse_absent("leave_out", [name for name in self.classes.leave_out if name.casefold() not in here], counts)
+        return layout
+
+    def _left_class(self, name: str) -> str:
+        """The class folder of a picture that is left out; empty of one that is kept."""
+        return next((folder for folder in PurePosixPath(name).parts[:-1] if self.classes.leaves_out(folder)), "")
 
     def caveats(self) -> list[str]:
         """Synthetic; the user's note; other counts than the organisers state."""
         differs = not self._synthetic and self._differences()
-        lacks = self.labels.beyond(EXPRESSIONS)
+        lacks = self.labels.beyond(name for name in EXPRESSIONS if not self.classes.leaves_out(name))
         without = [f"no faces of {', '.join(lacks)}"] if lacks else []
-        return super().caveats() + without + (["class counts differ from those stated for SFEW 2.0"] if differs else [])
+        other = ["class counts differ from those stated for SFEW 2.0"] if differs else []
+        return super().caveats() + self.classes.caveats + without + other
 
     def report(self) -> dict[str, Any]:
         """Counts, lost faces by split and class, movies that stand in two splits, differences from the stated counts."""
@@ -96,6 +119,7 @@ class SFEWRelease(FramesRelease):
             "pictures": "the organisers' aligned faces" if layout.aligned else "frames",
             "both kinds there": layout.both,
             "differences": self._differences(),
+            **({"left out": dict(self._left)} if self._left else {}),
             "movies": layout.movies(),
             "movies in two splits": layout.movies_in_two_splits(),
         }
@@ -104,7 +128,8 @@ class SFEWRelease(FramesRelease):
         counts = count_pictures(self._scanned.pictures, self.labels.classes)
         lines = []
         for split, stated in STATED_COUNTS.items():
-            wanted = self.labels.counted(zip(EXPRESSIONS, stated, strict=True))
+            by_class = zip(EXPRESSIONS, stated, strict=True)
+            wanted = self.labels.counted((name, n) for name, n in by_class if not self.classes.leaves_out(name))
             here = counts.get(split, {})
             wrong = [f"{name} {here.get(name, 0)} not {n}" for name, n in wanted.items() if here.get(name, 0) != n]
             if wrong:
@@ -122,6 +147,7 @@ class SFEWRelease(FramesRelease):
             lines.append(f"frames and aligned faces are both there; release.aligned={other}")
         if "Test" not in report["counts"]:
             lines.append("Test: not there, so no submission can be made")
+        lines += left_out_line(self._left)
         for pair, movies in report["movies in two splits"].items():
             lines.append(
                 f"{pair}: {len(movies)} movies in both ({', '.join(movies[:3])}{', ...' if len(movies) > 3 else ''})"

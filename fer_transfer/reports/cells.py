@@ -166,10 +166,10 @@ def has_numbers(found: Sequence[Score | str]) -> bool:
     return any(isinstance(one, Score) for one in found)
 
 
-def legend_of(study: Study, level: float) -> str:
+def legend_of(study: Study, level: float, classes: str) -> str:
     """What the cells of ours mean."""
     first = study.first
     return (
         f"{first.heading}: {first.split}, {first.over} faces. Percent; over several seeds mean ± standard deviation, the "
-        f"{level_text(level)} interval (Wilson) that of the mean, k from..to. Macro: mean recall of the expressions."
+        f"{level_text(level)} interval (Wilson) that of the mean, k from..to. Macro: mean recall of the {classes}."
     )

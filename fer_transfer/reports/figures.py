@@ -147,9 +147,10 @@ def _key(axes: Axes, beside: bool) -> None:
 
 def _panels(kind: str, group: Group, lines: Sequence[Line], report: Report, draw: Draw) -> Figure:
     """One panel a plan, some beside each other."""
+    word, _ = report.words
     titles = {
-        "Confusion": f"Confusion matrices, {over(report)}: counts (mean over seeds), shade by share of the true expression",
-        "Recall": f"Recall by expression, {over(report)}, percent with {level_text(report.level)} intervals",
+        "Confusion": f"Confusion matrices, {over(report)}: counts (mean over seeds), shade by share of the true {word}",
+        "Recall": f"Recall by {word}, {over(report)}, percent with {level_text(report.level)} intervals",
         "Curves": "Accuracy by epoch: selection split solid, faces trained on dashed; a line where weights are handed on",
     }
     across = min(_ACROSS, len(lines))

@@ -61,7 +61,7 @@ def published_table(report: Report) -> Table:
         tuple(dict.fromkeys(caveat for group in used for caveat in group.caveats)),
         tuple(cells),
         brief=tuple(filter(None, (*named, study.footnote))),
-        legend=(legend_of(report.study, report.level), *marks_notes([texts])),
+        legend=(legend_of(report.study, report.level, report.words[1]), *marks_notes([texts])),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.labels import words_for
 from fer_transfer.published import Published
 from fer_transfer.reports.claims import findings
 from fer_transfer.reports.ensembles import with_ensembles
@@ -61,6 +62,11 @@ class Report:
     def findings(self) -> dict[Group, tuple[Finding, ...]]:
         """What each group says of the study's claims, all of them judged together; every outlet asks."""
         return findings(self.groups, self.study, self.level)
+
+    @cached_property
+    def words(self) -> tuple[str, str]:
+        """What a class of its rows, and several, are called (``labels.words_for``)."""
+        return words_for(name for row in self.rows for name in row.record.classes)
 
     @property
     def caveats(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from fer_transfer.evaluation.metrics import recall_per_class
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.faces.held_out import split_said
+from fer_transfer.labels import words_for
 from fer_transfer.reports.cells import (
     between,
     columns_shown,
@@ -85,7 +86,7 @@ def plans_table(group: Group, report: Report) -> Table:
         group.caveats,
         tuple(columns),
         brief=(*_made_of(group), *_not_shown(group, plans, others, study)),
-        legend=(legend_of(report.study, report.level), *marks_notes([rows])),
+        legend=(legend_of(report.study, report.level, report.words[1]), *marks_notes([rows])),
         notes=tuple(settings_notes(group, study)),
     )
 
@@ -211,7 +212,7 @@ def recalls_table(group: Group, report: Report) -> Table | None:
     over = f"{study.first.heading}, {study.first.over} faces"
     return Table(
         f"recalls-{group.backbone}-{group.settings_id[:8]}",
-        f"Recall in percent by expression: {group.title}",
+        f"Recall in percent by {words_for(names)[0]}: {group.title}",
         group.caveats,
         table_of(rows, ("Plan", *(f"{name}\nn {counts[i]}" for name, i in zip(names, order, strict=True)))),
         legend=(f"Ours. {over}, mean over seeds.", *marks_notes(rows)),

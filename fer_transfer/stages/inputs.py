@@ -1,6 +1,6 @@
 """The prepared faces of a plan, opened and checked before anything is trained: those it needs, and those it can be scored on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fer_transfer.errors import ConfigError, FacesError
@@ -16,6 +16,10 @@ from fer_transfer.training.recipe import Recipe
 
 #: Of grey faces in a stage that has others in colour: a network can tell the two releases apart by it.
 GREY_AMONG_COLOUR = "grey among faces in colour, repeated over the channels"
+
+#: Of faces that a row is scored on and that are of the other kind than all it was trained on at last.
+COLOUR_AFTER_GREY = "faces in colour, scored by a network trained on grey ones"
+GREY_AFTER_COLOUR = "grey faces, scored by a network trained on ones in colour"
 
 
 def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str], object]) -> dict[str, Faces]:
@@ -93,6 +97,21 @@ def faces_used(recipe: Recipe, faces: Mapping[str, Faces]) -> tuple[FacesUsed, .
         )
         for word in recipe.words
     )
+
+
+def scored_otherwise(faces: Faces, used: Sequence[FacesUsed], others: Iterable[Faces]) -> tuple[str, ...]:
+    """What must stand beside the scores of faces which are of another kind, grey or in colour, than those of a stage's training.
+
+    Args:
+        faces: that it is scored on.
+        used: by the stage.
+        others: among which those are.
+    """
+    trained = {one.digest for one in used if one.trained_on}
+    kinds = {other.colour for other in others if other.digest in trained}
+    if not kinds or faces.colour in kinds:
+        return ()
+    return (COLOUR_AFTER_GREY if faces.colour else GREY_AFTER_COLOUR,)
 
 
 def geometry_digest(sees: str, faces: Faces) -> str:

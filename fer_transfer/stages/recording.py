@@ -9,7 +9,7 @@ from fer_transfer.errors import StoreError
 from fer_transfer.files.digest import digest
 from fer_transfer.files.document import seal_of
 from fer_transfer.files.names import shown_text
-from fer_transfer.stages.inputs import prepared
+from fer_transfer.stages.inputs import prepared, scored_otherwise
 from fer_transfer.stages.jobs import Job
 from fer_transfer.stages.plan import Plan
 from fer_transfer.stages.predict import scored_splits, written_digest
@@ -75,6 +75,7 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
     results = [job.folder.result() or {} for job in jobs]
     evaluation = last.stage.recipe.evaluation
     recipes = {job.stage.name: job.stage.recipe for job in jobs}
+    seen = last.own.faces if last.stage.recipe.sees == "pixels" else ()  # geometry has no colour
     return Record(
         submission=submission,
         plan=finished.plan.name,
@@ -95,7 +96,13 @@ def _record_of(store: Store, finished: FinishedPlan, submission: str | None, not
             for job, result in zip(jobs, results, strict=True)
         ),
         faces={
-            of.digest: ScoredFaces(prepared(of), tuple(of.caveats), of.preparation, of.counts, of.pipeline)
+            of.digest: ScoredFaces(
+                prepared(of),
+                (*of.caveats, *scored_otherwise(of, seen, finished.faces.values())),
+                of.preparation,
+                of.counts,
+                of.pipeline,
+            )
             for of in finished.faces.values()
         },
         predictions=tuple(

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -143,6 +144,17 @@ def test_eyes_and_scores(finder):
     assert _off(back, face.eyes) < 0.03  # neither side is favoured
 
 
+def test_small_faces_are_looked_at_from_nearer(finder, monkeypatch):
+    portraits = [_portrait(seed) for seed in range(1, 7)]
+
+    def error():
+        return np.mean([_off(finder.find(frame).eyes, eyes) for frame, (eyes,) in portraits])
+
+    nearer = error()
+    monkeypatch.setattr("fer_transfer.detection.face_landmarker.SMALL", 0.0)
+    assert nearer < 0.9 * error() and nearer < 0.05
+
+
 @pytest.mark.parametrize("looks", [1, 2])
 def test_a_covered_face_is_doubted(model, looks):
     frame, _ = _portrait()
@@ -165,7 +177,7 @@ def test_behind_a_detector_it_looks_where_that_one_points(model):
     assert nothing.score == 0 and nothing.points.shape == (478, 2) and nothing.geometry is None
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 7), (1, 5000), (5000, 1), (30, 3000), (64, 64)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 7), (1, 5000), (5000, 1), (30, 3000), (64, 64), (40000, 8), (1, 70000)])
 def test_odd_frames_hold_no_face(finder, size):
     for grey in (0, 255):
         frame = np.full((*size, 3), grey, np.uint8)
@@ -183,6 +195,14 @@ def test_it_is_made_again_from_its_settings(model, finder):
         pipeline_from(settings)
     with pytest.raises(ConfigError, match="SHA-256"):
         pipeline_from(settings, __file__)
+
+
+def test_a_training_in_the_same_process_does_not_end_it(finder):
+    """The library's timers send a signal that it ignores; what sets signals again as Python knows them must ignore it too."""
+    finder.find(_portrait()[0])
+    assert signal.getsignal(signal.SIGPROF) is signal.SIG_IGN
+    signal.signal(signal.SIGPROF, signal.getsignal(signal.SIGPROF))  # what Lightning does when a training has ended
+    signal.raise_signal(signal.SIGPROF)
 
 
 def test_what_the_library_fails_on_is_one_lost_frame(finder, monkeypatch):

@@ -228,7 +228,7 @@ def test_the_command_with_one_and_two_processes(release, tmp_path):
     for picture in ("sheet.jpg",) if pipeline_at_hand() else ("sheet.jpg", "crops.jpg"):
         assert cv2.imread(str(tmp_path / "w1" / picture)).shape[1] > 200
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["w1", "w2"]  # no journal is left
-    bad = _prepare(release, tmp_path / "bad", "workers=none")
+    bad = _prepare(release, tmp_path / "bad", "workers=none", *pipeline_at_hand())
     assert bad.returncode == 1 and "whole number of at least 1, or auto" in bad.stderr
 
 
@@ -283,3 +283,12 @@ def test_bypassed_faces_say_so_in_tables(tmp_path):
     assert faces.preparation == "faces already, not searched, 16 px"
     with pytest.raises(ConfigError, match=r"aligned_size=\[height,width\]"):
         FramesRelease(str(tmp_path), PIPELINE, aligned_size=[18])
+
+
+def test_processes_write_pixels_in_their_places(tmp_path):
+    with Journal(tmp_path / "done", {}, (9, 16, 16)) as journal:
+        faces = list(FrameReader(2, journal).read(PIPELINE, JOBS, _load))
+        alone = list(FrameReader().read(PIPELINE, JOBS, _load))
+        assert _pixels(faces) == _pixels(alone) and [face.mark for face in faces] == [face.mark for face in alone]
+        assert [journal.get(row, job.name).partition(b"\n")[2] for row, job in enumerate(JOBS)] == _pixels(alone)
+    assert [face.tobytes() for face in np.load(tmp_path / "done.npy")] == _pixels(alone)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_transfer.faces.readback import Readback, fingerprints, fingerprints_of, first_same
+from fer_transfer.faces.readback import Readback, fingerprints_of, first_same
+from fer_transfer.files.fingerprint import fingerprints
 
 SHAPE = (40, 5, 7)
 PIXELS = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
@@ -23,7 +24,7 @@ def expected() -> np.ndarray:
 
 
 def test_a_file_that_grows_has_the_digest_that_it_has_at_last(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fer_transfer.faces.readback._BLOCK", 3 * 35)
+    monkeypatch.setattr("fer_transfer.files.entries._BLOCK", 3 * 35)
     content = file.read_bytes()
     file.write_bytes(content[: 128 + 10 * 35])
     reading = Readback(file, SHAPE)

@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -238,19 +238,19 @@ def test_where_locks_do_nothing_no_wrong_bytes_are_published(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = whole(frames, tmp_path / "one")
-    put = Journal.put_all
+    add = Journal.add
 
-    def another_cuts(journal: Journal, records: Iterable[tuple[str, bytes]]) -> None:
+    def another_cuts(journal: Journal, records: Sequence[bytes]) -> None:
         for record in records:
-            put(journal, [record])
+            add(journal, [record])
             if len(journal) == 5:  # a second process that read less, and was killed
                 os.truncate(journal.array, 128 + 2 * 16 * 16)
 
-    monkeypatch.setattr(Journal, "put_all", another_cuts)
+    monkeypatch.setattr(Journal, "add", another_cuts)
     with pytest.raises(FacesError, match=r"but 3 are others, first Train/02\.png, .*Repeat the command"):
         whole(frames, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr(Journal, "put_all", put)
+    monkeypatch.setattr(Journal, "add", add)
     assert whole(frames, tmp_path / "out") == one
 
 

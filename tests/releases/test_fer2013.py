@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_transfer.detection.reader import FrameReader
-from fer_transfer.errors import ReleaseError
+from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.faces.source import Face
 from fer_transfer.files.archive import Member
+from fer_transfer.labels import EXPRESSIONS, LabelSet
 from fer_transfer.releases.fer2013 import FER2013Release
 from fer_transfer.releases.pixel_csv import PixelRows, read_pixel_rows
 
@@ -55,6 +56,22 @@ def assert_whole(faces: list[Face]) -> None:
     assert np.array_equal(np.stack([face.pixels for face in faces]), PIXELS)
     assert [face.label for face in faces] == LABELS and [face.split for face in faces] == USAGES
     assert faces[0].id == "fer0000000" and faces[-1].id == f"fer{len(USAGES) - 1:07d}"
+
+
+def test_classes_are_left_out_by_name(tmp_path: Path) -> None:
+    (tmp_path / "fer2013.csv").write_text(fer2013_csv())
+    six = LabelSet(tuple(name for name in EXPRESSIONS if name != "Disgust"))
+    release = FER2013Release(str(tmp_path / "fer2013.csv"), labels=six, leave_out=["disgusted"])
+    count = release.scan(ignore)
+    faces = list(release.faces(FrameReader()))
+    kept = [row for row, label in enumerate(LABELS) if label != 1]
+    assert count == len(faces) == len(kept) and [face.id for face in faces] == [f"fer{row:07d}" for row in kept]
+    assert [six.classes[face.label] for face in faces] == [EXPRESSIONS[LABELS[row]] for row in kept]
+    assert release.settings()["leave_out"] == ["Disgust"] and "without Disgust" in release.caveats()
+    assert release.report()["left out"] == {"Disgust": LABELS.count(1)}
+    assert release.summary()[-1] == f"left out: Disgust {LABELS.count(1)}"
+    with pytest.raises(ConfigError, match=r"but got Hapy\. Did you mean"):
+        FER2013Release("x", leave_out=["Hapy"])
 
 
 def test_both_headers_and_line_ends(tmp_path: Path) -> None:

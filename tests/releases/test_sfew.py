@@ -1,5 +1,6 @@
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,9 @@ from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import Detections, ViolaJones
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.detection.reader import FrameReader
-from fer_transfer.errors import ReleaseError
+from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.faces.opening import open_faces
-from fer_transfer.labels import EXPRESSIONS, UNLABELLED
+from fer_transfer.labels import EXPRESSIONS, UNLABELLED, LabelSet
 from fer_transfer.releases.sfew import SFEWRelease
 from fer_transfer.releases.sfew_layout import movie_of
 
@@ -195,6 +196,27 @@ def test_counts_are_compared_with_the_stated(tmp_path):
     assert release.caveats() == ["stand-in: noise", "class counts differ from those stated for SFEW 2.0"]
     assert release.report()["differences"][-1] == "Test: 7 not 372"
     assert release.report()["differences"][0].startswith("Train: Angry 1 not 178, Disgust 1 not 66")
+
+
+def test_class_folders_are_left_out_by_name(tmp_path):
+    root = _make(tmp_path, "class folders")
+    for number in range(3):
+        _write(root / "Train" / "Contempt" / f"Train_0_{number}.png", _picture(number))
+    release, faces = _read(
+        root, leave_out=["contempt", "Disgust"], labels=LabelSet(tuple(set(EXPRESSIONS) - {"Disgust"}))
+    )
+    assert Counter(face.split for face in faces) == {"Train": 6, "Val": 6, "Test": 7}
+    assert (
+        release.report()["left out"] == {"Contempt": 3, "Disgust": 2}
+        and "left out: Contempt 3, Disgust 2" in release.summary()
+    )
+    assert (
+        release.settings()["leave_out"] == ["contempt", "Disgust"] and "without contempt, Disgust" in release.caveats()
+    )
+    assert not any("Disgust" in line for line in release.report()["differences"])
+    assert "leave_out" not in SFEWRelease(str(root), _pipeline(Never())).settings()
+    with pytest.raises(ConfigError, match=r"it holds no Contemp; it holds .*Happy 2"):
+        _read(_make(tmp_path / "plain", "class folders"), leave_out=["Contemp"])
 
 
 def test_test_may_be_absent(tmp_path):

@@ -79,7 +79,8 @@ def _notes(report: Report, seeds: Sequence[_Seed]) -> list[str]:
     named = ", ".join(map(split_said, splits))
     notes = [
         f"Calibrated: logits are divided by a temperature that fits the selection split of the row ({named}), kept "
-        "beside its weights and used by fer-predict. It changes no expression, so no accuracy. Above 1: the row was too sure."
+        f"beside its weights and used by fer-predict. It changes no {report.words[0]}, so no accuracy. "
+        "Above 1: the row was too sure."
     ]
     if reported:
         notes.append(

@@ -83,8 +83,8 @@ def section(report: Report) -> Section | None:
     pictures = tuple(_pictures(report, row) for row in kinds.values())
     names = tuple(f"{row.line.name}, {row.line.seeds}" for row in rows)
     lead = (
-        f"{over(report)}. Beside an expression stands how sure the row was of it, 0 to 1. p is of the chosen pair alone; whoever "
-        "looks through many pairs finds some below 0.05 by chance. "
+        f"{over(report)}. Beside each {report.words[0]} stands how sure the row was of it, 0 to 1. p is of the chosen pair "
+        "alone; whoever looks through many pairs finds some below 0.05 by chance. "
         "Claims, which stood before the runs, are corrected for their number."
     )
     if len(every) > len(rows):

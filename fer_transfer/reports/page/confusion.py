@@ -26,8 +26,8 @@ def section(report: Report) -> Section | None:
     if not blocks:
         return None
     lead = (
-        f"{over(report)}: rows are the truth, columns the prediction. Rates are percent of the faces that bear the expression. "
-        "Over several seeds counts are means."
+        f"{over(report)}: rows are the truth, columns the prediction. Rates are percent of the faces that bear the "
+        f"{report.words[0]}. Over several seeds counts are means."
     )
     return Section("confusion", "Confusion matrices", tuple(blocks), lead)
 

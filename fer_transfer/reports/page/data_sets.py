@@ -36,11 +36,11 @@ def section(report: Report) -> Section | None:
     shares = _shares(report, sets)
     blocks: list[Block] = [shares] if shares else []
     if sets:
-        blocks += [_faults(sets), Fold("Faces by expression", (_by_expression(report, sets),))]
+        blocks += [_faults(sets), Fold(f"Faces by {report.words[0]}", (_by_class(report, sets),))]
     if unknown := sorted(of.release for of in known if of.counts is None):
         says = "the store is of a version that did not count them. The same fer-train command adds the counts and trains nothing."
         blocks.append(Words(f"What is in {', '.join(unknown)} is not known: {says}", "quiet"))
-    lead = "Shares of the expressions beside those published, and what is wrong with the faces."
+    lead = f"Shares of the {report.words[1]} beside those published, and what is wrong with the faces."
     return Section("data", "Data sets", tuple(blocks), lead)
 
 
@@ -97,7 +97,7 @@ def _figure(report: Report, of: _DataSet, split: str, counts: ByClass) -> Figure
     published = _published(report, of, split)
     names = report.study.ordered(of.of.prepared.classes)
     values = list(_values(names, "ours", counts)) + (list(_values(names, "published", published)) if published else [])
-    said = ", ".join(f"{v['expression']} {v['share']:.1f} %" for v in values if v["whose"] == "ours")
+    said = ", ".join(f"{v['class']} {v['share']:.1f} %" for v in values if v["whose"] == "ours")
     caveats = f" ({'; '.join(of.of.caveats)})" if of.of.caveats else ""
     caption = f"{of.name}{f'/{split}' if split else ''}, {_labelled(counts)} labelled faces{caveats}"
     return Figure(_bars(), {"shares": values}, caption, f"{caption}: {said}.", _numbers(caption, values), "small")
@@ -106,7 +106,7 @@ def _figure(report: Report, of: _DataSet, split: str, counts: ByClass) -> Figure
 def _values(names: Sequence[str], whose: str, counts: ByClass) -> Iterator[dict[str, Any]]:
     total = _labelled(counts)
     for name in names:
-        yield {"expression": name, "whose": whose, "faces": counts[name], "share": round(100 * counts[name] / total, 2)}
+        yield {"class": name, "whose": whose, "faces": counts[name], "share": round(100 * counts[name] / total, 2)}
 
 
 @cache
@@ -115,20 +115,20 @@ def _bars() -> dict[str, Any]:
         chart_of("shares")
         .mark_bar()
         .encode(
-            y=alt.Y("expression:N", sort=None, title=None),
+            y=alt.Y("class:N", sort=None, title=None),
             yOffset=alt.YOffset("whose:N", scale=alt.Scale(domain=list(_WHOSE))),
             x=alt.X("share:Q", title="Share, %"),
             color=two_colours(*_WHOSE),
-            tooltip=["expression:N", "whose:N", "faces:Q", "share:Q"],
+            tooltip=["class:N", "whose:N", "faces:Q", "share:Q"],
         )
     )
     return spec(bars, height=alt.Step(9))
 
 
 def _numbers(caption: str, values: Sequence[dict[str, Any]]) -> DataTable:
-    rows = [(v["expression"], v["whose"], str(v["faces"]), f"{v['share']:.1f}") for v in values]
+    rows = [(v["class"], v["whose"], str(v["faces"]), f"{v['share']:.1f}") for v in values]
     cells = tuple(tuple(map(Cell, row)) for row in rows)
-    return DataTable(caption, ("Expression", "Whose", "Faces", "Share, %"), cells)
+    return DataTable(caption, ("Class", "Whose", "Faces", "Share, %"), cells)
 
 
 def _faults(sets: Sequence[_DataSet]) -> DataTable:
@@ -175,7 +175,7 @@ def _notes(of: _DataSet) -> Iterator[str]:
         yield f"{of.name}: {len(movies)} movies in {pair}: {some}."
 
 
-def _by_expression(report: Report, sets: Sequence[_DataSet]) -> DataTable:
+def _by_class(report: Report, sets: Sequence[_DataSet]) -> DataTable:
     every = [name for of in sets for name in report.study.ordered(of.of.prepared.classes)]
     names = (*dict.fromkeys(every), NO_LABEL)
     rows = [
@@ -184,7 +184,7 @@ def _by_expression(report: Report, sets: Sequence[_DataSet]) -> DataTable:
         for split in of.counts.faces
     ]
     return DataTable(
-        "Faces by split and expression; below them how many of these are lost", ("Faces", *names), tuple(rows)
+        f"Faces by split and {report.words[0]}; below them how many of these are lost", ("Faces", *names), tuple(rows)
     )
 
 

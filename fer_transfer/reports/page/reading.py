@@ -14,7 +14,7 @@ def section(report: Report) -> Section:
         "the seeds answer the same faces, so more seeds make the mean surer, not the faces more.",
         "The standard deviation beside a mean (±) is over seeds.",
         "Found faces are those that the detector found; lost faces count as wrong only where a column is over all faces.",
-        "Macro recall is the mean of the recalls of the expressions that occur.",
+        f"Macro recall is the mean of the recalls of the {report.words[1]} that occur.",
         "Withheld: the owners do not give these labels. Trained on: the row has seen these faces, so there is no score.",
         "Calibration error: mean distance between how sure a row is and how often it is right, over bins of sureness.",
         "Published intervals are computed here from the counts that the published percentages give.",

@@ -24,11 +24,12 @@ def section(report: Report) -> Section | None:
     figures = [figure for line in lines if (figure := _figure(report, line)) is not None]
     if not figures:
         return None
+    word, _ = report.words
     lead = (
-        f"Share of the faces of an expression that are recognised, {over(report)}; Wilson {level_text(report.level)} intervals, "
-        "over several seeds that of the mean. Published where the paper gives the matrix."
+        f"Share of the faces of each {word} that are recognised, {over(report)}; Wilson {level_text(report.level)} "
+        "intervals, over several seeds that of the mean. Published where the paper gives the matrix."
     )
-    return Section("recall", "Recall by expression", (Beside("By row", tuple(figures)),), lead)
+    return Section("recall", f"Recall by {word}", (Beside("By row", tuple(figures)),), lead)
 
 
 def _figure(report: Report, line: Line) -> Figure | None:
@@ -40,7 +41,7 @@ def _figure(report: Report, line: Line) -> Figure | None:
     values = [
         value for whose, matrix in pairs if matrix is not None for value in _values(whose, matrix, names, report.level)
     ]
-    caption = f"Recall by expression: {line.name}, {line.seeds}"
+    caption = f"Recall by {report.words[0]}: {line.name}, {line.seeds}"
     data = {"recalls": [value for value in values if value["n"]]}
     return Figure(_chart(both(values)), data, f"{caption}.", _said(caption, values), _table(caption, values), "small")
 
@@ -49,10 +50,10 @@ def _figure(report: Report, line: Line) -> Figure | None:
 def _chart(legend: bool) -> dict[str, Any]:
     whose = list(_WHOSE) if legend else [_WHOSE[0]]
     base = chart_of("recalls").encode(
-        y=alt.Y("expression:N", sort=None, title=None),
+        y=alt.Y("class:N", sort=None, title=None),
         yOffset=alt.YOffset("whose:N", sort=whose, scale=alt.Scale(domain=whose)),
         color=two_colours(*_WHOSE, legend=legend),
-        tooltip=["expression:N", "whose:N", "recall:Q", "interval:N", "n:Q"],
+        tooltip=["class:N", "whose:N", "recall:Q", "interval:N", "n:Q"],
     )
     x = alt.X("low:Q", title="Recall, %", scale=alt.Scale(domain=[0, 100]))
     point = base.mark_point(filled=True, size=50, opacity=1).encode(x="recall:Q")
@@ -67,7 +68,7 @@ def _values(whose: str, matrix: NDArray[np.float64], names: Sequence[str], level
         recall = round(100 * k / n, 1) if n else None
         values.append(
             {
-                "expression": name,
+                "class": name,
                 "whose": whose,
                 "recall": recall,
                 "n": n,
@@ -81,7 +82,7 @@ def _values(whose: str, matrix: NDArray[np.float64], names: Sequence[str], level
 
 def _said(caption: str, values: Sequence[dict[str, Any]]) -> str:
     ours = ", ".join(
-        f"{v['expression']} {v['recall']:.0f} %" if v["n"] else f"{v['expression']}: no face"
+        f"{v['class']} {v['recall']:.0f} %" if v["n"] else f"{v['class']}: no face"
         for v in values
         if v["whose"] == "ours"
     )
@@ -91,7 +92,7 @@ def _said(caption: str, values: Sequence[dict[str, Any]]) -> str:
 def _table(caption: str, values: Sequence[dict[str, Any]]) -> DataTable:
     rows = [
         (
-            Cell(v["expression"]),
+            Cell(v["class"]),
             Cell(v["whose"]),
             Cell(str(v["n"])),
             Cell(f"{v['recall']:.1f}" if v["n"] else "-"),
@@ -99,4 +100,4 @@ def _table(caption: str, values: Sequence[dict[str, Any]]) -> DataTable:
         )
         for v in values
     ]
-    return DataTable(caption, ("Expression", "Whose", "Faces", "Recall, %", "Interval, %"), tuple(rows))
+    return DataTable(caption, ("Class", "Whose", "Faces", "Recall, %", "Interval, %"), tuple(rows))

@@ -29,9 +29,9 @@ def section(report: Report) -> Section | None:
         for number, (line, found) in enumerate(lines)
     )
     lead = (
-        f"{over(report)}: by expression the {MOST} faces that were taken most surely for another, and the {MOST} most surely for "
-        "their own; the names of the wrong ones alone where there are no pictures. The number is the probability of what was "
-        "said, a mean over the seeds."
+        f"{over(report)}: by {report.words[0]} the {MOST} faces that were taken most surely for another, and the {MOST} most "
+        "surely for their own; the names of the wrong ones alone where there are no pictures. The number is the probability of "
+        "what was said, a mean over the seeds."
     ) + (
         " Beside the wrong ones what spoke for the mistake, the more the brighter: purple, red, yellow."
         if report.explain

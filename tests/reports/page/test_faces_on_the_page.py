@@ -91,7 +91,7 @@ def test_class_shares_are_shown_where_they_are_published(report):
     figures = {figure.caption.partition(",")[0]: figure for figure in blocks(section, Figure)}
     [name] = [name for name in figures if name.endswith("/Train")]
     assert sorted(figures) == [name, name.replace("Train", "Val")]
-    drawn = {(v["expression"], v["whose"]): v["share"] for v in figures[name].data["shares"]}
+    drawn = {(v["class"], v["whose"]): v["share"] for v in figures[name].data["shares"]}
     assert drawn["Happy", "ours"] == pytest.approx(100 * 8 / 30, abs=0.01)
     assert drawn["Happy", "published"] == pytest.approx(100 * 198 / 958, abs=0.01)
     assert "synthetic" in figures[name].caption and "Happy 26.7 %" in figures[name].says
