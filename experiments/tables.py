@@ -33,6 +33,7 @@ READMES = (
     "experiments/demo/README.md",
     "experiments/sfew_like/README.md",
     "experiments/paper_cpu/README.md",
+    "experiments/geometry/README.md",
 )
 
 _BLOCK = re.compile(r"(<!-- table of (\S+): (\S+) (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)

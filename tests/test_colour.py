@@ -19,6 +19,7 @@ from trained import ROW
 import fer_transfer
 from fer_transfer.backbones.model_zoo import ZOO
 from fer_transfer.backbones.preprocessing import Preprocessing
+from fer_transfer.cli.demo import pipeline_at_hand
 from fer_transfer.data.augment import BatchTransform
 from fer_transfer.data.distorter import Distorter
 from fer_transfer.data.distortion import Distortion
@@ -209,7 +210,7 @@ def colour(trained, tmp_path_factory) -> Path:
     """A folder with the frames of ``trained`` prepared in colour, and a store with a row trained on them and grey faces."""
     root = tmp_path_factory.mktemp("colour")
     made = ["release=emotiw", f"release.path={trained.release}", "release.may_be_shown=true", "pipeline.crop.size=64"]
-    fer_transfer.prepare([*made, "pipeline.colour=true", "workers=1", f"out={root / 'emotiw'}"])
+    fer_transfer.prepare([*made, *pipeline_at_hand(), "pipeline.colour=true", "workers=1", f"out={root / 'emotiw'}"])
     words = [word for word in trained.overrides if not word.startswith(("runtime.store", "runtime.faces.emotiw"))]
     here = [f"runtime.store={root / 'store'}", f"runtime.faces.emotiw={root / 'emotiw'}"]
     for plan in ("emotiw", "fer32+emotiw"):

@@ -34,7 +34,7 @@ def test_a_changed_number_makes_tables_stale(tables, monkeypatch):
 
     monkeypatch.setattr(tables, "_read", changed)
     stale = {str(path.relative_to(ROOT)) for path in tables.stale()}
-    folders = ("alignment", "demo", "paper_cpu", "sfew_like")
+    folders = ("alignment", "demo", "geometry", "paper_cpu", "sfew_like")
     assert stale == {*tables.READMES, *(f"experiments/{name}/table.md" for name in folders)}
 
 

@@ -53,8 +53,9 @@ class LinearOnGeometry(nn.Module):
     def __init__(self, features: Callable[[Tensor], Tensor], count: int, num_classes: int = 7) -> None:
         super().__init__()
         self.features, self.num_features, self.head_hidden_size = features, count, count
-        # the mean over all batches: of one batch that holds all faces, their mean and deviation
-        self.norm = nn.BatchNorm1d(count, affine=False, momentum=None)
+        # The mean over all batches: of one batch that holds all faces, their mean and deviation. Some blendshapes move by a
+        # millionth, and tell all the same: the default eps would all but leave them out.
+        self.norm = nn.BatchNorm1d(count, eps=1e-14, affine=False, momentum=None)
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:

@@ -40,7 +40,7 @@ def task(config: "DictConfig") -> None:
     from fer_transfer.inference.asked import Asked
 
     settings = plain(config)
-    words = ("faces", "smooth", "smooth_seconds", "threads", "out", "annotate", "saliency", "replace")
+    words = ("faces", "smooth", "smooth_seconds", "follow", "threads", "out", "annotate", "saliency", "replace")
     given = {key: settings[key] for key in words}
     asked = typed(Asked, given, "What is asked of fer-predict")
     if settings["format"] not in ("table", "csv", "json"):

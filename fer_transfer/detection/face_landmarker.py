@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.face_tracker import FaceTracker
 from fer_transfer.detection.geometry import POINTS, Geometry
 from fer_transfer.detection.landmarks import Frame, Landmarks
 from fer_transfer.detection.model_file import ModelFile
@@ -30,6 +31,10 @@ SHIFT = 0.67
 #: How far outward of the mean of its six points, and below it, an eye centre lies, in eye-to-eye distances: there the mesh of
 #: ``pipeline=aligned`` has it, in the mean over 864 photographs (``benchmarks/shift.py``; +- 0.0005). Its corners lie further in.
 BESIDE = (0.0105, -0.0089)
+
+#: Faces of a smaller share of a frame's longer side are looked at from nearer: MediaPipe's detector, by whose answer the model's
+#: input is cut, sees a whole frame in 128 pixels.
+SMALL = 0.2
 
 
 class FaceLandmarker:
@@ -91,7 +96,19 @@ class FaceLandmarker:
 
     def find(self, frame: Frame) -> list[Landmarks]:
         """See ``landmarks.Finder.find``."""
-        return [self._judged(frame, face) for face in self._looked(frame)]
+        return [self._judged(frame, self._from_nearer(frame, face)) for face in self._looked(frame)]
+
+    def told(self, frame: Frame, faces: list[Geometry]) -> list[Landmarks]:
+        """What the model told of the faces of a frame, its points put right, with scores."""
+        return [self._judged(frame, face) for face in _put_right(faces)]
+
+    def tracker(self) -> FaceTracker:
+        """See ``landmarks.Following.tracker``."""
+        return FaceTracker(self)
+
+    def video_task(self) -> Tasks:
+        """MediaPipe's task in video mode, for one video."""
+        return Tasks(self.faces, self.detection, self.model.again(), video=True)
 
     def fit(self, frame: Frame, box: NDArray[Any]) -> Landmarks:
         """See ``landmarks.Landmarker.fit``; of several faces around the box the one whose middle is nearest to the box's."""
@@ -101,6 +118,18 @@ class FaceLandmarker:
         if face is None:
             return Landmarks(np.repeat(middle[None].astype(np.float32), POINTS, axis=0), 0.0)
         return self._judged(frame, face)
+
+    def _from_nearer(self, frame: Frame, face: Geometry) -> Geometry:
+        """A face that is small in its frame looked at again, around its place."""
+        low, high = _extent(face)
+        side = float((high - low).max())
+        if side > SMALL * max(frame.shape[:2]):
+            return face
+        nearer = self._nearest(frame, (low + high) / 2, self.enlarge * side / 2)
+        if nearer is None:
+            return face
+        nearer["pose"] = face["pose"]  # of the camera that took the frame, not of one that took its part
+        return nearer
 
     def _judged(self, frame: Frame, face: Geometry) -> Landmarks:
         """A face with its score."""
@@ -129,10 +158,13 @@ class FaceLandmarker:
         return min(found, key=lambda face: float(np.linalg.norm(np.mean(_extent(face), 0) - middle)), default=None)
 
     def _looked(self, frame: Frame) -> list[Geometry]:
-        found: list[Geometry] = self.model.network.look(frame)
-        for face in found:
-            face["points"][:, :2] -= _shift(face["points"])
-        return found
+        return _put_right(self.model.network.look(frame))
+
+
+def _put_right(faces: list[Geometry]) -> list[Geometry]:
+    for face in faces:
+        face["points"][:, :2] -= _shift(face["points"])
+    return faces
 
 
 def _landmarks(face: Geometry, score: float) -> Landmarks:

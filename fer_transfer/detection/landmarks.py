@@ -111,6 +111,21 @@ class Finder(Landmarker, Protocol):
         """Landmarks of every face of a frame, uint8 [H, W, 3], BGR, 0..255; none is no error."""
 
 
+class Tracker(Protocol):
+    """What finds the faces of one video, frame after frame; one thread's."""
+
+    def follow(self, frame: Frame, seconds: float) -> list[Landmarks]:
+        """Landmarks of every face of the next frame (``Finder.find``); a time that goes back begins another video."""
+
+
+@runtime_checkable
+class Following(Finder, Protocol):
+    """A finder that can follow faces through a video."""
+
+    def tracker(self) -> Tracker:
+        """A new one, for one video after another."""
+
+
 class FaceMesh:
     """MediaPipe's mesh of 468 points, without the tracker around it.
 

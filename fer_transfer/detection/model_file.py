@@ -50,13 +50,19 @@ class ModelFile:
             ConfigError: in another process, if the file is no longer there or another one.
         """
         if self._network is None:
-            data = self._read()
-            if hashlib.sha256(data).hexdigest() != self.digest:
-                raise ConfigError(
-                    f"Expected {self.what} at {self.path} to stay as it was, but it changed. Begin again."
-                )
-            self._network = self._loaded(data)
+            self._network = self._loaded(self.again())
         return self._network
+
+    def again(self) -> bytes:
+        """The file's bytes, read again.
+
+        Raises:
+            ConfigError: if the file is no longer there or another one.
+        """
+        data = self._read()
+        if hashlib.sha256(data).hexdigest() != self.digest:
+            raise ConfigError(f"Expected {self.what} at {self.path} to stay as it was, but it changed. Begin again.")
+        return data
 
     def _read(self) -> bytes:
         try:

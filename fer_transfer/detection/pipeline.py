@@ -1,5 +1,6 @@
 """From a picture's bytes to a face: decode, detect, landmark, choose, align and crop (Ng et al. 2015, data preparation)."""
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from fer_transfer.detection.colour import picture_of
 from fer_transfer.detection.crop import Box, BoxCrop, central_square
 from fer_transfer.detection.detectors import Detections, Detector
 from fer_transfer.detection.geometry import Geometry
-from fer_transfer.detection.landmarks import Finder, Landmarker, Landmarks
+from fer_transfer.detection.landmarks import Finder, Following, Landmarker, Landmarks, Tracker
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.fingerprint import Mark
 from fer_transfer.files.picture import PictureError, decode
@@ -132,6 +133,23 @@ class FacePipeline:
             raise ConfigError(f"Expected pipeline.colour to be true or false, but got {colour!r}.")
         self.detector, self.landmarker, self.crop, self.colour = detector, landmarker, crop, colour
         self.fit, self.choose, self.smallest_e2e = fit, choose, smallest_e2e
+        self._tracker: Tracker | None = None
+
+    def following(self) -> "FacePipeline | None":
+        """The same for the frames of one video in their order, through which faces are followed, on one thread; None: it cannot.
+
+        Frames come to ``find`` or ``find_all`` with their times.
+        """
+        if self.detector is not None or not isinstance(self.landmarker, Following):
+            return None
+        following = copy(self)
+        following._tracker = self.landmarker.tracker()
+        return following
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is for the frames of one video, in their order and on one thread."""
+        return self._tracker is not None
 
     @property
     def size(self) -> int:
@@ -194,24 +212,29 @@ class FacePipeline:
             why = getattr(error, "err", "") or type(error).__name__
             return unreadable(self.shape, f"{frame.shape[1]}x{frame.shape[0]}: {why}")
 
-    def find(self, frame: NDArray[np.uint8]) -> FrameFace:
-        """The face of a frame, uint8 [H, W, 3] BGR."""
-        candidates, refusals, passed = self._searched(frame)
+    def find(self, frame: NDArray[np.uint8], seconds: float | None = None) -> FrameFace:
+        """The face of a frame, uint8 [H, W, 3] BGR; ``seconds``: its time, where it is one of a video (``following``)."""
+        candidates, refusals, passed = self._searched(frame, seconds)
         picture = picture_of(frame, self.colour)
         if not passed:
             return self._lost(picture, candidates, refusals)
         return self._found(picture, self._best(passed, picture.shape), len(passed))
 
-    def find_all(self, frame: NDArray[np.uint8]) -> list[FrameFace]:
-        """Every face of a frame, uint8 [H, W, 3] BGR, from top to bottom, then from left to right; none where none passes."""
-        *_, passed = self._searched(frame)
+    def find_all(self, frame: NDArray[np.uint8], seconds: float | None = None) -> list[FrameFace]:
+        """Every face of a frame, uint8 [H, W, 3] BGR, from top to bottom, then from left to right; none where none passes.
+
+        ``seconds``: as of ``find``.
+        """
+        *_, passed = self._searched(frame, seconds)
         picture = picture_of(frame, self.colour)
         ordered = sorted(passed, key=lambda candidate: (candidate.box[1], candidate.box[0]))
         return [self._found(picture, face, len(passed)) for face in ordered]
 
-    def _searched(self, frame: NDArray[np.uint8]) -> tuple[list[Candidate], list[str], list[Candidate]]:
+    def _searched(
+        self, frame: NDArray[np.uint8], seconds: float | None
+    ) -> tuple[list[Candidate], list[str], list[Candidate]]:
         """Every candidate, why it is refused, and those that pass, each face once."""
-        candidates = self.candidates(frame)
+        candidates = self.candidates(frame, seconds)
         refusals = [self._refusal(candidate) for candidate in candidates]
         return candidates, refusals, _distinct([c for c, why in zip(candidates, refusals, strict=True) if not why])
 
@@ -226,11 +249,15 @@ class FacePipeline:
         pixels, at = self.crop.cut(picture, eyes, points), eyes.astype(np.float32)
         return FrameFace(pixels, "found", note, face.score, face.box, at, count, points, face.fit.geometry)
 
-    def candidates(self, frame: NDArray[np.uint8]) -> list[Candidate]:
-        """Every box of a frame with its fit, in the detector's order; without a detector every face that is found."""
+    def candidates(self, frame: NDArray[np.uint8], seconds: float | None = None) -> list[Candidate]:
+        """Every box of a frame with its fit, in the detector's order; without a detector every face that is found.
+
+        ``seconds``: as of ``find``.
+        """
         if self.detector is None:
             assert isinstance(self.landmarker, Finder)
-            return [Candidate(_box_around(fit.points), fit.score, fit) for fit in self.landmarker.find(frame)]
+            fits = self._tracker.follow(frame, seconds or 0.0) if self._tracker else self.landmarker.find(frame)
+            return [Candidate(_box_around(fit.points), fit.score, fit) for fit in fits]
         found: Detections = self.detector.detect(frame)
         if self.landmarker is None:
             return [Candidate(box, float(score)) for box, score in zip(found.boxes, found.scores, strict=True)]

@@ -24,24 +24,31 @@ from fer_transfer.errors import ConfigError
 _PARTS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
 
 
+#: Pixels of a frame's longer side beyond which it is shrunk: at twice as many MediaPipe's own OpenCV ends the process.
+_LONGEST = 1 << 14
+
+
 class Tasks:
-    """FaceLandmarker of ``mediapipe.tasks``, in image mode; one thread's at a time.
+    """FaceLandmarker of ``mediapipe.tasks``, in image mode, or in video mode; one thread's at a time.
 
     Args:
         faces: how many it looks for at most.
         detection: least score of its detector, 0..1.
         data: a ``.task`` bundle.
+        video: frames are those of one video in their order: where a face was is looked at first.
 
     Raises:
         ValueError: if the bundle is damaged, or is another task's.
         ConfigError: if MediaPipe is missing, or a library of the system that it needs.
     """
 
-    def __init__(self, faces: int, detection: float, data: bytes) -> None:
+    def __init__(self, faces: int, detection: float, data: bytes, video: bool = False) -> None:
         _check(data)
+        self._video = video
         self._library, vision = _imported()
         options = vision.FaceLandmarkerOptions(
             base_options=self._library.tasks.BaseOptions(model_asset_buffer=data),
+            running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
             num_faces=faces,
             min_face_detection_confidence=detection,
             output_face_blendshapes=True,
@@ -63,10 +70,14 @@ class Tasks:
         closed.atexit = False  # Python takes apart what closing needs before it calls anything at its exit
         self._task.close = _nothing  # and what is collected then would call it still
 
-    def look(self, frame: NDArray[np.uint8]) -> list[Geometry]:
+    def look(self, frame: NDArray[np.uint8], at: int = 0) -> list[Geometry]:
         """What is known of each face of a frame, uint8 [H, W, 3], BGR, 0..255, in no order that means anything.
 
         Points are as the model gives them, in pixels: (0, 0) is the middle of the top left one.
+
+        Args:
+            frame: to look at.
+            at: in video mode, its time in milliseconds: at least 1, and above that of every frame before.
 
         Raises:
             cv2.error: if the library cannot look at it.
@@ -78,11 +89,10 @@ class Tasks:
                 "ever. Start processes by spawn (multiprocessing.get_context('spawn'))."
             )
         height, width = frame.shape[:2]
-        picture = self._library.Image(
-            image_format=self._library.ImageFormat.SRGB, data=cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        )
+        seen = cv2.cvtColor(_shrunk(frame), cv2.COLOR_BGR2RGB)
+        picture = self._library.Image(image_format=self._library.ImageFormat.SRGB, data=seen)
         try:
-            found = self._task.detect(picture)
+            found = self._task.detect_for_video(picture, at) if self._video else self._task.detect(picture)
         except (RuntimeError, ValueError) as error:  # told as OpenCV tells what it cannot do with a frame
             told = cv2.error(_first_line(error))
             told.err = _first_line(error)
@@ -157,6 +167,17 @@ def _keep_ignored() -> None:
 
 def _nothing() -> None:
     """In place of closing what is closed, or what the process's end closes."""
+
+
+def _shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A frame that MediaPipe can look at."""
+    height, width = frame.shape[:2]
+    longer = max(height, width)
+    if longer <= _LONGEST:
+        return frame
+    size = max(1, width * _LONGEST // longer), max(1, height * _LONGEST // longer)
+    shrunk: NDArray[np.uint8] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return shrunk
 
 
 def _points(points: Any, width: int, height: int) -> NDArray[np.float64]:

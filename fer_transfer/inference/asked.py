@@ -18,6 +18,7 @@ class Asked:
     Attributes:
         faces: ``all``, ``one``, or ``auto``: one of every picture of a labelled folder, otherwise all.
         smooth, smooth_seconds: over time, of a video or camera (``following``).
+        follow: through a video, faces from frame to frame where the pipeline can.
         threads: that search at a time; None: one a core.
         out: a new folder, or None.
         annotate: whether pictures with their faces drawn are written there.
@@ -28,6 +29,7 @@ class Asked:
     faces: str = "auto"
     smooth: str = "none"
     smooth_seconds: float = 0.5
+    follow: bool = True
     threads: int | None = None
     out: str | None = None
     annotate: bool = True

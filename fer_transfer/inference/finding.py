@@ -41,14 +41,14 @@ def find_faces(
     """The faces of each picture, in order.
 
     Args:
-        pipeline: how frames become faces.
+        pipeline: how frames become faces; one that follows faces through a video searches on one thread.
         pictures: what to search.
         every: all faces of a picture; else the one that the pipeline chooses, and where there is none what stands in for it,
             exactly as when a release is prepared.
         threads: how many search at a time; None: one for each core.
         wait: read pictures ahead of their turn; False for a camera, whose frames are answered at once.
     """
-    count = threads or available_threads()
+    count = 1 if pipeline.follows else threads or available_threads()
     idle: LifoQueue[FacePipeline] = LifoQueue()  # OpenCV's networks and cascades are one thread's at a time
     idle.put(pipeline)
 
@@ -90,8 +90,8 @@ def _search(pipeline: FacePipeline, picture: Picture, every: bool) -> FoundFaces
         return _none(pipeline, told, None, error.reason, every)
     try:
         if not every:
-            return FoundFaces(told, frame, [pipeline.find(frame)])
-        faces = pipeline.find_all(frame)
+            return FoundFaces(told, frame, [pipeline.find(frame, picture.time)])
+        faces = pipeline.find_all(frame, picture.time)
     except (cv2.error, MemoryError) as error:  # one odd picture must not stop the others
         why = getattr(error, "err", "") or type(error).__name__
         return _none(pipeline, told, None, f"{frame.shape[1]}x{frame.shape[0]}: {why}", every)

@@ -44,7 +44,7 @@ def predict_into(predictor: Predictor, source: Source, asked: Asked, console: Co
     with written(asked.folder, asked.replace) as folder:
         with ExitStack() as stack:
             artists = [] if folder is None else _artists(folder, predictor, source, asked, stack)
-            streamed = predictor.stream(source, faces, asked.threads, keep=asked.method is not None)
+            streamed = predictor.stream(source, faces, asked.threads, asked.method is not None, asked.follow)
             pictures = tuple(_looked_at(streamed, source, follower, artists, console))
         notes = [*source.notes, *([follower.note] if follower and follower.note else [])]
         predicted = PredictedFaces(pictures, predictor.labels, predictor.about, tuple(notes))

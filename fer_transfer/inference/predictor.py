@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 #: that are cut already, uint8 [N, H, W], grey, or [N, H, W, 3], RGB (``faces="cut"``).
 Pictures = str | os.PathLike[str] | NDArray[np.uint8] | Iterable[NDArray[np.uint8]]
 
+_FOLLOWED = "faces are followed from frame to frame by MediaPipe; follow=false looks at every frame by itself"
 _TOGETHER = 32  # pictures, or faces, that the network sees at once
 
 
@@ -150,7 +151,12 @@ class Predictor:
         )
 
     def stream(
-        self, source: Source, faces: str = "all", threads: int | None = None, keep: bool = False
+        self,
+        source: Source,
+        faces: str = "all",
+        threads: int | None = None,
+        keep: bool = False,
+        follow: bool = True,
     ) -> Iterator[Streamed]:
         """Picture by picture as they are done, for what is longer than memory.
 
@@ -159,22 +165,28 @@ class Predictor:
             faces: as of ``predict``.
             threads: as of ``predict``.
             keep: landmarks and pixels of every face with it.
+            follow: through a video, faces are followed from frame to frame where the pipeline can.
         """
         waiting: list[FoundFaces] = []
         most = 1 if source.kind == "camera" else _TOGETHER
-        for found in self._found(source, faces, threads):
+        for found in self._found(source, faces, threads, follow):
             waiting.append(found)
             if len(waiting) >= most or sum(len(of.faces) for of in waiting) >= most:
                 yield from self._classified(waiting, keep)
                 waiting = []
         yield from self._classified(waiting, keep)
 
-    def _found(self, source: Source, faces: str, threads: int | None) -> "Iterator[FoundFaces]":
+    def _found(self, source: Source, faces: str, threads: int | None, follow: bool = True) -> "Iterator[FoundFaces]":
         if faces not in ("all", "one"):
             raise ConfigError(f"Expected faces to be all, one or cut, but got {faces!r}.")
         from fer_transfer.inference.finding import find_faces
 
-        return find_faces(self.pipeline, source.pictures(), faces == "all", threads, source.kind != "camera")
+        following = self.pipeline.following() if follow and source.kind != "pictures" else None
+        if following is not None:
+            source.notes.append(_FOLLOWED)
+        return find_faces(
+            following or self.pipeline, source.pictures(), faces == "all", threads, source.kind != "camera"
+        )
 
     def _classified(self, waiting: "list[FoundFaces]", keep: bool) -> Iterator[Streamed]:
         faces = [face for of in waiting for face in of.faces]

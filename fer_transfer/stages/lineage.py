@@ -269,8 +269,10 @@ def _stage(content: Mapping[str, Any]) -> StageLineage:
         tuple(
             FacesUsed(
                 prepared_from_json(used["prepared"]),
-                *(tuple(map(_text, used[key])) for key in ("trained_on", "selected_on", "caveats")),
-                geometry=_text(used.get("geometry", "")),
+                tuple(map(_text, used["trained_on"])),
+                tuple(map(_text, used["selected_on"])),
+                tuple(map(_text, used["caveats"])),
+                _text(used.get("geometry", "")),
             )
             for used in content["faces"]
         ),

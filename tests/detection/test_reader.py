@@ -228,7 +228,7 @@ def test_the_command_with_one_and_two_processes(release, tmp_path):
     for picture in ("sheet.jpg",) if pipeline_at_hand() else ("sheet.jpg", "crops.jpg"):
         assert cv2.imread(str(tmp_path / "w1" / picture)).shape[1] > 200
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["w1", "w2"]  # no journal is left
-    bad = _prepare(release, tmp_path / "bad", "workers=none")
+    bad = _prepare(release, tmp_path / "bad", "workers=none", *pipeline_at_hand())
     assert bad.returncode == 1 and "whole number of at least 1, or auto" in bad.stderr
 
 

@@ -1,6 +1,5 @@
 """Expression from geometry: rows trained on what a landmarker tells of faces, of generated numbers, and ensembles with them."""
 
-import json
 from itertools import count
 
 import numpy as np
@@ -169,19 +168,16 @@ def test_it_is_a_row_like_any(made, command):
     assert not row.records[0].lineage.stages[-1].chose_an_epoch  # nothing was selected on what is reported
 
 
-def test_other_geometry_of_the_same_pixels_is_another_stage(made, command, tmp_path):
+def test_other_geometry_of_the_same_pixels_is_another_stage(made, tmp_path):
     _write(tmp_path / "faces", 2)
     assert open_faces(tmp_path / "faces").digest == open_faces(made / "faces").digest
-    code, _, _ = command(
-        "train", *_words(made, "backbone=face_blendshapes", f"++runtime.faces={{emotiw: {tmp_path / 'faces'}}}"),
-        "recipe.epochs=1", "runtime.progress=lines", f"runtime.store={tmp_path / 'store'}",
-    )  # fmt: skip
-    assert code == 0
+    fer_transfer.train([*_where(tmp_path), *_words(made, "backbone=face_blendshapes")[len(_where(made)) :]])
     first, other = (
-        json.loads(next((folder / "store").glob("*/result.json")).read_text())["lineage"]["stages"][0]["faces"][0]
+        fer_transfer.open_store(folder / "store").row("emotiw/face_blendshapes").records[0].lineage.stages[0]
         for folder in (made, tmp_path)
     )
-    assert first["prepared"] == other["prepared"] and len({first["geometry"], other["geometry"]}) == 2
+    assert first.recipe == other.recipe and first.faces[0].prepared == other.faces[0].prepared
+    assert first.key != other.key and first.faces[0].geometry != other.faces[0].geometry
 
 
 def test_pictures_are_looked_at_alone_and_in_an_ensemble(made):
