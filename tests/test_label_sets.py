@@ -205,6 +205,7 @@ def test_names_that_are_markup_are_shown_as_they_are(tmp_path, command):
     code, _, err = command("report", "study=folders", f"store={tmp_path / 'store'}", "out=report", "figures=true")
     assert code == 0, err
     page, tex = Path("report/report.html").read_text(), Path("report/confusion.tex").read_text()
+    assert "Recall by class" in page and "recalls of the classes" in page and "by expression" not in page
     assert OWN[1] not in page and "&lt;b&gt;calm&lt;/b&gt; | x" in page
     assert "\\input{a}" not in tex and "textbackslash" in tex
     with open("report/per_class.csv") as file:

@@ -8,6 +8,10 @@ import pytest
 import tiny
 from starting import run, start
 
+from fer_transfer.reports.files import write_csv
+from fer_transfer.reports.report import load_report
+from fer_transfer.study import study_called
+
 SCRIPT = str(Path(__file__).resolve().parents[1] / "experiments" / "paper_gpu" / "grid.py")
 WORDS = [
     "--network=timm", "--seeds=0", "plan=fer28_emotiw", "recipe.backbone.name=test_resnet", "recipe.augment.resize=36",
@@ -58,14 +62,17 @@ def piece(carried, work, code=0, minutes=9):
     )
 
 
-def table(work, command):
+def table(work):
+    """As fer-report writes it; the page, which takes seconds, is not made."""
     script("collect", f"{work}-back", "--store", f"{work}-store")
-    code, _, error = command("report", f"store={work}-store", f"out={work}-report", "published=false")
-    assert code == 0, error
+    report = load_report(Path(f"{work}-store"), study_called("ng2015"), 0.95)
+    assert report.groups
+    Path(f"{work}-report").mkdir()
+    write_csv(report, Path(f"{work}-report"))
     return Path(f"{work}-report/table.csv").read_text()
 
 
-def test_a_kill_between_the_pieces_changes_no_number(carried, tmp_path, command):
+def test_a_kill_between_the_pieces_changes_no_number(carried, tmp_path):
     assert "all rows" in piece(carried, tmp_path / "whole")
     words = ["--carried", carried, "--work", tmp_path / "cut", "--out", tmp_path / "cut-back", *WORDS]
     first = start(SCRIPT, "piece", *map(str, words))
@@ -76,9 +83,9 @@ def test_a_kill_between_the_pieces_changes_no_number(carried, tmp_path, command)
     first.wait(60)
     assert not (tmp_path / "cut-back").exists()
     assert "1 to resume" in piece(carried, tmp_path / "cut")
-    whole = table(tmp_path / "whole", command)
+    whole = table(tmp_path / "whole")
     scored = [line for line in whole.splitlines() if ",emotiw/Val," in line and ",run," in line]
-    assert table(tmp_path / "cut", command) == whole and len(scored) == 4, "two crops, found and all"
+    assert table(tmp_path / "cut") == whole and len(scored) == 4, "two crops, found and all"
     assert (tmp_path / "cut" / "site" / "carried_along.py").exists()
 
 

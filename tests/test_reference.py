@@ -62,8 +62,9 @@ def test_meanings_are_read_behind_above_and_from_the_other_choices():
     assert settings["stages"].meaning.startswith("What every stage of this name")
     backbone = next(group for group in reference("train").groups if group.name == "backbone")
     assert {s.path: s.meaning for s in backbone.choices[0].settings}["recipe.backbone.kwargs"]
-    detector = {setting.path: setting for setting in reference("prepare").everything()}["pipeline.detector.model"]
-    assert detector.default == "required"
+    of_frames = {setting.path: setting for setting in reference("prepare").everything()}
+    assert of_frames["release.ferplus"].default == "required"
+    assert of_frames["pipeline.detector.model"].meaning.startswith("must be given")
 
 
 def test_a_search_shows_what_has_the_word_in_its_name():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class FaceTracker:
     """Finds the faces of a video in MediaPipe's video mode (``landmarks.Tracker``).
 
-    Its detector looks for more faces as long as it follows fewer than ``faces``; with one, points are smoothed over time.
+    With ``faces=1`` points are smoothed over time; ``benchmarks/video.py`` measures what following is worth.
     A frame whose time is no later than that of the one before begins another video, of which nothing is known.
 
     Args:

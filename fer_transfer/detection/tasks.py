@@ -24,6 +24,10 @@ from fer_transfer.errors import ConfigError
 _PARTS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
 
 
+#: Pixels of a frame's longer side beyond which it is shrunk: at twice as many MediaPipe's own OpenCV ends the process.
+_LONGEST = 1 << 14
+
+
 class Tasks:
     """FaceLandmarker of ``mediapipe.tasks``, in image mode, or in video mode; one thread's at a time.
 
@@ -85,9 +89,8 @@ class Tasks:
                 "ever. Start processes by spawn (multiprocessing.get_context('spawn'))."
             )
         height, width = frame.shape[:2]
-        picture = self._library.Image(
-            image_format=self._library.ImageFormat.SRGB, data=cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        )
+        seen = cv2.cvtColor(_shrunk(frame), cv2.COLOR_BGR2RGB)
+        picture = self._library.Image(image_format=self._library.ImageFormat.SRGB, data=seen)
         try:
             found = self._task.detect_for_video(picture, at) if self._video else self._task.detect(picture)
         except (RuntimeError, ValueError) as error:  # told as OpenCV tells what it cannot do with a frame
@@ -164,6 +167,17 @@ def _keep_ignored() -> None:
 
 def _nothing() -> None:
     """In place of closing what is closed, or what the process's end closes."""
+
+
+def _shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A frame that MediaPipe can look at."""
+    height, width = frame.shape[:2]
+    longer = max(height, width)
+    if longer <= _LONGEST:
+        return frame
+    size = max(1, width * _LONGEST // longer), max(1, height * _LONGEST // longer)
+    shrunk: NDArray[np.uint8] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return shrunk
 
 
 def _points(points: Any, width: int, height: int) -> NDArray[np.float64]:

@@ -254,7 +254,7 @@ class ListedRelease(FramesRelease, ABC):
         report = self.report()
         lines = [f"{self.title}: {'faces already, not searched' if self.aligned else 'frames'}", *super().summary()]
         for split, classes in report["counts"].items():
-            of = f", {count} subjects" if (count := report["subjects"].get(split)) else ""
+            of = f", {count} subject{'s' * (count > 1)}" if (count := report["subjects"].get(split)) else ""
             missing = [name for name in self.labels.classes if name not in classes]
             none = f"; no {', '.join(missing)}" if missing else ""
             by_class = ", ".join(f"{name} {n}" for name, n in classes.items())

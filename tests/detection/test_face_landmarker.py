@@ -144,6 +144,17 @@ def test_eyes_and_scores(finder):
     assert _off(back, face.eyes) < 0.03  # neither side is favoured
 
 
+def test_small_faces_are_looked_at_from_nearer(finder, monkeypatch):
+    portraits = [_portrait(seed) for seed in range(1, 7)]
+
+    def error():
+        return np.mean([_off(finder.find(frame).eyes, eyes) for frame, (eyes,) in portraits])
+
+    nearer = error()
+    monkeypatch.setattr("fer_transfer.detection.face_landmarker.SMALL", 0.0)
+    assert nearer < 0.9 * error() and nearer < 0.05
+
+
 @pytest.mark.parametrize("looks", [1, 2])
 def test_a_covered_face_is_doubted(model, looks):
     frame, _ = _portrait()
@@ -166,7 +177,7 @@ def test_behind_a_detector_it_looks_where_that_one_points(model):
     assert nothing.score == 0 and nothing.points.shape == (478, 2) and nothing.geometry is None
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 7), (1, 5000), (5000, 1), (30, 3000), (64, 64)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 7), (1, 5000), (5000, 1), (30, 3000), (64, 64), (40000, 8), (1, 70000)])
 def test_odd_frames_hold_no_face(finder, size):
     for grey in (0, 255):
         frame = np.full((*size, 3), grey, np.uint8)

@@ -71,7 +71,7 @@ def test_given_splits(elsewhere, command, form, kind):
     assert Counter(faces.values()) == Counter({("Train", i): 4 for i in range(7)} | {("Val", i): 1 for i in range(7)})
     for id, (split, label) in faces.items():
         assert EXPRESSIONS[label] in id and (split == "Val") == ("val_set" in id)
-    assert "Train: 28 pictures, 4 subjects (Angry 4" in out and "Val: 7 pictures, 1 subjects" in out
+    assert "Train: 28 pictures, 4 subjects (Angry 4" in out and "Val: 7 pictures, 1 subject (" in out
 
 
 def test_faces_already_are_the_central_square_resized(elsewhere, command):

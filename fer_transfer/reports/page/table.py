@@ -109,7 +109,7 @@ def _table(report: Report, lines: Sequence[Line]) -> DataTable:
     rows += [_published(report, row, columns) for row in not_run(report, lines)]
     notes = [
         f"Percent; k/n: faces right of faces; Wilson {level_text(report.level)} intervals in brackets, over several seeds that "
-        "of the mean. ± is the standard deviation over seeds. Macro recall: mean of the recalls of the {report.words[1]}.",
+        f"of the mean. ± is the standard deviation over seeds. Macro recall: mean of the recalls of the {report.words[1]}.",
         report.study.footnote,
         *marks_notes([[cell.text for cell in row] for row in rows]),
     ]

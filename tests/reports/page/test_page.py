@@ -87,6 +87,12 @@ def test_rows_on_different_faces_are_rows_of_their_own(page, tmp_path):
     assert "VGG-M [1], emotiw" in text and "VGG-M [2], emotiw" in text and "faces emotiw aaaaaaaa" in text
 
 
+def test_the_seven_are_called_expressions(page, tmp_path):
+    add_row(tmp_path / "store", "emotiw", 0.4)
+    said = page()
+    assert "mean of the recalls of the expressions" in said and "Recall by expression" in said
+
+
 def test_an_expression_that_no_face_bears_has_no_recall(page, tmp_path):
     record = read_record(add_row(tmp_path / "store", "emotiw", 0.4, backbone="bvlc_alexnet"))
     of = next(of for of in record.predictions if of.split == "Val")
