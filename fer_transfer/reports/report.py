@@ -65,8 +65,9 @@ class Report:
 
     @cached_property
     def words(self) -> tuple[str, str]:
-        """What a class of its rows, and several, are called (``labels.words_for``)."""
-        return words_for(name for row in self.rows for name in row.record.classes)
+        """What a class of its rows, and several, are called (``labels.words_for``); an ensemble's are its members'."""
+        trained = [row.record for row in self.rows if row.record.lineage.stages]
+        return words_for(name for record in trained for name in record.classes)
 
     @property
     def caveats(self) -> tuple[str, ...]:
