@@ -10,6 +10,8 @@ from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files import checked
 from fer_transfer.stages import store
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):

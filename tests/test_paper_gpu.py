@@ -72,6 +72,7 @@ def table(work):
     return Path(f"{work}-report/table.csv").read_text()
 
 
+@pytest.mark.long
 def test_a_kill_between_the_pieces_changes_no_number(carried, tmp_path):
     assert "all rows" in piece(carried, tmp_path / "whole")
     words = ["--carried", carried, "--work", tmp_path / "cut", "--out", tmp_path / "cut-back", *WORDS]

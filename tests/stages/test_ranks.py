@@ -72,6 +72,7 @@ def check_equal(folder, expected):
     assert all(torch.allclose(one[name], other[name], rtol=1e-4, atol=1e-5) for name in one)
 
 
+@pytest.mark.long
 def test_two_processes_train_what_one_trains(tiny, tmp_path):
     more = [
         "recipe.sharpness=0.05",

@@ -69,6 +69,7 @@ def test_two_stores_in_one_sweep_are_refused(tiny, tmp_path, command):
     assert code == 1 and "one store for all rows" in err
 
 
+@pytest.mark.long
 def test_joblib_with_two_workers_makes_what_one_makes(tiny, tmp_path, command):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     sweep = ["-m", "plan=fer28,fer28_emotiw,emotiw", "runtime.threads=1"]

@@ -14,6 +14,8 @@ from fer_transfer.tracking.runs import initial_weights, stage_run
 from fer_transfer.tracking.sending import how_to_send, runs_in
 from fer_transfer.upkeep.contents import read_stage
 
+pytestmark = pytest.mark.long
+
 OPTIONS = {
     "kind": "wandb", "project": "p", "entity": None, "offline": False, "weights": True, "pictures": 0, "timeout": 20,
     "quiet": False, "longest": None,
