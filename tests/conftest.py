@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from tiny import SPLITS, overrides, write_faces
 from trained import Trained, write_trained
 
@@ -143,6 +144,8 @@ def command(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
             importlib.import_module(f"fer_transfer.cli.{name}").main()
         except SystemExit as stop:
             code = int(stop.code or 0)
+        finally:
+            HydraConfig.instance().cfg = None  # which a process of its own would not have left
         return code, *capfd.readouterr()
 
     return call
