@@ -58,7 +58,7 @@ class ExpWRelease(ListedRelease):
         ]
         if twice := [id for id, count in Counter(picture.id for picture in listed).items() if count > 1]:
             raise ReleaseError(
-                f"Expected each face of {shown(str(self.path))}: {shown(path)} once, but of {len(listed)} are twice "
+                f"Expected each face of {shown(str(self.path))}: {shown(path)} once, but among {len(listed)}: twice "
                 f"{first_three(twice)}. Get the list again."
             )
         return listed

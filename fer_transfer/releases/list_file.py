@@ -103,7 +103,7 @@ def refuse_absent(archive: Archive, path: str, pictures: list[str]) -> None:
         ]
         hint = f" It holds archives ({first_three(packed)}): unpack them there first." if packed else ""
         raise ReleaseError(
-            f"Expected the {len(pictures)} pictures of {shown(path)} in {shown(str(archive.path))}, but of these are "
+            f"Expected the {len(pictures)} pictures of {shown(path)} in {shown(str(archive.path))}, but among them: "
             f"{'; '.join(said)}.{hint} Get the release again."
         )
 
@@ -145,7 +145,7 @@ def _refuse_paths(paths: list[str], path: Path, archive: Archive) -> None:
     }
     if said := [f"{what} {first_three(names)}" for what, names in wrong.items() if names]:
         raise ReleaseError(
-            f"Expected each path of {shown(str(path))} once, relative to {shown(str(archive.path))}, but of {len(paths)} are "
+            f"Expected each path of {shown(str(path))} once, relative to {shown(str(archive.path))}, but among its {len(paths)}: "
             f"{'; '.join(said)}.{_otherwise(wrong['not there'], there)} Mend the list, or give the folder or archive that its "
             "paths are relative to (release.path)."
         )

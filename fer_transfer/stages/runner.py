@@ -278,7 +278,8 @@ class Runner:
     def _train(self, plan: Plan, job: Job, faces: Mapping[str, Faces], folder: StageFolder, log: StageLog) -> None:
         started = time.perf_counter()
         recipe = job.stage.recipe
-        write_document(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start})
+        taught_by = {"teachers": [teacher.key for teacher in job.teachers]} if job.teachers else {}
+        write_document(folder.path / "recipe.json", asdict(recipe) | {"start": job.own.start} | taught_by)
         log.silently(f"{plan.name}/{job.stage.name} {job.key} seed {recipe.seed}, from {job.own.start}")
         with self.together.training(job.key, folder.path):
             module, taken = self._fit(job, faces, folder, log, self.tracker)

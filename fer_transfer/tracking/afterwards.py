@@ -75,7 +75,9 @@ def _stage(stage: Kept, contents: Contents) -> Run:
     records = [contents.records[identity] for identity in contents.rows_of.get(stage.key, ())]
     own = [record for record in records if stage.key in {of.get("key") for of in record.stages}]
     plan, group = _named(own[0]) if own else (stage.own.name, "no row")
-    recipe = {k: v for k, v in read_document(stage.folder.path / "recipe.json").items() if k != "start"}
+    recipe = {
+        k: v for k, v in read_document(stage.folder.path / "recipe.json").items() if k not in ("start", "teachers")
+    }
     init_from = stage.lineage.stages[-2].name if stage.parent else None
     return stage_run(plan, group, init_from, stage.lineage, recipe)
 

@@ -15,7 +15,7 @@ from fer_transfer.stages.store import Store
 from fer_transfer.stages.work import Work, unfinished
 from fer_transfer.upkeep.contents import Contents, is_key, keys_of, listed, size_of
 from fer_transfer.upkeep.verifying import half_written
-from fer_transfer.upkeep.works import failures, key_of, started_from
+from fer_transfer.upkeep.works import failures, key_of, needed_by
 
 #: Names in ``.work`` under which fer-store copies and deletes, each in a folder of its own (``faces.aside``).
 ASIDE = ("merge", "going")
@@ -62,12 +62,12 @@ def _stages(held: Contents) -> Iterator[Needless]:
 
 
 def _needed(held: Contents) -> set[str]:
-    """Keys of stages that a row was made by way of, or that unfinished work starts from, with all before them."""
+    """Keys of stages that a row was made by way of, or that unfinished work needs, with all before them and their teachers."""
     needed = {key for record in held.records.values() for key in keys_of(record)}
-    starts = {started_from(work) for work in unfinished(held.store)}
-    for start in starts & held.stages.keys():
-        needed |= {stage.key for stage in held.stages[str(start)].lineage.stages}
-    return needed
+    lineages = [record.lineage for record in held.records.values()]
+    named = {key for work in unfinished(held.store) for key in needed_by(work)}
+    lineages += [held.stages[key].lineage for key in named & held.stages.keys()]
+    return needed | {stage.key for lineage in lineages for stage in lineage.everything()}
 
 
 def _work(held: Contents) -> Iterator[Needless]:

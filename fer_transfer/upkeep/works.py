@@ -26,10 +26,13 @@ def failures(store: Store) -> dict[Path, Mapping[str, Any]]:
     return {path: _read(path) for path in listed(store.work) if path.name.endswith(".failed.json")}
 
 
-def started_from(work: Work) -> str | None:
-    """Key of the stage that unfinished work starts from, or the identity of initial weights; None where it is not told."""
-    start = _read(work.folder.path / "recipe.json").get("start")
-    return start if isinstance(start, str) else None
+def needed_by(work: Work) -> set[str]:
+    """Keys of the stages that unfinished work starts from and learns from, or the identity of initial weights; where told."""
+    told = _read(work.folder.path / "recipe.json")
+    teachers = told.get("teachers")
+    return {
+        key for key in (told.get("start"), *(teachers if isinstance(teachers, list) else ())) if isinstance(key, str)
+    }
 
 
 def unfinished_lines(held: Contents) -> list[str]:

@@ -278,6 +278,20 @@ def test_what_jobs_use_stays_and_what_dead_ones_left_goes(store, ask, monkeypatc
     assert keys(store) == sorted([first[0], keys(store, "emotiw")[0]])
 
 
+def test_what_unfinished_work_learns_from_stays(store, ask):
+    from fer_transfer.stages import work
+
+    for path in (store / "submissions").glob("*.json"):
+        path.unlink()
+    fer28, emotiw = keys(store, "fer28"), keys(store, "emotiw")
+    pupil = store / ".work" / f"{'a' * 16}.{os.getppid()}.00000000.{work._here()}"
+    pupil.mkdir(parents=True)
+    (pupil / "recipe.json").write_text(json.dumps({"start": "weights", "teachers": [emotiw[0], 3]}))
+    assert ask("prune", "hours=0", "yes=true")[0] == 0
+    assert emotiw[0] in keys(store) and emotiw[1] not in keys(store)
+    assert len(set(fer28) & set(keys(store))) == 1, "what the teacher started from"
+
+
 def test_leftovers_go(store, ask):
     key = keys(store)[0]
     (store / f"{key}.damaged.1").mkdir()

@@ -183,7 +183,7 @@ def test_expw(elsewhere, command):
     [
         ("word_girl_0.jpg 7 5 20 20 25 60 1", "1 are others (1: word_girl_0.jpg 7 5 20 20 25 60 1)"),
         ("word_girl_0.jpg 7 5 0 20 25 60 7", "a class of 0 to 6"),
-        ("word_girl_0.jpg 0 5 0 20 25 60 1", "are twice 1: origin/word_girl_0.jpg#0"),
+        ("word_girl_0.jpg 0 5 0 20 25 60 1", "twice 1: origin/word_girl_0.jpg#0"),
         ("gone.jpg 0 5 0 20 25 60 1", "not there 1: gone.jpg"),
         ("word_girl_0.jpg 7 5", "8 words in each line"),
     ],

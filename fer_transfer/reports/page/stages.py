@@ -28,6 +28,7 @@ class Node:
         keys: of its stages, one a seed.
         plans: whose rows go through it.
         ends: of these, the ones that end with it.
+        teachers: keys of the stages that it learned from besides, of all its seeds.
         place: from the top of the chart.
     """
 
@@ -38,6 +39,7 @@ class Node:
     keys: dict[str, None] = field(default_factory=dict)
     plans: dict[str, None] = field(default_factory=dict)
     ends: dict[str, None] = field(default_factory=dict)
+    teachers: dict[str, None] = field(default_factory=dict)
     place: float = 0.0
 
 
@@ -72,6 +74,7 @@ def _add(nodes: dict[str, Node], plan: str, row: Row) -> None:
         node = nodes.setdefault(identity, Node(stage.name, depth, parent, trained_on(stage)))
         node.keys[stage.key] = None
         node.plans[plan] = None
+        node.teachers |= dict.fromkeys(teacher.stages[-1].key for teacher in stage.teachers)
         if depth == len(stages) - 1:
             node.ends[plan] = None
         parent = identity
@@ -87,6 +90,16 @@ def _identity(stage: StageLineage, parent: str | None) -> str:
 def trained_on(stage: StageLineage) -> str:
     """The splits that a stage was trained on, in words."""
     return ", ".join(f"{used.release} {used.training_text(' + ')}" for used in stage.faces if used.trained_on)
+
+
+def taught_by(node: Node) -> str:
+    """The stages that a stage learned from besides, in words; empty where there are none.
+
+    >>> taught_by(Node("emotiw", 0, None, "SFEW Train", teachers={"0123456789abcdef": None}))
+    'taught by the stage 01234567'
+    """
+    keys = [key[:8] for key in node.teachers]
+    return f"taught by the stage{'s' * (len(keys) > 1)} {', '.join(keys)}" if keys else ""
 
 
 def _place(nodes: dict[str, Node]) -> None:
@@ -142,9 +155,10 @@ def _chart(rows: int) -> dict[str, Any]:
 def _drawn(node: Node) -> dict[str, Any]:
     plans = ", ".join(node.plans)
     under = f"in {len(node.plans)} rows" if len(node.plans) > 1 else f"row {plans}" if node.ends else ""
+    under += ", taught" * bool(under and node.teachers)
     return {
         "depth": node.depth, "place": node.place, "stage": node.name, "under": under, "plans": len(node.plans),
-        "trained on": node.data, "rows": plans, "seeds": len(node.keys),
+        "trained on": " and ".join(filter(None, (node.data, taught_by(node)))), "rows": plans, "seeds": len(node.keys),
     }  # fmt: skip
 
 
@@ -166,7 +180,7 @@ def _table(report: Report, group: Group, nodes: dict[str, Node]) -> DataTable:
         keys = ", ".join(key[:8] for key in node.keys)
         rows.append(
             (
-                Cell(node.name, (f"after {after}",)),
+                Cell(node.name, (f"after {after}", *filter(None, [taught_by(node)]))),
                 Cell(node.data),
                 Cell(", ".join(node.plans)),
                 time,
