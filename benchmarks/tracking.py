@@ -1,13 +1,16 @@
 """What a tracker costs a training.
 
 ``python benchmarks/tracking.py [--epochs 40] [--pairs 3] [--logger wandb]`` trains one stage on tiny faces, without a
-tracker and with one, in turn. Printed are the seconds that training itself took (``seconds`` of ``metrics.csv``, all epochs but
-the first), those of the whole command, and processor time of the command with all that it started. The follower is a process of
-lower priority: it costs a start of some seconds a stage, whatever the stage's length.
+tracker and with one, in turn (which is first changes from pair to pair). Printed are the seconds that training itself took
+(``seconds`` of ``metrics.csv``, all epochs but the first), those of the whole command, and processor time of the command with
+all that it started. The follower is a process of lower priority: it costs a start of some seconds a stage, whatever the
+stage's length. How much slower training is: the mean over pairs, with its 95 % interval (Student's t of the logarithms of
+their ratios).
 """
 
 import argparse
 import csv
+import math
 import resource
 import statistics
 import subprocess
@@ -17,6 +20,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from scipy.stats import t
 from tiny import SPLITS, overrides, write_faces
 
 
@@ -34,6 +38,14 @@ def measure(faces: Path, logger: str, epochs: int) -> tuple[float, float, float]
     return training, took, processors
 
 
+def interval(ratios: list[float]) -> tuple[float, float, float]:
+    """Low end, geometric mean and high end of the 95 % interval of some ratios."""
+    logs = [math.log(ratio) for ratio in ratios]
+    mean, error = statistics.mean(logs), statistics.stdev(logs) / math.sqrt(len(logs))
+    reach = error * float(t.ppf(0.975, len(logs) - 1))
+    return math.exp(mean - reach), math.exp(mean), math.exp(mean + reach)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=40)
@@ -46,7 +58,7 @@ def main() -> None:
         measured = {
             (logger, n): measure(Path(folder), logger, given.epochs)
             for n in range(given.pairs)
-            for logger in ("csv", given.logger)
+            for logger in (("csv", given.logger) if n % 2 == 0 else (given.logger, "csv"))
         }
     middle = {
         logger: [
@@ -58,10 +70,10 @@ def main() -> None:
     for logger, (training, took, processors) in middle.items():
         print(f"  logger={logger:<12}                {training:8.1f} {took:9.1f} {processors:9.1f}")
     without, beside = middle["csv"], middle[given.logger]
-    pairs = sorted(measured[given.logger, n][0] / measured["csv", n][0] - 1 for n in range(given.pairs))
-    print(
-        f"  training is slower by {statistics.median(pairs):+.1%} (pairs: {', '.join(f'{one:+.1%}' for one in pairs)})"
-    )
+    ratios = sorted(measured[given.logger, n][0] / measured["csv", n][0] for n in range(given.pairs))
+    low, mean, high = (100 * (of - 1) for of in interval(ratios))
+    pairs = ", ".join(f"{100 * (one - 1):+.1f}" for one in ratios)
+    print(f"  training is slower by {mean:+.1f} % [{low:+.1f}, {high:+.1f}] (pairs: {pairs})")
     print(f"  a stage costs {beside[2] - without[2]:.1f} s of processors more")
 
 
