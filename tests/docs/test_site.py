@@ -72,6 +72,7 @@ def composed(line):
     return name, tuple(re.sub(r"^(\S+?=)([^\[{'\"]*?),.*$", r"\1\2", word) for word in words)
 
 
+@pytest.mark.long
 def test_every_command_that_a_page_names_is_understood():
     wrong = {}
     for page, line in commands():

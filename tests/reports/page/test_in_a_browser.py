@@ -104,7 +104,7 @@ def test_it_neither_scrolls_sideways_nor_cuts_charts_on_a_phone_and_on_paper(sho
         shown.set_viewport_size(WIDE)
 
 
-@pytest.mark.parametrize(("theme", "window"), [("light", WIDE), ("dark", NARROW)])
+@pytest.mark.parametrize(("theme", "window"), [pytest.param("light", WIDE, marks=pytest.mark.long), ("dark", NARROW)])
 def test_nothing_keeps_anybody_out(shown, theme, window):
     shown.get_by_role("button", name=theme.capitalize()).click()
     ink = shown.evaluate("getComputedStyle(document.body).color")
