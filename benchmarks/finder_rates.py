@@ -64,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("release", type=Path, help="folder or archive of frames")
     parser.add_argument("model", type=Path)
+    parser.add_argument("--mesh", type=Path, help="face_landmark.tflite, where MediaPipe's wheel has none (1.2)")
     parser.add_argument("--pictures", type=int, default=200, help="an even choice (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="of the pictures, over processes (default: %(default)s)")
@@ -73,7 +74,7 @@ def main() -> None:
     with Archive(options.release) as archive:
         names = [name for name in archive.names if name.endswith((".png", ".jpg"))]
         data = [archive.read(name) for name in names[:: max(1, len(names) // options.pictures)]]
-    aligned = pipeline("pipeline=aligned")
+    aligned = pipeline("pipeline=aligned", *([f"pipeline.landmarker.model={options.mesh}"] if options.mesh else []))
     landmarker = pipeline("pipeline=mediapipe", f"pipeline.landmarker.model={options.model}")
     ways = {
         "pipeline=aligned": lambda: sum(aligned.read(picture).kind == "found" for picture in data),

@@ -96,9 +96,7 @@ class Alignment:
 
     def corners(self, eyes: Points, points: NDArray[np.float32] | None = None) -> Points:
         """The outer corners of the crop in the frame, float64 [4, 2]: top left, top right, bottom right, bottom left."""
-        far = self.size - 0.5
-        outer = [[-0.5, -0.5], [far, -0.5], [far, far], [-0.5, far]]
-        return _apply(cv2.invertAffineTransform(self.matrix(eyes, points)), outer)
+        return self._corners(self.matrix(eyes, points))
 
     def cut(
         self, picture: NDArray[np.uint8], eyes: Points, points: NDArray[np.float32] | None = None
@@ -119,7 +117,7 @@ class Alignment:
         shrink = 1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))
         sigma = 0.5 * np.sqrt(shrink**2 - 1) if shrink > 1 else 0.0
         border = _BORDERS[self.border]
-        part, left, top = _around(picture, self.corners(eyes, points), 4 * sigma + 2)
+        part, left, top = _around(picture, self._corners(matrix), 4 * sigma + 2)
         if sigma > 0.1:
             part = cv2.GaussianBlur(part, (0, 0), sigma, borderType=border)
         matrix[:, 2] += matrix[:, :2] @ (left, top)
@@ -128,6 +126,11 @@ class Alignment:
             return stretch_range(face)
         rounded: NDArray[np.uint8] = np.rint(face).astype(np.uint8)
         return rounded
+
+    def _corners(self, matrix: Points) -> Points:
+        far = self.size - 0.5
+        outer = [[-0.5, -0.5], [far, -0.5], [far, far], [-0.5, far]]
+        return _apply(cv2.invertAffineTransform(matrix), outer)
 
 
 def _pair(kind: str, eyes: Points, points: NDArray[np.float32] | None) -> Points:

@@ -87,7 +87,7 @@ def stretch_range(image: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.
     >>> stretch_range(np.array([[50, 60, 100]], np.uint8)).tolist()
     [[0, 51, 255]]
     """
-    low, high = float(image.min()), float(image.max())
+    low, high, *_ = cv2.minMaxLoc(image.reshape(len(image), -1))
     if image.dtype == np.uint8:
         # The same values, computed once for each that a pixel may have.
         stretched: NDArray[np.uint8] = cv2.LUT(image, _stretched(low, high))
@@ -103,5 +103,7 @@ def _stretched(low: float, high: float) -> NDArray[np.uint8]:
 
 def _linear(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     start, scale = (low, 255 / (high - low)) if high > low else (0.0, 1.0)
-    linear: NDArray[np.uint8] = np.rint((values - start) * scale).astype(np.uint8)
-    return linear
+    linear = values - start  # then in its own memory: a temporary of a crop's size would be mapped anew at each step
+    linear *= scale
+    stretched: NDArray[np.uint8] = np.rint(linear, out=linear).astype(np.uint8)
+    return stretched

@@ -285,7 +285,7 @@ class FacePipeline:
             distance = float(np.hypot((left + right - shape[1]) / 2, (top + bottom - shape[0]) / 2))
             return _RULES[self.choose]((right - left) * (bottom - top), candidate.score, distance), -top, -left
 
-        return max(candidates, key=rank)
+        return max(candidates, key=rank) if len(candidates) > 1 else candidates[0]
 
     def _lost(self, picture: NDArray[np.uint8], candidates: list[Candidate], refusals: list[str]) -> FrameFace:
         if not candidates:
@@ -300,6 +300,8 @@ class FacePipeline:
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
     """One candidate a face: a detector may answer twice for one, and the worse box leads the landmarks astray."""
+    if len(candidates) < 2:
+        return candidates
     ordered = sorted(candidates, key=lambda c: -c.score)
     extents = np.array([candidate.extent for candidate in ordered]).reshape(-1, 4)
     kept: list[int] = []

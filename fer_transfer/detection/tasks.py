@@ -10,6 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 from weakref import finalize
 
@@ -23,6 +25,8 @@ from fer_transfer.errors import ConfigError
 #: What a bundle for FaceLandmarker holds.
 _PARTS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
 
+
+_PLACE = attrgetter("x", "y", "z")
 
 #: Pixels of a frame's longer side beyond which it is shrunk: at twice as many MediaPipe's own OpenCV ends the process.
 _LONGEST = 1 << 14
@@ -182,10 +186,10 @@ def _shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _points(points: Any, width: int, height: int) -> NDArray[np.float64]:
     """[478, 3] in pixels, of shares of the frame."""
-    found = np.array([(point.x, point.y, point.z) for point in points]) * (width, height, width)
-    if found.shape != (POINTS, 3):
+    if len(points) != POINTS:
         raise ValueError(f"its model gives {len(points)} points, not {POINTS}")
-    return found
+    shares = np.fromiter(chain.from_iterable(map(_PLACE, points)), np.float64, 3 * POINTS)
+    return shares.reshape(POINTS, 3) * (width, height, width)
 
 
 def _values(shapes: Any) -> NDArray[np.float64]:
