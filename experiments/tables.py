@@ -5,6 +5,9 @@ In a README a table stands between two comments; the first names the CSV's folde
     <!-- table of experiments/demo: test_resnet d19a77f8 -->
     <!-- end of table -->
 
+``experiments/README.md`` has one of all headline numbers beside published ones: ``headlines.csv`` says which, the CSV files and
+reports of the folders what they are.
+
 ::
 
     python experiments/tables.py            # writes what is stale
@@ -19,7 +22,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_transfer.config import plain
-from fer_transfer.reports.cells import between, caveat_line, marked, published_row, published_text
+from fer_transfer.published import Published, read_rows
+from fer_transfer.reports.cells import (
+    between,
+    caveat_line,
+    marked,
+    published_counted,
+    published_interval,
+    published_row,
+    published_text,
+)
 from fer_transfer.reports.markdown import escape_markdown, table_lines, to_markdown
 from fer_transfer.reports.table import Column, Table, table_of
 from fer_transfer.settings import compose
@@ -36,6 +48,9 @@ READMES = (
     "experiments/geometry/README.md",
 )
 
+HEADLINES = ROOT / "experiments" / "README.md"
+
+_HEADLINES = re.compile(r"(<!-- headline numbers -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _BLOCK = re.compile(r"(<!-- table of (\S+): (\S+) (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 Line = dict[str, str]
@@ -49,6 +64,9 @@ def contents() -> Iterator[tuple[Path, str]]:
     for name in READMES:
         path = ROOT / name
         yield path, _BLOCK.sub(lambda match: _block(match, study), path.read_text(encoding="utf-8"))
+    lines = "\n".join(_headlines(_read(ROOT / "experiments" / "headlines.csv")))
+    text = HEADLINES.read_text(encoding="utf-8")
+    yield HEADLINES, _HEADLINES.sub(lambda match: f"{match.group(1)}{lines}\n{match.group(2)}", text)
 
 
 def stale() -> list[Path]:
@@ -191,6 +209,79 @@ def _claims(path: Path, key: tuple[str, str]) -> list[Table]:
 
 def _points(line: Line) -> str:
     return ", ".join(f"{float(value):+.1f}" for value in line["points"].split())
+
+
+def _headlines(lines: list[Line]) -> Iterator[str]:
+    """The table of headline numbers, and where the published ones stand."""
+    ours = [_found(line) for line in lines]
+    published = [_beside(line) for line in lines]
+    spent = [_spent(line, found) for line, found in zip(lines, ours, strict=True)]
+    columns = [
+        Column("Number", tuple(line["what"] for line in lines), numbers=False),
+        Column("What it is not", tuple(map(_label, lines, ours)), numbers=False),
+        Column("Ours", tuple(map(_percent, ours))),
+        Column("95 % interval", tuple(map(_interval, ours))),
+        Column("k/n", tuple(map(_counted, ours))),
+        Column("Seeds", tuple(str(len(line["seeds"].split())) if line.get("percent") else "" for line in ours)),
+        Column("Best credible published", tuple(_named(row) for row, _ in published), numbers=False),
+        Column("Percent", tuple(_shown(row, prefix) for row, prefix in published)),
+        Column("Hours", tuple(hours for hours, _ in spent)),
+        Column("Hardware", tuple(hardware for _, hardware in spent), numbers=False),
+        Column("Folder", tuple(line["folder"] for line in lines), numbers=False),
+    ]
+    yield from table_lines(Table("headlines", "Headline numbers", (), tuple(columns)))
+    sources = dict.fromkeys(f"{_named(row)}: {row.source}." for row, _ in published if row)
+    yield from ("", "Published, where it stands:", "", *(f"- {escape_markdown(source)}" for source in sources))
+
+
+def _found(line: Line) -> Line:
+    """The line of a folder's results that a headline is about, or what says that it was not run."""
+    path = ROOT / "experiments" / line["folder"] / "results.csv"
+    of = ("backbone", "plan", "split", "over")
+    for found in _read(path) if path.exists() else []:
+        if all(found[name] == line[name] for name in of) and found["settings_id"].startswith(line["settings"]):
+            return found
+    return {"status": "not run"}
+
+
+def _label(line: Line, found: Line) -> str:
+    """What is shortened or stands in, as the row says it and as is known besides."""
+    caveats = found.get("caveats", "").split("; ")
+    if "emotiw" not in f"{line['plan']} {line['split']}":  # of the other rows of its group
+        caveats = [caveat for caveat in caveats if not caveat.startswith("emotiw: ")]
+    return caveat_line([*filter(None, caveats), *filter(None, [line["label"]])])
+
+
+def _beside(line: Line) -> tuple[Published | None, str]:
+    """The published row, and the beginning of the columns of its number."""
+    if not line["published"]:
+        return None, ""
+    path, backbone, plan, prefix = line["published"].split()
+    row = published_row(read_rows(str(ROOT / path), [prefix], path), backbone, plan)
+    assert row, f"headlines.csv names {backbone} {plan}, which {path} has not"
+    return row, prefix
+
+
+def _named(row: Published | None) -> str:
+    return row.architecture if row else "none"
+
+
+def _shown(row: Published | None, prefix: str) -> str:
+    numbers = row.numbers[prefix] if row else (None, None, None)
+    counted = " ".join(filter(None, (published_interval(numbers, 0.95), published_counted(numbers))))
+    return f"{published_text(numbers)} {counted}".strip()
+
+
+def _spent(line: Line, found: Line) -> tuple[str, str]:
+    """Hours of training and hardware: as the folder's report says it of all stages of these settings, else as is written down."""
+    path = ROOT / "experiments" / line["folder"] / "report.md"
+    if "settings_id" not in found or line["hours"] or not path.exists():
+        return line["hours"], line["hardware"]
+    title = f"## {found['backbone']}, settings {found['settings_id'][:8]}\n"
+    _, _, section = path.read_text(encoding="utf-8").partition(title)
+    match = re.search(r"^- Device: (.+)\. Training time: ([\d.]+) h for (.+)\.$", section, re.MULTILINE)
+    assert match, f"{path} says of {title!r} neither device nor hours"
+    return f"{match.group(2)} ({match.group(3)})", match.group(1)
 
 
 def main() -> None:

@@ -35,7 +35,22 @@ def test_a_changed_number_makes_tables_stale(tables, monkeypatch):
     monkeypatch.setattr(tables, "_read", changed)
     stale = {str(path.relative_to(ROOT)) for path in tables.stale()}
     folders = ("alignment", "demo", "geometry", "paper_cpu", "sfew_like")
-    assert stale == {*tables.READMES, *(f"experiments/{name}/table.md" for name in folders)}
+    assert stale == {*tables.READMES, "experiments/README.md", *(f"experiments/{name}/table.md" for name in folders)}
+
+
+def test_a_headline_stands_with_what_was_published_what_it_took_and_what_it_is_not(tables):
+    """Each that was run has its seeds, interval, hours, hardware and label; one that was not says so."""
+    _, _, *lines = (
+        line for line in tables.HEADLINES.read_text().partition("headline numbers -->")[2].splitlines() if line
+    )
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines if line.startswith("| ")]
+    assert len(rows) == len(tables._read(ROOT / "experiments" / "headlines.csv"))
+    for row in rows:
+        assert "not run" in row or all(row[:6] + row[8:]), row
+        assert row[6] == "none" or row[7][:2].isdigit(), row
+    assert all(
+        "stand-in" in row[1] or "SYNTHETIC" in row[1] for row in rows if "not run" not in row and "Val" in row[0]
+    )
 
 
 @pytest.fixture(scope="module")
