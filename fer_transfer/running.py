@@ -157,6 +157,26 @@ def train(overrides: Sequence[str] = ()) -> "Row":
     return next(row for row in rows if ran.record.row_id == row.records[0].row_id)
 
 
+def advise(config: DictConfig) -> str:
+    """Measure which settings train the plan's last stage fastest on this machine.
+
+    Args:
+        config: composed from ``conf/train.yaml``.
+
+    Returns:
+        What was measured and what to give; nothing is trained, and no faces are needed.
+    """
+    from fer_transfer.stages.runtime import Runtime
+
+    stage = plan_from(config).last
+    check_targets(stage.recipe, stage.name)
+    from fer_transfer.stages.advice import advice_text
+    from fer_transfer.stages.advice import advise as measured
+
+    runtime = typed(Runtime, plain(config.runtime), "The runtime")
+    return advice_text(measured(stage.recipe, runtime), stage.recipe.backbone.name, runtime.accelerator)
+
+
 def run(config: DictConfig) -> Ran | None:
     """Train what is not in the store yet and write the plan's record.
 

@@ -33,10 +33,11 @@ def train(config: "DictConfig") -> "FinishedPlan | None":
         config: composed from ``conf/train.yaml``.
 
     Returns:
-        The plan's jobs, in order, and how many were trained; None in a process that follows another (``stages.together``).
+        The plan's jobs, in order, and how many were trained; None in a process that follows another (``stages.together``), and
+        where there was nothing but advice.
 
     Raises:
-        ConfigError: of ``dry_run`` without a sweep; and as ``running.run``.
+        ConfigError: of ``dry_run`` without a sweep, of ``advice`` with one; and as ``running.run``.
     """
     # Imported here: fer-train --help and tab completion need none of it.
     from hydra.core.hydra_config import HydraConfig
@@ -51,6 +52,11 @@ def train(config: "DictConfig") -> "FinishedPlan | None":
         raise ConfigError(
             "Expected -m with dry_run=true, which says what a sweep would train. Add -m, of one plan too."
         )
+    if config.advice:
+        if sweeps:
+            raise ConfigError("Expected one plan for advice=true, whose settings are measured. Leave -m out.")
+        print(running.advise(config), flush=True)
+        return None
     if sweeps and config.runtime.device != "cpu" and shares_gpus(HydraConfig.get().launcher):
         from fer_transfer.sweeps.gpus import take_gpu
 

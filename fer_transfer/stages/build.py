@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fer_transfer.backbones.batch_norm import unfold
+from fer_transfer.backbones.batch_norm import BATCH_NORMS, unfold
 from fer_transfer.backbones.networks import sees
 from fer_transfer.backbones.weights import load_into, open_weights, without_prefix
 from fer_transfer.config import build
@@ -129,8 +129,7 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int
         ConfigError, FacesError, WeightsError: whichever it is.
     """
     recipe = job.stage.recipe
-    if recipe.precision == "16-mixed" and runtime.accelerator == "cpu":
-        raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
+    check_precision(recipe, runtime)
     data = data_of(job, faces)
     network, _ = _initial(job)
     if job.parent is not None:
@@ -138,6 +137,7 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int
         load_into(network, parent, _skipped(job), f"stage {job.parent.stage.name!r}")
     freeze(network, recipe.frozen)
     transform = transform_of(job, runtime)
+    _check_averaged(recipe, network)
     _check_seen(recipe, network)
     _check_input(recipe, network, transform, _sample(data, 1), "recipe.augment.crop,")
     if recipe.progressive.grows:
@@ -148,6 +148,12 @@ def check(job: Job, faces: Mapping[str, Faces], runtime: Runtime, processes: int
     module.check_optimizer()
     if processes > 1:
         _check_shared(job, data, module, runtime, processes)
+
+
+def check_precision(recipe: Recipe, runtime: Runtime) -> None:
+    """Refuse half precision with scaled gradients where no GPU is."""
+    if recipe.precision == "16-mixed" and runtime.accelerator == "cpu":
+        raise ConfigError("Expected a GPU for recipe.precision=16-mixed. On a CPU use 32-true or bf16-mixed.")
 
 
 def _check_input(
@@ -166,6 +172,20 @@ def _check_input(
             f"{why}. Change {setting} or build the network for it if it takes "
             f"img_size: recipe.backbone.kwargs.img_size={transform.crop}"
         ) from None
+
+
+def _check_averaged(recipe: Recipe, network: torch.nn.Module) -> None:
+    """Refuse an average of weights whose outputs are normalised with statistics that ``recipe.frozen`` holds."""
+    trained = ""
+    for name, layer in network.named_modules() if recipe.averaging.averages else ():
+        own = list(layer.parameters(recurse=False))
+        if own and any(parameter.requires_grad for parameter in own):
+            trained = name
+        elif own and trained and isinstance(layer, BATCH_NORMS):
+            raise ConfigError(
+                f"Expected no recipe.averaging where recipe.frozen holds the statistics of {name}, above {trained}, which is "
+                "trained: nothing fits them to the average. Freeze all below too, or nothing of it, or give no averaging."
+            )
 
 
 def _check_seen(recipe: Recipe, network: torch.nn.Module) -> None:

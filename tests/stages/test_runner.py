@@ -196,6 +196,7 @@ def test_changed_weights_in_the_store_are_noticed(tiny):
         (["plan.stages.emotiw.data.train.emotiw=[Train,Val]"], ConfigError, "protects"),
         (["recipe.labelling.labels=ferplus_soft", "plan=fer28"], FacesError, "FER\\+"),
         (["recipe.frozen=[nothing.*]"], ConfigError, "match a parameter"),
+        (["modern=ema", "recipe.frozen=['*bn*']"], ConfigError, r"statistics of bn1, above conv1.*which is trained"),
         (["+plan.stages.emotiw.data.train.unknown=[Train]"], ConfigError, "runtime.faces"),
         (["recipe.backbone.name=vit_tiny_patch16_224"], ConfigError, r"refuses an input.*[^.]\. Change.*=32$"),
         (["recipe.optimizer.lr=-1"], ConfigError, "learning rate"),

@@ -58,6 +58,29 @@ def test_a_step_goes_by_the_gradient_at_the_radius():
     assert len(seen) == 2 and seen[0] == seen[1] != torch.rand(()), "drawn alike, and behind it as after one pass"
 
 
+@pytest.mark.parametrize("overflows", [False, True])
+def test_a_loss_scaled_for_half_precision_climbs_as_far_and_one_that_overflows_takes_no_step(overflows):
+    """The radius is along the gradient, whatever its length; what is not finite there is not finite in the second pass."""
+    model, batch, target = network(), torch.randn(8, 1, 8, 8), torch.arange(8) % 3
+    before, expected = copy.deepcopy(model.state_dict()), by_hand(model, batch, target)
+    optimizer, scaler = torch.optim.SGD(model.parameters(), lr=RATE), torch.amp.GradScaler("cpu")
+    scale, passes = 2.0**16, []
+
+    def closure():
+        optimizer.zero_grad()
+        scaler.scale(F.cross_entropy(model(batch), target)).backward()
+        passes.append(1)
+        if overflows and len(passes) == 1:
+            model[4].weight.grad[0, 0] = torch.inf
+
+    Ascent(RADIUS).twice(model, closure)()
+    scaler.step(optimizer)
+    scaler.update()
+    for name, _ in model.named_parameters():
+        assert torch.allclose(model.get_parameter(name), (before if overflows else expected)[name], atol=1e-6), name
+    assert scaler.get_scale() == (scale / 2 if overflows else scale) and model[1].running_mean.isfinite().all()
+
+
 def test_weights_come_back_where_a_pass_fails():
     model, calls = network(), []
 
