@@ -231,7 +231,7 @@ def test_names_that_are_markup_are_shown_as_they_are(tmp_path, command):
         (["labels.clases=[happy,sad]"], "labels.classes"),
         (["labels=eigth"], "eight"),
         (["labels.classes=[happy,sad]"], "but got 5 of 15 pictures of others (anger 5: "),
-        (["labels.classes=[happy,sad,awe]", "release.leave_out=[anger]"], "of 1 of 3 there are none: awe (there are happy 5, sad 5"),
+        (["labels.classes=[happy,sad,awe]", "release.leave_out=[anger]"], "of 1 of 3 there are none: awe (there are happy 5"),
         (["labels.classes=[happy,sad]", "release.classes={anger: sad}"], "Expected one name for sad"),
         (["labels.classes=[happy,sad,anger]", "release.lacks=[anger]"], "there are 5 of anger"),
         (["labels.classes=[happy,sad,anger]", "release.lacks=[awe]"], "release.lacks to name classes"),
