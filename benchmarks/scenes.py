@@ -15,6 +15,7 @@ import csv
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,17 +151,25 @@ def compare(outcome: Outcome, scene: Scene, boxes: NDArray[np.float64], fits: li
             outcome.score_and_error.append((fit.score, float(errors.mean())))
 
 
-def fit_of_nothing(mesh: FaceMesh, scenes: list[Scene], each: int) -> list[float]:
-    """Fit scores of random squares, a tenth to a half of the shorter side, in scenes without a face."""
-    random, scores = np.random.default_rng(0), []
+def squares_of_nothing(scenes: list[Scene], each: int) -> Iterator[tuple[Frame, NDArray[np.float64]]]:
+    """Random squares, a tenth to a half of the shorter side, in scenes without a face."""
+    random = np.random.default_rng(0)
     for scene in scenes:
         if scene.counted == 0:
             height, width = scene.frame.shape[:2]
             for _ in range(each):
                 side = min(height, width) * random.uniform(0.1, 0.5)
                 corner = random.uniform(0, 1, 2) * (width - side, height - side)
-                scores.append(mesh.fit(scene.frame, np.array([*corner, side, side])).score)
-    return scores
+                yield scene.frame, np.array([*corner, side, side])
+
+
+def found_in_nothing(landmarker: FaceLandmarker, scenes: list[Scene], each: int) -> str:
+    """In how many squares without a face it finds one that fits."""
+    found = []
+    for frame, box in squares_of_nothing(scenes, each):
+        x, y, side, _ = box.astype(int)
+        found.append(any(fit.score >= FIT for fit in landmarker.find(frame[y : y + side, x : x + side])))
+    return f"{sum(found)} of {len(found)}"
 
 
 def quantiles(values: list[float]) -> str:
@@ -223,7 +232,10 @@ def main() -> None:
         }
     for name, outcome in outcomes.items():
         show(name, outcome, faces)
-    print(f"fit of random squares in scenes without a face, 5 50 95 %: {quantiles(fit_of_nothing(mesh, scenes, 40))}")
+    fits = [mesh.fit(frame, box).score for frame, box in squares_of_nothing(scenes, 40)]
+    print(f"fit of random squares in scenes without a face, 5 50 95 %: {quantiles(fits)}")
+    if options.mediapipe:
+        print(f"FaceLandmarker finds a face in {found_in_nothing(landmarker, scenes, 40)} of these squares as frames")
     best = max(outcomes.values(), key=lambda outcome: outcome.hits_fit)
     share, error = best.hits_fit / faces, float(np.median(best.errors))
     print(f"best: {share:.1%} of the faces (bound {RECALL:.0%}), median error {error:.2f} % of e2e (bound {EYES} %)")

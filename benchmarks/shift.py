@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.detection.face_landmarker import AROUND, INPUT, FaceLandmarker
+from fer_transfer.detection.face_landmarker import AROUND, INPUT, PRESENCE, FaceLandmarker
 from fer_transfer.detection.landmarks import FaceMesh, Landmarks
 from fer_transfer.detection.tasks import Tasks
 from fer_transfer.files.archive import Archive
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=300, help="an even choice (default: %(default)s)")
     parser.add_argument("--enlarged", type=int, nargs="+", default=[1, 2], help="times (default: 1 2)")
     options = parser.parse_args()
-    task = Tasks(2, 0.5, options.model.read_bytes())
+    task = Tasks(2, 0.5, PRESENCE, options.model.read_bytes())
     with Archive(options.release) as archive:
         names = [name for name in archive.names if name.endswith((".png", ".jpg"))]
         frames = [decode(archive.read(name)) for name in names[:: max(1, len(names) // options.pictures)]]

@@ -68,7 +68,7 @@ class LabelSet:
         if len(seen) < len(self.classes):
             twice = [name for n, name in enumerate(self.classes) if _key(name) in map(_key, self.classes[:n])]
             first = ", ".join(f"{seen[_key(name)]!r} and {name!r}" for name in twice[:3])
-            raise ConfigError(f"Expected each class of the label set once, but {len(twice)} stand twice: {first}.")
+            raise ConfigError(f"Expected each class of the label set once, but got {len(twice)} twice: {first}.")
         if odd := [f"{name}: {value}" for name, value in self.names.items() if value not in self.classes]:
             raise ConfigError(f"Expected names to stand for {', '.join(self.classes)}, but {_first(odd)}.")
         if odd := [f"{name}: {value}" for name, value in self.names.items() if seen.get(_key(name), value) != value]:

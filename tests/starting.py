@@ -127,9 +127,10 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float = 120,
     forked_workers: bool = False,
+    light: bool = False,
 ) -> "subprocess.CompletedProcess[str]":
     """Start fer-COMMAND and wait for its end."""
-    started = start(command, *words, cwd=cwd, env=env, forked_workers=forked_workers)
+    started = start(command, *words, cwd=cwd, env=env, forked_workers=forked_workers, light=light)
     try:
         out, err = started.communicate(timeout)
     finally:

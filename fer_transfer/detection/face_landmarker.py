@@ -32,6 +32,9 @@ SHIFT = 0.67
 #: ``pipeline=aligned`` has it, in the mean over 864 photographs (``benchmarks/shift.py``; +- 0.0005). Its corners lie further in.
 BESIDE = (0.0105, -0.0089)
 
+#: MediaPipe's own least share that its model gives to a face being there, below which it refuses what its detector found.
+PRESENCE = 0.5
+
 #: Faces of a smaller share of a frame's longer side are looked at from nearer: MediaPipe's detector, by whose answer the model's
 #: input is cut, sees a whole frame in 128 pixels.
 SMALL = 0.2
@@ -50,6 +53,8 @@ class FaceLandmarker:
         model: path of ``face_landmarker_v2_with_blendshapes.task``, which must be given.
         faces: how many faces of a frame it looks for at most.
         detection: least score of its own detector.
+        presence: of a frame in which MediaPipe's model refuses all that its detector finds, it is asked again with this least
+            share for a face being there; ``PRESENCE``: it is not.
         enlarge: side of the square that is looked at around a box, in longer sides of the box.
         looks: 1, or 2: once more at the mirror image of each face, for a better score.
         doubt: distance that halves the score, in eye-to-eye distances.
@@ -63,22 +68,28 @@ class FaceLandmarker:
         model: str | None = None,
         faces: int = 20,
         detection: float = 0.5,
+        presence: float = 0.1,
         enlarge: float = 2.0,
         looks: int = 1,
         doubt: float = 0.1,
     ) -> None:
-        possible = 1 <= faces <= 1000 and 0 < detection < 1 and 1 <= enlarge <= 5 and looks in (1, 2) and 0 < doubt < 1
-        if not possible:
+        shares = 0 < detection < 1 and 0 < presence <= PRESENCE and 0 < doubt < 1
+        if not (shares and 1 <= faces <= 1000 and 1 <= enlarge <= 5 and looks in (1, 2)):
             raise ConfigError(
-                "Expected 1 <= faces <= 1000, 0 < detection < 1, 1 <= enlarge <= 5, looks=1 or 2 and 0 < doubt < 1 for "
-                f"MediaPipe's FaceLandmarker, but got faces={faces}, detection={detection}, enlarge={enlarge}, "
-                f"looks={looks}, doubt={doubt}. Change the landmarker's options."
+                f"Expected 1 <= faces <= 1000, 0 < detection < 1, 0 < presence <= {PRESENCE}, 1 <= enlarge <= 5, looks=1 or 2 "
+                f"and 0 < doubt < 1 for MediaPipe's FaceLandmarker, but got faces={faces}, detection={detection}, "
+                f"presence={presence}, enlarge={enlarge}, looks={looks}, doubt={doubt}. Change the landmarker's options."
             )
-        self.faces, self.detection, self.enlarge, self.looks, self.doubt = faces, detection, enlarge, looks, doubt
-        load = partial(Tasks, faces, detection)
+        self.faces, self.detection, self.presence, self.doubt = faces, detection, presence, doubt
+        self.enlarge, self.looks = enlarge, looks
+        self._lenient: Tasks | None = None
+        load = partial(Tasks, faces, detection, PRESENCE)
         self.model = ModelFile(
             model, "MediaPipe's face landmarker (a .task bundle)", load, _ADVICE, f"MediaPipe {version()}"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lenient": None}  # what the library makes does not pickle
 
     def settings(self) -> dict[str, Any]:
         """Digest of the model, options, MediaPipe's version."""
@@ -87,6 +98,7 @@ class FaceLandmarker:
             "model": self.model.digest[:12],
             "faces": self.faces,
             "detection": self.detection,
+            "presence": self.presence,
             "enlarge": self.enlarge,
             "looks": self.looks,
             "doubt": self.doubt,
@@ -96,7 +108,8 @@ class FaceLandmarker:
 
     def find(self, frame: Frame) -> list[Landmarks]:
         """See ``landmarks.Finder.find``."""
-        return [self._judged(frame, self._from_nearer(frame, face)) for face in self._looked(frame)]
+        seen = self._looked(frame) or self._asked_again(frame)
+        return [self._judged(frame, self._from_nearer(frame, face)) for face in seen]
 
     def told(self, frame: Frame, faces: list[Geometry]) -> list[Landmarks]:
         """What the model told of the faces of a frame, its points put right, with scores."""
@@ -108,7 +121,7 @@ class FaceLandmarker:
 
     def video_task(self) -> Tasks:
         """MediaPipe's task in video mode, for one video."""
-        return Tasks(self.faces, self.detection, self.model.again(), video=True)
+        return Tasks(self.faces, self.detection, PRESENCE, self.model.again(), video=True)
 
     def fit(self, frame: Frame, box: NDArray[Any]) -> Landmarks:
         """See ``landmarks.Landmarker.fit``; of several faces around the box the one whose middle is nearest to the box's."""
@@ -118,6 +131,14 @@ class FaceLandmarker:
         if face is None:
             return Landmarks(np.repeat(middle[None].astype(np.float32), POINTS, axis=0), 0.0)
         return self._judged(frame, face)
+
+    def _asked_again(self, frame: Frame) -> list[Geometry]:
+        """Faces of a frame in which there are none without much doubt."""
+        if self.presence == PRESENCE:
+            return []
+        if self._lenient is None:
+            self._lenient = Tasks(self.faces, self.detection, self.presence, self.model.again())
+        return _put_right(self._lenient.look(frame))
 
     def _from_nearer(self, frame: Frame, face: Geometry) -> Geometry:
         """A face that is small in its frame looked at again, around its place."""

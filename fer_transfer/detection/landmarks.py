@@ -35,7 +35,7 @@ POINTS = 468
 INPUT = 192  # side of the model's input in pixels
 
 #: The model puts every point so far to the right in its input: half the mean difference between the points of 295
-#: photographs and of the same photographs mirrored (standard error 0.02; up and down there is none). It is 0.7 % of e2e.
+#: photographs and of the same photographs mirrored (standard error 0.02; of up and down that tells nothing). It is 0.7 % of e2e.
 SHIFT = 0.33
 
 #: The model's file inside MediaPipe's package.

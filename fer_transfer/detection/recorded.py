@@ -7,7 +7,7 @@ from typing import Any
 from fer_transfer.detection.alignment import Alignment
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import Detector, ViolaJones, YuNet
-from fer_transfer.detection.face_landmarker import NAME, FaceLandmarker
+from fer_transfer.detection.face_landmarker import NAME, PRESENCE, FaceLandmarker
 from fer_transfer.detection.landmarks import FaceMesh, Landmarker
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError
@@ -99,7 +99,9 @@ def _landmarker(settings: Mapping[str, Any] | None, files: Sequence[str]) -> Lan
         return None
     if settings["name"] == NAME:
         model = _given(NAME, settings["model"], files)
-        return FaceLandmarker(model, **_taken(settings, ("faces", "detection", "enlarge", "looks", "doubt")))
+        options = ("faces", "detection", "presence", "enlarge", "looks", "doubt")
+        # faces whose settings do not tell the presence were looked at once
+        return FaceLandmarker(model, **_taken({"presence": PRESENCE, **settings}, options))
     if settings["name"] != _MESH:
         raise ConfigError(
             f"Expected the {_MESH} or {NAME}, but the faces were landmarked by {settings['name']!r}. {_GIVE}"

@@ -34,6 +34,7 @@ class Tasks:
     Args:
         faces: how many it looks for at most.
         detection: least score of its detector, 0..1.
+        presence: least share, 0..1, that its landmark model gives to a face being there.
         data: a ``.task`` bundle.
         video: frames are those of one video in their order: where a face was is looked at first.
 
@@ -42,7 +43,7 @@ class Tasks:
         ConfigError: if MediaPipe is missing, or a library of the system that it needs.
     """
 
-    def __init__(self, faces: int, detection: float, data: bytes, video: bool = False) -> None:
+    def __init__(self, faces: int, detection: float, presence: float, data: bytes, video: bool = False) -> None:
         _check(data)
         self._video = video
         self._library, vision = _imported()
@@ -51,6 +52,7 @@ class Tasks:
             running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
             num_faces=faces,
             min_face_detection_confidence=detection,
+            min_face_presence_confidence=presence,
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
         )
@@ -58,7 +60,7 @@ class Tasks:
         warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype", UserWarning)
         try:
             with _quiet():
-                self._task = vision.FaceLandmarker.create_from_options(options)
+                self._task = vision.FaceLandmarker.create_from_options(_heeding_presence(options))
                 self._process = os.getpid()
                 self.look(np.zeros((64, 64, 3), np.uint8))  # the last of what it writes comes with the first picture
         except (RuntimeError, ValueError, cv2.error) as error:
@@ -140,6 +142,15 @@ def _imported() -> tuple[Any, Any]:
     except (ImportError, OSError) as error:
         raise _missing(error) from None
     return mediapipe, vision
+
+
+def _heeding_presence(options: Any) -> Any:
+    """Options of which 0.10 tells its graph the least presence too: it gives the detector's least score in its place."""
+    if hasattr(options, "to_pb2"):
+        told = options.to_pb2()
+        told.face_landmarks_detector_graph_options.min_detection_confidence = options.min_face_presence_confidence
+        options.to_pb2 = lambda: told
+    return options
 
 
 def _missing(error: Exception) -> ConfigError:

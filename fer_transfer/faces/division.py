@@ -55,7 +55,7 @@ def held_out_rows(faces: "Faces", held: HeldOut) -> NDArray[np.int64]:
         raise FacesError(
             f"Expected in {faces.folder} the subjects that {held.name} was divided by, but they are others."
         )
-    rows = np.flatnonzero(faces.of_splits([held.split]))
+    rows = np.flatnonzero(faces.of_splits(held.splits(faces.split_names)))
     _, first, own = np.unique(groups(faces)[rows], return_index=True, return_inverse=True)
     order = np.random.RandomState(held.seed).permutation(len(first))  # of all numpy's generators this one never changes
     taken = _nearest(own, faces.labels[rows].astype(np.int64), np.argsort(first)[order], held.share)

@@ -244,7 +244,7 @@ class Faces:
     def _rows_of(self, split: str) -> NDArray[np.int64]:
         if split in self.split_names:
             return np.flatnonzero(self.of_splits([split]))
-        if (held := held_out_called(split)) is not None and held.split in self.split_names:
+        if (held := held_out_called(split)) is not None and {*held.splits(self.split_names)} <= {*self.split_names}:
             return held_out_rows(self, held)
         present = sorted(self.split_names)
         raise FacesError(

@@ -1,13 +1,17 @@
 """Names for shares of splits that are held out of training, to select on; ``faces.division`` says which faces they are.
 
 ``Training~0.1~0`` is a tenth of Training by seed 0; ``Train~0.1~0~1a2b3c4d`` a tenth of Train by subject, whose digits say by
-which subjects. Whatever takes the name of a split takes such a name.
+which subjects. Whatever takes the name of a split takes such a name. Of folds, which may be a person each, the share is of all
+together: ``fold0-2+4-9~0.1~0``.
 """
 
 import re
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 _NAME = re.compile(r"(.+)~(0\.\d+)~(\d+)(?:~([0-9a-f]{8}))?")
+_FOLD = re.compile(r"fold(0|[1-9]\d*)")
+_FOLDS = re.compile(r"fold((?:\d+(?:-\d+)?\+)*\d+(?:-\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class HeldOut:
     """A share of a split.
 
     Attributes:
-        split: of a release.
+        split: of a release; or its folds in one word (``together``).
         share: above 0, below 1.
         seed: of the order of groups.
         subjects: eight digits of the digest of whose face is whose; empty where the release does not tell.
@@ -34,6 +38,35 @@ class HeldOut:
         'Training~0.1~0'
         """
         return f"{self.split}~{self.share:.6g}~{self.seed}" + (f"~{self.subjects}" if self.subjects else "")
+
+    def splits(self, there: Container[str]) -> list[str]:
+        """The splits that it is a share of.
+
+        Args:
+            there: the splits of the release, one of which may be called like several folds.
+
+        >>> HeldOut("fold0-2+4", 0.1, 0).splits([]), HeldOut("Training", 0.1, 0).splits(["Training"])
+        (['fold0', 'fold1', 'fold2', 'fold4'], ['Training'])
+        """
+        found = None if self.split in there else _FOLDS.fullmatch(self.split)
+        if found is None:
+            return [self.split]
+        ends = (part.partition("-") for part in found[1].split("+"))
+        return [f"fold{number}" for first, _, last in ends for number in range(int(first), int(last or first) + 1)]
+
+
+def together(splits: Iterable[str]) -> list[str]:
+    """Splits of which a share is held out each; several folds are one.
+
+    >>> together(["Training", "PublicTest"]), together(["fold0", "fold1", "fold2", "fold4"]), together(["fold7"])
+    (['Training', 'PublicTest'], ['fold0-2+4'], ['fold7'])
+    """
+    splits = list(dict.fromkeys(splits))
+    numbers = sorted(int(found[1]) for split in splits if (found := _FOLD.fullmatch(split)))
+    firsts = [number for number in numbers if number - 1 not in numbers]
+    lasts = [number for number in numbers if number + 1 not in numbers]
+    parts = [str(first) if first == last else f"{first}-{last}" for first, last in zip(firsts, lasts, strict=True)]
+    return [split for split in splits if not _FOLD.fullmatch(split)] + ([f"fold{'+'.join(parts)}"] if parts else [])
 
 
 def held_out_called(name: str) -> HeldOut | None:

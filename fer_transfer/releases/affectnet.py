@@ -31,7 +31,7 @@ import numpy as np
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.names import shown
-from fer_transfer.releases.list_file import bad_lines, refuse_absent
+from fer_transfer.releases.list_file import refuse_absent, refuse_wrong
 from fer_transfer.releases.listed import ListedRelease, Stated
 from fer_transfer.releases.listing import Listed
 from fer_transfer.releases.sfew_layout import is_picture
@@ -68,7 +68,7 @@ class AffectNetRelease(ListedRelease):
         pictures = {match.groups(): name for name in archive.names if (match := _PICTURE.fullmatch(name))}
         numbers = {match: _number(archive, match[0]) for match in annotations}
         wrong = [f"{match[0]}: {said}" for match, said in numbers.items() if said not in map(str, range(len(CLASSES)))]
-        bad_lines(archive, "annotations", wrong, "a class of 0 to 7")
+        refuse_wrong(archive, "annotations", wrong, "a class of 0 to 7", each="file")
         paths = {
             match: pictures.get(match.groups(), f"{match['split']}_set/images/{match['name']}.jpg")
             for match in annotations
@@ -91,5 +91,5 @@ def _number(archive: Archive, name: str) -> str:
 def _in_folders(archive: Archive) -> list[Listed]:
     found = [(name, _FOLDER.fullmatch(name)) for name in archive.names if is_picture(name)]
     wrong = [name for name, match in found if match and int(match["number"]) >= len(CLASSES)]
-    bad_lines(archive, "folders", wrong, "a class of 0 to 7")
+    refuse_wrong(archive, "train and val", wrong, "a class of 0 to 7", each="folder")
     return [Listed(name, CLASSES[int(of["number"])], _SPLITS[of["split"]]) for name, of in found if of]

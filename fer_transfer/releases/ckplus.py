@@ -33,7 +33,7 @@ from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.names import shown
-from fer_transfer.releases.list_file import bad_lines
+from fer_transfer.releases.list_file import refuse_wrong
 from fer_transfer.releases.listed import ListedRelease, Stated
 from fer_transfer.releases.listing import Listed, first_three
 
@@ -94,8 +94,8 @@ class CKPlusRelease(ListedRelease):
         least = self.last + self.neutral
         if short := [f"{of}/{number}" for of, number in labels if len(frames.get((of, number), ())) < least]:
             raise ReleaseError(
-                f"Expected at least {least} frames of each labelled sequence in {where}, but {len(short)} of {len(labels)} have "
-                f"fewer or none ({first_three(short)}). Get the release again, or lower release.last."
+                f"Expected at least {least} frames in each labelled sequence of {where}, but fewer in {len(short)} of "
+                f"{len(labels)} ({first_three(short)}). Get the release again, or lower release.last."
             )
         return [
             Listed(path, name, subject=subject)
@@ -119,7 +119,7 @@ class CKPlusRelease(ListedRelease):
                     found[match[1], match[2]] = CLASSES[int(float(text))]
                 except (ValueError, KeyError, OverflowError):
                     wrong.append(f"{name}: {text[:20]}")
-        bad_lines(archive, "Emotion", wrong, "a number of 1 to 7")
+        refuse_wrong(archive, "Emotion", wrong, "a number of 1 to 7", each="file")
         return found
 
     def _differences(self) -> list[str]:

@@ -26,7 +26,7 @@ from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.names import shown
-from fer_transfer.releases.list_file import bad_lines, find, read_words, refuse_absent
+from fer_transfer.releases.list_file import find, read_words, refuse_absent, refuse_wrong
 from fer_transfer.releases.listed import ListedRelease, Stated
 from fer_transfer.releases.listing import Listed, first_three
 from fer_transfer.releases.sfew_layout import is_picture
@@ -41,6 +41,7 @@ class ExpWRelease(ListedRelease):
     """ExpW on disk, for ``fer-prepare``; options as ``ListedRelease``, but that its boxes are taken as they are."""
 
     title = "ExpW"
+    unit = "photograph"
     stated: ClassVar[Stated] = {"": dict(zip(CLASSES, (3671, 3995, 1088, 30537, 10559, 7060, 34883), strict=True))}
 
     def _listed(self, archive: Archive) -> list[Listed]:
@@ -49,7 +50,7 @@ class ExpWRelease(ListedRelease):
         path, _ = find(archive, _LIST)
         lines = read_words(archive, path, 8)
         wrong = [" ".join(words) for words in lines if _box(words) is None or words[7] not in map(str, range(7))]
-        bad_lines(archive, path, wrong, "a name, a face, a box of pixels, a confidence and a class of 0 to 6")
+        refuse_wrong(archive, path, wrong, "a name, a face, a box of pixels, a confidence and a class of 0 to 6")
         places = {PurePosixPath(name).name: name for name in archive.names if is_picture(name)}
         refuse_absent(archive, path, list(dict.fromkeys(places.get(words[0], words[0]) for words in lines)))
         listed = [
@@ -58,8 +59,8 @@ class ExpWRelease(ListedRelease):
         ]
         if twice := [id for id, count in Counter(picture.id for picture in listed).items() if count > 1]:
             raise ReleaseError(
-                f"Expected each face of {shown(str(self.path))}: {shown(path)} once, but among {len(listed)}: twice "
-                f"{first_three(twice)}. Get the list again."
+                f"Expected each of the {len(listed)} faces of {shown(str(self.path))}: {shown(path)} once, but got {len(twice)} "
+                f"twice ({first_three(twice)}). Get the list again."
             )
         return listed
 

@@ -154,8 +154,8 @@ class FER2013Release:
         return found
 
     def _lacking(self) -> list[str]:
-        """Classes of the label set that it has no face of."""
-        return self.labels.beyond(name for name in EXPRESSIONS if name not in self._left_out)
+        """Classes of the label set that none of its own is, left out or not."""
+        return self.labels.beyond(filter(self.labels.knows, EXPRESSIONS))
 
     def report(self) -> dict[str, Any]:
         """Form, counts by split and class, where these differ from the stated ones, and stray pictures.

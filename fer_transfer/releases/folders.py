@@ -110,7 +110,7 @@ class FoldersRelease(ListedRelease):
         if without := [picture.path for picture in listed if not picture.name]:
             raise ReleaseError(
                 f"Expected each picture of {shown(str(self.path))} in a folder named after its class, but {len(without)} of "
-                f"{len(listed)} lie in none ({first_three(without)}). Move them, or list them in a CSV (release.csv)."
+                f"{len(listed)} in none ({first_three(without)}). Move them, or list them in a CSV (release.csv)."
             )
         self._refuse_empty_folders(listed, beside)
         return listed
@@ -135,7 +135,7 @@ class FoldersRelease(ListedRelease):
         classes = ((*parent, entry.name) for parent, entry in there if entry.is_dir() and self._names_class(entry.name))
         if empty := sorted("/".join(folder) for folder in classes if folder not in full):
             raise ReleaseError(
-                f"Expected pictures in every class folder of {shown(str(self.path))}, but {len(empty)} hold none "
+                f"Expected pictures in every class folder of {shown(str(self.path))}, but none in {len(empty)} "
                 f"({first_three(empty)}). Fill or remove them."
             )
 

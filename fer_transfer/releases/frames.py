@@ -217,12 +217,7 @@ class FramesRelease:
             f"{len(self._scanned.pictures)} pictures from {shown(str(self.path))}"
             + (", synthetic" if self._synthetic else "")
         ]
-        for split, classes in report["counts"].items():
-            gone, count = report["lost"].get(split, {}), sum(classes.values())
-            by_class = ", ".join(f"{name} {n} of {classes[name]}" for name, n in gone.items())
-            lines.append(
-                f"{split}: found {count - sum(gone.values())} of {count}" + (f" (lost: {by_class})" if gone else "")
-            )
+        lines += [self._split_line(split, report) for split in report["counts"]]
         for reason, pictures in self._by_reason().items():
             names = ", ".join(shown(picture.path) for picture in pictures[:3])
             lines.append(f"{reason}: {len(pictures)} ({names}{', ...' if len(pictures) > 3 else ''})")
@@ -234,6 +229,20 @@ class FramesRelease:
         if report["several faces"]:
             lines.append(f"{report['several faces']} frames hold several faces; taken by {self.pipeline.choose}")
         return lines + passed_over_lines(self._passed_over) + self._mixed(report["kinds"])
+
+    def _split_line(self, split: str, report: dict[str, Any]) -> str:
+        """What was found of a split, and what was lost of which class."""
+        count, lost = sum(report["counts"][split].values()), self._lost(split, report)
+        return f"{split}: found {self._found(split, report)} of {count}" + (f" (lost: {lost})" if lost else "")
+
+    def _found(self, split: str, report: dict[str, Any]) -> int:
+        count, lost = (sum(report[what].get(split, {}).values()) for what in ("counts", "lost"))
+        return int(count - lost)
+
+    def _lost(self, split: str, report: dict[str, Any]) -> str:
+        """Lost of all by class; empty where none is."""
+        lost, classes = report["lost"].get(split, {}), report["counts"][split]
+        return ", ".join(f"{name} {count} of {classes[name]}" for name, count in lost.items())
 
     def _mixed(self, kinds: dict[str, int]) -> list[str]:
         bypassed = kinds.get("bypassed", 0)

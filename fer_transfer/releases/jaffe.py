@@ -47,8 +47,8 @@ class JAFFERelease(ListedRelease):
         if len(listed) < len(names) or not listed:
             others = [name for name, match in names.items() if not match or match[2] not in CLASSES]
             raise ReleaseError(
-                f"Expected pictures called PERSON.EXPRESSION.NUMBER (KA.AN1.39.tiff) in {shown(str(self.path))}, but "
-                f"{len(others)} of {len(names)} are called otherwise ({first_three(others)}). Give JAFFE's own files."
+                f"Expected pictures called PERSON.EXPRESSION.NUMBER (KA.AN1.39.tiff) in {shown(str(self.path))}, but got "
+                f"{len(others)} of {len(names)} called otherwise ({first_three(others)}). Give JAFFE's own files."
             )
         return listed
 

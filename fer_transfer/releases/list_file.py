@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive, open_file, pretender
 from fer_transfer.files.names import shown
-from fer_transfer.releases.listing import Listed, first_three
+from fer_transfer.releases.listing import Listed, by_kind, first_three
 from fer_transfer.releases.sfew_layout import split_words
 
 _COLUMNS = ("path", "label", "split", "subject")
@@ -49,7 +49,9 @@ def find(archive: Archive, path: str) -> tuple[str, str]:
     """
     found = [name for name in archive.names if f"/{name}".endswith(f"/{path}")]
     if len(found) != 1:
-        what = f"there are {first_three(found)}" if found else f"of {len(archive.names)} files none is it"
+        what = (
+            f"there are {len(found)} ({first_three(found)})" if found else f"of {len(archive.names)} files none is it"
+        )
         raise ReleaseError(
             f"Expected {path} below {shown(str(archive.path))}, but {what}. Give the folder or archive that holds it, once."
         )
@@ -69,20 +71,20 @@ def read_words(archive: Archive, path: str, count: int) -> list[list[str]]:
             f"Expected a list in {shown(str(archive.path))}: {shown(path)}, but it is {what}. Get it again."
         )
     lines = [words for line in data.decode("utf-8-sig", "replace").splitlines() if (words := line.split())]
-    bad_lines(archive, path, [" ".join(words) for words in lines if len(words) != count], f"{count} words")
+    refuse_wrong(archive, path, [" ".join(words) for words in lines if len(words) != count], f"{count} words")
     return lines
 
 
-def bad_lines(archive: Archive, path: str, wrong: list[str], expected: str) -> None:
-    """Refuse lines that are wrong, if there are any.
+def refuse_wrong(archive: Archive, path: str, wrong: list[str], expected: str, each: str = "line") -> None:
+    """Refuse lines, files or folders that say something else than is expected, if there are any.
 
     Raises:
         ReleaseError: naming the first three.
     """
     if wrong:
         raise ReleaseError(
-            f"Expected {expected} in each line of {shown(str(archive.path))}: {shown(path)}, but {len(wrong)} are others "
-            f"({first_three([line[:60] for line in wrong])}). Get the list again."
+            f"Expected {expected} in each {each} of {shown(str(archive.path))}: {shown(path)}, but not in {len(wrong)} "
+            f"({first_three([line[:60] for line in wrong])}). Get the release again."
         )
 
 
@@ -97,14 +99,14 @@ def refuse_absent(archive: Archive, path: str, pictures: list[str]) -> None:
         "not there": [name for name in pictures if name not in there],
         "twice": [name for name, count in Counter(pictures).items() if count > 1],
     }
-    if said := [f"{what} {first_three(names)}" for what, names in wrong.items() if names]:
+    if told := by_kind(wrong):
         packed = [
             name for name in archive.names if name.lower().endswith((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"))
         ]
         hint = f" It holds archives ({first_three(packed)}): unpack them there first." if packed else ""
         raise ReleaseError(
-            f"Expected the {len(pictures)} pictures of {shown(path)} in {shown(str(archive.path))}, but among them: "
-            f"{'; '.join(said)}.{hint} Get the release again."
+            f"Expected each of the {len(pictures)} pictures of {shown(path)} in {shown(str(archive.path))} once, but got {told}."
+            f"{hint} Get the release again."
         )
 
 
@@ -143,10 +145,10 @@ def _refuse_paths(paths: list[str], path: Path, archive: Archive) -> None:
         "not there": [name for name in paths if name not in there and not _leaves(name)],
         "twice": [name for name, count in counts.items() if count > 1],
     }
-    if said := [f"{what} {first_three(names)}" for what, names in wrong.items() if names]:
+    if told := by_kind(wrong):
         raise ReleaseError(
-            f"Expected each path of {shown(str(path))} once, relative to {shown(str(archive.path))}, but among its {len(paths)}: "
-            f"{'; '.join(said)}.{_otherwise(wrong['not there'], there)} Mend the list, or give the folder or archive that its "
+            f"Expected each of the {len(paths)} paths of {shown(str(path))} once, relative to {shown(str(archive.path))}, but "
+            f"got {told}.{_otherwise(wrong['not there'], there)} Mend the list, or give the folder or archive that its "
             "paths are relative to (release.path)."
         )
     if not paths:
@@ -158,7 +160,7 @@ def _otherwise(missing: list[str], there: set[str]) -> str:
     known = {name.casefold(): name for name in there}
     spelt = {name: known.get(str(PurePosixPath(name.replace("\\", "/"))).casefold()) for name in missing}
     found = [f"{name} is {other}" for name, other in spelt.items() if other]
-    return f" Spelt otherwise are there {first_three(found)}." if found else ""
+    return f" There in another spelling: {first_three(found)}." if found else ""
 
 
 def _leaves(name: str) -> bool:

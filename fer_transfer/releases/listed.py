@@ -119,6 +119,9 @@ class ListedRelease(FramesRelease, ABC):
     #: What the owners state; none: nothing is compared. A reader whose owners count otherwise overrides ``_differences``.
     stated: ClassVar[Stated] = {}
 
+    #: What stands in one split as a whole: whose pictures they are.
+    unit: ClassVar[str] = "subject"
+
     def __init__(
         self,
         path: str,
@@ -208,7 +211,7 @@ class ListedRelease(FramesRelease, ABC):
             return [replace(picture, split=split) for picture, split in zip(listed, splits, strict=True)]
         if without := [picture.path for picture in listed if not picture.split]:
             raise ReleaseError(
-                f"Expected a split for each picture of {where}, but {len(without)} of {len(listed)} have none "
+                f"Expected a split for each picture of {where}, but none for {len(without)} of {len(listed)} "
                 f"({first_three(without)}). Let them be made: release.shares='{{Train: 0.8, Val: 0.1, Test: 0.1}}' or "
                 "release.folds=5; or put every picture below a folder Train, Val or Test."
             )
@@ -253,16 +256,20 @@ class ListedRelease(FramesRelease, ABC):
         """Counts by split and class, subjects, how splits were made, what was left out, and differences from what is stated."""
         report = self.report()
         lines = [f"{self.title}: {'faces already, not searched' if self.aligned else 'frames'}", *super().summary()]
-        for split, classes in report["counts"].items():
-            of = f", {count} subject{'s' * (count > 1)}" if (count := report["subjects"].get(split)) else ""
-            missing = [name for name in self.labels.classes if name not in classes]
-            none = f"; no {', '.join(missing)}" if missing else ""
-            by_class = ", ".join(f"{name} {n}" for name, n in classes.items())
-            lines.append(f"{split}: {sum(classes.values())} pictures{of} ({by_class}{none})")
         if self.division.made:
-            known = "a subject stands in one" if report["subjects"] else "whose faces they are is not known"
+            known = f"a {self.unit} stands in one" if report["subjects"] else "whose faces they are is not known"
             lines.append(f"splits were made: {self.division}; {known}")
         return [*lines, *left_out_line(report["left out"]), *self._stated_lines(report["differences"])]
+
+    def _split_line(self, split: str, report: dict[str, Any]) -> str:
+        """A split's pictures, whose they are, how many were found where they were searched, and of which class."""
+        counts = report["counts"][split]
+        of = f", {count} {self.unit}{'s' * (count > 1)}" if (count := report["subjects"].get(split)) else ""
+        lost, missing = self._lost(split, report), [name for name in self.labels.classes if name not in counts]
+        found = "" if self.aligned and not lost else f", found {self._found(split, report)}"
+        by_class = ", ".join(f"{name} {n}" for name, n in counts.items())
+        none, gone = f"; no {', '.join(missing)}" if missing else "", f"; lost: {lost}" if lost else ""
+        return f"{split}: {sum(counts.values())} pictures{of}{found} ({by_class}{none}{gone})"
 
     def _stated_lines(self, differences: list[str]) -> list[str]:
         if not self.stated or self._synthetic:
@@ -296,6 +303,6 @@ def _refuse_tiny(archive: Archive, listed: Sequence[Listed]) -> None:
                 tiny.append(f"{picture.path} ({width}x{height})")
     if tiny:
         raise ReleaseError(
-            f"Expected pictures of at least {_LEAST_SIDE} pixels a side in {shown(str(archive.path))}, but {len(tiny)} of "
-            f"{len(listed)} are smaller ({first_three(tiny)}). Get them again, or take them out."
+            f"Expected pictures of at least {_LEAST_SIDE} pixels a side in {shown(str(archive.path))}, but got {len(tiny)} of "
+            f"{len(listed)} smaller ({first_three(tiny)}). Get them again, or take them out."
         )

@@ -12,7 +12,7 @@ from fer_transfer.files.names import shown
 from fer_transfer.labels import SEVEN, UNLABELLED, LabelSet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A picture as its release lists it.
 
@@ -39,21 +39,27 @@ class Listed:
 
 
 def first_three(paths: Iterable[str]) -> str:
-    """How many, and the first three: "5: a.png, b.png, c.png, ...".
+    """The first three, and whether there are more: "a.png, b.png, c.png, ...".
 
     >>> first_three(["a", "b"])
-    '2: a, b'
+    'a, b'
     """
     paths = list(paths)
-    return f"{len(paths)}: {', '.join(map(shown, paths[:3]))}{', ...' if len(paths) > 3 else ''}"
+    return ", ".join([*map(shown, paths[:3]), *(["..."] if len(paths) > 3 else [])])
+
+
+def by_kind(wrong: Mapping[str, Sequence[str]]) -> str:
+    """How many of what is wrong: "2 not there (a.png, b.png); 1 twice (c.png)"; empty where nothing is."""
+    return "; ".join(f"{len(names)} {what} ({first_three(names)})" for what, names in wrong.items() if names)
 
 
 def by_key(pairs: Iterable[tuple[str, str]]) -> str:
-    """Paths by what is wrong with them: "contempt 5: a.png, ...; sleepy 1: b.png"."""
+    """Paths by what is wrong with them, of ten things at most: "contempt 5: a.png, ...; sleepy 1: b.png"."""
     paths: dict[str, list[str]] = {}
     for key, path in pairs:
         paths.setdefault(key, []).append(path)
-    return "; ".join(f"{shown(key)} {first_three(of)}" for key, of in paths.items())
+    told = [f"{shown(key)} {len(of)}: {first_three(of)}" for key, of in list(paths.items())[:10]]
+    return "; ".join([*told, *([f"{len(paths) - 10} others"] if len(paths) > 10 else [])])
 
 
 def names_given(names: Sequence[str], option: str) -> list[str]:
@@ -147,12 +153,13 @@ class ClassMap:
         self._refuse_absent(counts)
         unknown = [p for p in listed if p.name and not self.leaves_out(p.name) and not self.knows(p.name)]
         if unknown:
-            names = ",".join(dict.fromkeys(picture.name for picture in unknown))
+            names = list(dict.fromkeys(picture.name for picture in unknown))
+            named = shown(",".join([*names[:10], *(["..."] if len(names) > 10 else [])]))
             others = by_key((picture.name, picture.path) for picture in unknown)
             raise ReleaseError(
-                f"Expected classes of {', '.join(self.labels.classes)} in {where}, but {len(unknown)} of {len(listed)} pictures "
-                f"are of others: {others}. Leave them out, release.leave_out=[{shown(names)}]; say what they are, "
-                "release.classes={NAME: CLASS}; or give a label set that has them: labels=eight, or your own."
+                f"Expected classes of {', '.join(self.labels.classes)} in {where}, but got {len(unknown)} of "
+                f"{len(listed)} pictures of others ({others}). Leave them out, release.leave_out=[{named}]; say what they "
+                "are, release.classes={NAME: CLASS}; or give a label set that has them: labels=eight, or your own."
             )
         kept = [picture for picture in listed if not self.leaves_out(picture.name)]
         self._refuse_two_names(kept, where)
@@ -173,7 +180,7 @@ class ClassMap:
                 said = ", ".join(f"{shown(name)}: {self.labels.classes[label]}" for name in several)
                 pictures = by_key((p.name, p.path) for p in kept if p.name in several)
                 raise ReleaseError(
-                    f"Expected one name for {self.labels.classes[label]} in {where}, but {len(several)} are: {pictures}. "
+                    f"Expected one name for {self.labels.classes[label]} in {where}, but there are {len(several)} ({pictures}). "
                     f"If they are one class say so, release.classes='{{{said}}}', or leave some out."
                 )
 
@@ -188,8 +195,8 @@ class ClassMap:
             have = ", ".join(f"{shown(name)} {count}" for name, count in counts.items())
             out = ", ".join(f"{shown(name)} {count}" for name, count in left.items())
             raise ReleaseError(
-                f"Expected pictures of every class in {where}, but {len(empty)} of {len(self.labels.classes)} have none: "
-                f"{', '.join(map(shown, empty[:3]))}{', ...' if len(empty) > 3 else ''} (there are {have}"
+                f"Expected pictures of every class in {where}, but of {len(empty)} of {len(self.labels.classes)} there are none: "
+                f"{first_three(empty)} (there are {have}"
                 f"{f'; release.leave_out leaves out {out}' if out else ''}). Add some, say what is one of them "
                 f"(release.classes={{NAME: CLASS}}), or that there are none: release.lacks=[{','.join(empty)}]."
             )
@@ -216,7 +223,7 @@ def refuse_shared_subjects(listed: Sequence[Listed], where: str) -> None:
             for subject, of in list(shared.items())[:3]
         )
         raise ReleaseError(
-            f"Expected each subject in one split of {where}, but {len(shared)} of {len(splits)} stand in two or more: {first}"
+            f"Expected each subject in one split of {where}, but got {len(shared)} of {len(splits)} in two or more: {first}"
             f"{'; ...' if len(shared) > 3 else ''}. A network knows them then: move their pictures, or let splits be made by "
             "release.shares or release.folds."
         )
@@ -236,7 +243,7 @@ def refuse_empty_classes(labels: Sequence[int], splits: Sequence[str], classes: 
         rare = Counter(labels)
         have = ", ".join(f"{classes[label]} {rare[label]}" for label in dict.fromkeys(label for _, label in empty))
         raise ReleaseError(
-            f"Expected every class in every split of {where}, but {len(empty)} are empty: {first}"
+            f"Expected every class in every split of {where}, but got {len(empty)} empty: {first}"
             f"{', ...' if len(empty) > 3 else ''} (pictures in all: {have}). Make fewer splits, give another release.seed, or "
             "leave the class out (release.leave_out)."
         )

@@ -22,7 +22,7 @@ Sources   Li, Deng and Du 2017, CVPR, and whdeng.cn/RAF/model1.html (making). La
 from typing import ClassVar
 
 from fer_transfer.files.archive import Archive
-from fer_transfer.releases.list_file import bad_lines, find, read_words, refuse_absent
+from fer_transfer.releases.list_file import find, read_words, refuse_absent, refuse_wrong
 from fer_transfer.releases.listed import ListedRelease, Stated
 from fer_transfer.releases.listing import Listed
 
@@ -46,7 +46,7 @@ class RAFDBRelease(ListedRelease):
         path, root = find(archive, _LIST)
         lines = read_words(archive, path, 2)
         wrong = [" ".join(line) for line in lines if line[1] not in CLASSES or line[0].partition("_")[0] not in _SPLITS]
-        bad_lines(archive, path, wrong, "train_NUMBER.jpg or test_NUMBER.jpg and a label of 1 to 7")
+        refuse_wrong(archive, path, wrong, "train_NUMBER.jpg or test_NUMBER.jpg and a label of 1 to 7")
         listed = [
             Listed(self._picture(root, name), CLASSES[label], _SPLITS[name.partition("_")[0]]) for name, label in lines
         ]

@@ -106,7 +106,7 @@ class SFEWRelease(FramesRelease):
     def caveats(self) -> list[str]:
         """Synthetic; the user's note; other counts than the organisers state."""
         differs = not self._synthetic and self._differences()
-        lacks = self.labels.beyond(name for name in EXPRESSIONS if not self.classes.leaves_out(name))
+        lacks = self.labels.beyond(filter(self.labels.knows, EXPRESSIONS))
         without = [f"no faces of {', '.join(lacks)}"] if lacks else []
         other = ["class counts differ from those stated for SFEW 2.0"] if differs else []
         return super().caveats() + self.classes.caveats + without + other

@@ -1,6 +1,6 @@
 """What a report has no number for, and why: damaged files, stages that failed or are not finished, rows that never ran.
 
-Ensembles too, and means over folds, where they lack something.
+Ensembles too, and means over folds, where they lack something; and rows of the store that are of other data sets.
 """
 
 import shlex
@@ -20,7 +20,7 @@ from fer_transfer.study import Study
 from fer_transfer.upkeep.contents import Kept, is_key, read_stage
 from fer_transfer.upkeep.works import failures, key_of
 
-Kind = Literal["damaged", "failed", "unfinished", "ensemble", "folds", "not run"]
+Kind = Literal["damaged", "failed", "unfinished", "ensemble", "folds", "elsewhere", "not run"]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _STATES = {
@@ -36,7 +36,7 @@ class Missing:
 
     Attributes:
         kind: of it.
-        what: it is: a record, predictions, a stage, an ensemble, a plan of folds, a row.
+        what: it is: a record, predictions, a stage, an ensemble, a plan of folds, a row, the rows of a plan.
         why: one line, with the path where there is one, and what to do.
     """
 

@@ -1,7 +1,7 @@
 """What every outlet is made from: a study, its published numbers, what a store has finished, and what is missing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -100,6 +100,7 @@ def load_report(
     """
     held = open_store(store)
     groups, missing = load_groups(store)
+    groups = _of_the_study(groups, study, missing)
     rows = [row for group in groups for row in group.rows]
     stages = stages_of(held, (row.record for row in rows), missing)
     missing += stages_not_finished(held)
@@ -118,3 +119,21 @@ def load_report(
         pictures,
         explain,
     )
+
+
+def _of_the_study(groups: list[Group], study: Study, missing: list[Missing]) -> list[Group]:
+    """Groups without rows of other data sets, which would stand there without a number; all of them, if there are no others."""
+    releases = {column.split.partition("/")[0] for column in study.reported}
+    others: dict[str, list[Row]] = {}
+    for row in (row for group in groups for row in group.rows):
+        if base_plan(row.plan) not in study.plans and row.releases and not row.releases & releases:
+            others.setdefault(base_plan(row.plan), []).append(row)
+    left = {id(row) for rows in others.values() for row in rows}
+    kept = [replace(group, rows=tuple(row for row in group.rows if id(row) not in left)) for group in groups]
+    if not any(group.rows for group in kept):
+        return groups
+    for plan, rows in others.items():
+        of = ", ".join(sorted(set().union(*(row.releases for row in rows))))
+        why = f"scored on {of}, of which study {study.name} reports nothing, so left out here."
+        missing.append(Missing("elsewhere", f"{plan} ({len(rows)} row{'s' * (len(rows) > 1)})", why))
+    return [group for group in kept if group.rows]

@@ -78,6 +78,11 @@ class Row:
         return tuple(dict.fromkeys([*of_faces, *record.lineage.caveats, *record.notes]))
 
     @property
+    def releases(self) -> set[str]:
+        """Words of the releases on which it was scored, as far as that is known, damaged or not."""
+        return {re.split("[@/]", split)[0] for split in (*self.predictions, *self.damaged)}
+
+    @property
     def ensemble(self) -> str:
         """Of what it is made, and how its members count; empty for a row that was trained."""
         return ""

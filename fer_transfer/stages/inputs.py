@@ -6,7 +6,7 @@ from pathlib import Path
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.division import held_out_of
 from fer_transfer.faces.faces import Faces
-from fer_transfer.faces.held_out import held_out_called, split_said
+from fer_transfer.faces.held_out import held_out_called, split_said, together
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.stages.lineage import FacesUsed, Lineage, Prepared, classes_of
 from fer_transfer.stages.plan import Plan
@@ -147,7 +147,7 @@ def check_labels(stage: str, recipe: Recipe, used: Sequence[FacesUsed]) -> None:
 
 
 def selected_on(recipe: Recipe, faces: Mapping[str, Faces]) -> dict[str, list[str]]:
-    """Splits that a stage is selected on, by word: those of its data, or the share of each that it trains on.
+    """Splits that a stage is selected on, by word: those of its data, or the share of each that it trains on, of folds together.
 
     Raises:
         FacesError: if a share is to be held out of faces of which it is not known whose they are.
@@ -156,7 +156,7 @@ def selected_on(recipe: Recipe, faces: Mapping[str, Faces]) -> dict[str, list[st
     if not chosen.share:
         return dict(recipe.data["selection"])
     return {
-        word: [held_out_of(faces[word], split, chosen.share, chosen.seed).name for split in splits]
+        word: [held_out_of(faces[word], split, chosen.share, chosen.seed).name for split in together(splits)]
         for word, splits in recipe.data["train"].items()
     }
 

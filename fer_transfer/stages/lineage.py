@@ -186,9 +186,9 @@ class Lineage:
         On a share that is held out of a split whatever was trained on the split was, unless it held out the same.
         """
         held = None if split in prepared.splits else held_out_called(split)
-        whole = split if held is None else held.split
+        whole = [split] if held is None else held.splits(prepared.splits)
         return any(
-            used.prepared.shares(used.trained_on, prepared, whole)
+            any(used.prepared.shares(used.trained_on, prepared, one) for one in whole)
             and not (held and used.digest == prepared.digest and split in used.selected_on)
             for used in self._used()
         )

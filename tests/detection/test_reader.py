@@ -1,10 +1,8 @@
 """Many frames: the same bytes for any number of processes, nothing done twice, damage stops nobody else."""
 
-import ctypes
 import io
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from failing_detectors import Broken, Crashing, Deadly, Hanging
 from rich.console import Console
 from starting import run
 
@@ -78,15 +77,6 @@ def test_an_interrupted_run_goes_on(tmp_path):
     assert [loaded.count(job.name) for job in JOBS] == [1, 1, 1, 1, 1, 2, 1, 1, 1]
 
 
-class Deadly(ViolaJones):
-    """A detector that takes its process with it."""
-
-    def detect(self, frame):
-        import os
-
-        os._exit(9)
-
-
 def test_a_dying_process_is_one_error():
     with pytest.raises(FacesError, match="repeat the command"):
         list(FrameReader(2).read(FacePipeline(Deadly(), None, BoxCrop(16)), JOBS, _load))
@@ -106,15 +96,6 @@ def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
     assert 'if __name__ == "__main__":' in last and "memory" not in last
 
 
-class Crashing(ViolaJones):
-    """A detector that crashes in C at a frame of 61 pixels height."""
-
-    def detect(self, frame):
-        if frame.shape[0] == 61:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return super().detect(frame)
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_frame_that_ends_its_process_costs_itself_only(workers):
     crashing = FacePipeline(Crashing(), None, BoxCrop(16))
@@ -127,15 +108,6 @@ def test_a_frame_that_ends_its_process_costs_itself_only(workers):
     )
 
 
-class Hanging(ViolaJones):
-    """A detector that never comes back from a frame of 61 pixels height, in C, without letting go of the interpreter."""
-
-    def detect(self, frame):
-        if frame.shape[0] == 61:
-            ctypes.PyDLL(None).sleep(1000)
-        return super().detect(frame)
-
-
 HANGING = FacePipeline(Hanging(), None, BoxCrop(16))
 
 
@@ -145,10 +117,9 @@ def _load_one_that_hangs(name):
     return cv2.imencode(".png", np.zeros((61, 80, 3), np.uint8))[1].tobytes()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_frame_that_takes_too_long_costs_itself_only(workers):
+def test_a_frame_that_takes_too_long_costs_itself_only():
     began = time.monotonic()
-    faces = list(FrameReader(workers).read(HANGING, JOBS, _load_one_that_hangs, seconds=2))
+    faces = list(FrameReader(2).read(HANGING, JOBS, _load_one_that_hangs, seconds=2))
     assert time.monotonic() - began < 30 and not multiprocessing.active_children()
     assert (faces[4].kind, faces[4].reason) == ("lost", "unreadable: took longer than 2 s")
     others = [name for name in range(9) if name != 4]
@@ -172,16 +143,11 @@ def test_a_release_with_a_frame_that_hangs_is_prepared(tmp_path, capsys):
         (tmp_path / "release" / job.name).write_bytes(_load_one_that_hangs(job.name))
     release = FramesRelease(str(tmp_path / "release"), HANGING, limits=Limits(frame_seconds=2))
     faces = prepare(release, tmp_path / "out", Console(file=io.StringIO()), workers=1)
+    pixels = [face.tobytes() for face in faces.pixels]
+    assert [pixels[0], pixels[2]] == _pixels(FrameReader().read(PIPELINE, [JOBS[3], JOBS[5]], _load))
     assert faces.manifest["report"]["reasons"]["lost, unreadable: took longer than 2 s"] == ["04.png"]
     assert "took longer than 2 s: 1 (04.png)" in capsys.readouterr().out
     assert (tmp_path / "out" / "sheet.jpg").exists()  # where it is not searched again
-
-
-class Broken(ViolaJones):
-    """A detector with a mistake in it."""
-
-    def detect(self, frame):
-        raise ZeroDivisionError("mine")
 
 
 def test_a_mistake_in_the_code_is_shown_as_such():
@@ -211,7 +177,7 @@ def release(tmp_path_factory) -> Path:
 
 
 def _prepare(release, out, *overrides):
-    return run("prepare", "release=emotiw", f"release.path={release}", f"out={out}", *overrides)
+    return run("prepare", "release=emotiw", f"release.path={release}", f"out={out}", *overrides, light=True)
 
 
 def test_the_command_with_one_and_two_processes(release, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fer_transfer.errors import FacesError
 from fer_transfer.faces.division import groups, held_out_of, held_out_rows, unrelated
 from fer_transfer.faces.faces import Faces
-from fer_transfer.faces.held_out import HeldOut, held_out_called
+from fer_transfer.faces.held_out import HeldOut, held_out_called, together
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.writer import FacesWriter
 
@@ -115,6 +115,22 @@ def test_a_split_is_divided_alike_whatever_else_is_trained_on(some: Faces) -> No
     )
     name = held_out_of(alone, "Train", 0.2, 0).name
     assert (alone.rows([name]) == beside.rows([name])).all()
+
+
+def test_of_folds_of_a_person_each_whole_people_are_held_out(some: Faces) -> None:
+    """A tenth of one person's fold is nobody; of nine people it is one."""
+    people = [(f"fold{row // 14}", row % 7, row + 1, row // 14 + 1, True) for row in range(140)]
+    faces = faces_of(some, people)
+    trained = [f"fold{n}" for n in range(10) if n != 3]
+    [split] = together(trained)
+    held = held_out_of(faces, split, 0.1, 0)
+    assert held.name.startswith("fold0-2+4-9~0.1~0") and held_out_called(held.name) == held
+    rows = faces.rows([held.name])
+    assert len(rows) == 14 and len(set(faces.split_numbers[rows].tolist())) == 1 and 3 not in faces.split_numbers[rows]
+    with pytest.raises(FacesError, match="comes to none"):
+        faces.rows([held_out_of(faces, "fold0", 0.1, 0).name])
+    with pytest.raises(FacesError, match=r"Expected split 'fold0-10~0\.1~0'"):
+        faces.rows(["fold0-10~0.1~0"])
 
 
 def test_what_a_name_means(some: Faces) -> None:

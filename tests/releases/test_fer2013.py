@@ -70,6 +70,9 @@ def test_classes_are_left_out_by_name(tmp_path: Path) -> None:
     assert release.settings()["leave_out"] == ["Disgust"] and "without Disgust" in release.caveats()
     assert release.report()["left out"] == {"Disgust": LABELS.count(1)}
     assert release.summary()[-1] == f"left out: Disgust {LABELS.count(1)}"
+    seven = FER2013Release(str(tmp_path / "fer2013.csv"), leave_out=["Disgust"])
+    seven.scan(ignore)
+    assert [caveat for caveat in seven.caveats() if "Disgust" in caveat] == ["without Disgust"], "once"
     with pytest.raises(ConfigError, match=r"but got Hapy\. Did you mean"):
         FER2013Release("x", leave_out=["Hapy"])
 

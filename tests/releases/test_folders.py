@@ -224,19 +224,19 @@ def bad_list(root):
 
 
 WRONG = {
-    shared_subject: ([r'release.subject="(S\d+)_"'], ["2 of 5 stand in two or more: S01 in Train", "S03 in Train"]),
-    rare_class: ([r'release.subject="(S\d+)_"', "release.folds=3"], ["1 are empty: no Disgust in fold", "Disgust 2"]),
-    contempt: ([SHARES], ["5 of 40 pictures", "Contempt 4: Contempt/0.png, Contempt/1.png, Contempt/2.png, ...",
+    shared_subject: ([r'release.subject="(S\d+)_"'], ["2 of 5 in two or more: S01 in Train", "S03 in Train"]),
+    rare_class: ([r'release.subject="(S\d+)_"', "release.folds=3"], ["got 1 empty: no Disgust in fold", "Disgust 2"]),
+    contempt: ([SHARES], ["5 of 40 pictures of others (Contempt 4: Contempt/0.png, Contempt/1.png, Contempt/2.png, ...",
                           "Sleepy 1: Sleepy/deep/1.png", "release.leave_out=[Contempt,Sleepy]"]),
-    two_names: ([SHARES], ["2 are: Happy 5:", "happy 4: happy/0.png", "release.classes='{Happy: Happy, happy: Happy}'"]),
-    empty_class: ([SHARES], ["1 hold none (1: Sad)"]),
-    one_pixel: ([SHARES], ["2 of 37 are smaller (2: Sad/dash.jpg (9x2), Sad/dot.png (1x1))"]),
-    no_class: ([SHARES], ["1 of 36 lie in none (1: stray.png)"]),
-    some_splits: ([], ["1 of 36 have none (1: Happy/loose.png)"]),
-    bad_list: (["release.csv=own/list.csv"], ["absolute or outside 3: ../own/SadS00.png, /etc/x.png, C:\\x.png",
-                                              "not there 2: gone.png, sads00.PNG", "twice 1: AngryS00.png",
-                                              "Spelt otherwise are there 1: sads00.PNG is SadS00.png."]),
-    write_folders: ([], ["35 of 35 have none"]),
+    two_names: ([SHARES], ["there are 2 (Happy 5:", "happy 4: happy/0.png", "release.classes='{Happy: Happy, happy: Happy}'"]),
+    empty_class: ([SHARES], ["none in 1 (Sad)"]),
+    one_pixel: ([SHARES], ["2 of 37 smaller (Sad/dash.jpg (9x2), Sad/dot.png (1x1))"]),
+    no_class: ([SHARES], ["1 of 36 in none (stray.png)"]),
+    some_splits: ([], ["none for 1 of 36 (Happy/loose.png)"]),
+    bad_list: (["release.csv=own/list.csv"], ["3 absolute or outside (../own/SadS00.png, /etc/x.png, C:\\x.png)",
+                                              "2 not there (gone.png, sads00.PNG)", "1 twice (AngryS00.png)",
+                                              "There in another spelling: sads00.PNG is SadS00.png."]),
+    write_folders: ([], ["none for 35 of 35"]),
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from fake_store import add_row, add_trained
+from fake_store import DIGESTS, add_row, add_trained
 
 from fer_transfer.config import plain
 from fer_transfer.errors import StoreError
@@ -92,3 +92,16 @@ def test_a_row_with_one_damaged_seed_is_scored_over_the_others(tmp_path):
     report = load_report(tmp_path, STUDY, 0.95)
     assert score(report.groups[0].of("emotiw"), "emotiw/Val", "all").seeds == ("0", "2")
     assert str(paths[1]) in " ".join(one.why for one in told(report, "damaged"))
+
+
+def test_rows_of_other_data_sets_are_left_out_where_there_are_others(tmp_path):
+    elsewhere = {"splits": ("rafdb/Test",), "digests": {"rafdb": "a" * 64, **DIGESTS}}
+    add_row(tmp_path, "rafdb", 0.5, **elsewhere)
+    assert [row.plan for row in load_report(tmp_path, STUDY, 0.95).rows] == ["rafdb"], "rather than an empty page"
+    add_row(tmp_path, "rafdb", 0.5, seed=1, **elsewhere)
+    add_row(tmp_path, "emotiw", 0.5)
+    add_row(tmp_path, "own", 0.5, splits=("rafdb/Test", "emotiw/Val"), digests=elsewhere["digests"])
+    report = load_report(tmp_path, STUDY, 0.95)
+    assert sorted(row.plan for row in report.rows) == ["emotiw", "own"]
+    [one] = told(report, "elsewhere")
+    assert one.what == "rafdb (2 rows)" and "scored on rafdb, of which study ng2015 reports nothing" in one.why

@@ -8,7 +8,9 @@ from releases.layouts import write_jaffe
 from releases.pictures import FAST
 from scipy import stats
 
+from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.reports.folds import FoldMean
+from fer_transfer.stages.record import read_record
 
 TINY = [
     "backbone=timm", "recipe.backbone.name=test_resnet", "recipe.augment.resize=18", "recipe.augment.crop=16",
@@ -52,6 +54,25 @@ def test_every_subject_is_left_out_once(elsewhere, command, people):
     assert code == 1 and "fold=2, but folds=2, so there are fold0 to fold1" in err
     code, _, err = command("train", "plan=jaffe", *TINY)
     assert code == 1 and "fold2" in err and "it holds fold0, fold1" in err, err
+
+
+def test_of_folds_of_a_person_each_one_is_selected_on(elsewhere, command):
+    """None of the folds alone has a person to spare."""
+    write_jaffe(elsewhere / "own", 3, 1)
+    words = ["release=jaffe", "release.path=own", "release.folds=3", "release.aligned=true"]
+    assert command("prepare", *words, *FAST)[0] == 0
+    share = ["recipe.selection.share=0.5", "recipe.keep=best"]
+    code, _, err = command("train", "plan=jaffe", "fold=1", "folds=3", *share, *TINY)
+    assert code == 0, err
+    [path] = (elsewhere / "store/submissions").iterdir()
+    record = read_record(path)
+    [used] = record.own_stages[0].faces
+    [held] = used.selected_on
+    assert held.startswith("fold0+2~0.5~0~") and used.trained_on == ("fold0", "fold2")
+    [scored] = [of for of in record.predictions if of.split == held]
+    said = Predictions.read(elsewhere / "store" / scored.file, scored.sha256)
+    assert len({id.split(".")[0] for id in said.ids.tolist()}) == 1 and len(said) == 7
+    assert not record.trained_on(used.digest, held) and record.trained_on(used.digest, "fold0+2~0.5~1")
 
 
 def test_the_interval_of_a_mean_over_folds():

@@ -5,7 +5,7 @@ from fer_transfer.reports.report import Report
 
 
 def section(report: Report) -> Section:
-    """A table of what is damaged, failed, unfinished or was never run."""
+    """A table of what is damaged, failed, unfinished, of other data sets, or was never run."""
     if not report.missing:
         return Section(
             "missing",
