@@ -64,7 +64,7 @@ class Tasks:
                 self._process = os.getpid()
                 self.look(np.zeros((64, 64, 3), np.uint8))  # the last of what it writes comes with the first picture
         except (RuntimeError, ValueError, cv2.error) as error:
-            raise ValueError(_first_line(error)[:200]) from None
+            raise ValueError(_first_line(error)[:200].rstrip(" .:")) from None
         except OSError as error:  # 1.2 loads its C library only now
             raise _missing(error) from None
         _keep_ignored()
@@ -156,7 +156,7 @@ def _heeding_presence(options: Any) -> Any:
 def _missing(error: Exception) -> ConfigError:
     return ConfigError(
         f"Expected MediaPipe {version()} to load, but got: {_first_line(error)}. It needs libGL and libEGL of the system "
-        "(Debian: apt-get install libgl1 libegl1 libgles2). pipeline=aligned needs neither."
+        "(Debian: apt-get install libgl1 libegl1 libgles2). pipeline=aligned needs no libEGL."
     )
 
 
