@@ -11,6 +11,7 @@ from fer_transfer.stages.inputs import check_held_out, check_labels, check_prote
 from fer_transfer.stages.key import recipe_of_weights, stage_key
 from fer_transfer.stages.lineage import Lineage, StageLineage, classes_of, lineage_from_json
 from fer_transfer.stages.plan import Plan, Stage
+from fer_transfer.stages.runtime import Runtime
 from fer_transfer.stages.store import StageFolder, Store
 from fer_transfer.stages.teachers import TeacherStage, check_teachers, teachers_called
 from fer_transfer.study import Study
@@ -61,12 +62,11 @@ class Job:
             return lineage_from_json(result.get("lineage"), self.folder.path / "result.json")
         return self.before.then(self.own)
 
-    @property
-    def head_notes(self) -> tuple[str, ...]:
-        """What is to be said of a head that is not the one before."""
+    def notes(self, runtime: Runtime) -> tuple[str, ...]:
+        """What is to be said before it is trained: of its weights, a head that is not the one before, and its precision here."""
         stages = self.before.stages
-        said = self.own.head_after(stages[-1]) if stages else ""
-        return (said,) if said else ()
+        of_head = self.own.head_after(stages[-1]) if stages else ""
+        return (*self.backbone.notes, *filter(None, [of_head]), *runtime.notes(self.stage.recipe.precision))
 
     @property
     def other_classes_before(self) -> tuple[str, ...] | None:

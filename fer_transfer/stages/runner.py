@@ -180,7 +180,7 @@ class Runner:
         for job in jobs:
             self._say(f"  {job.stage.name} {job.key} seed {job.own.seed} {state_of(job, missing, self.store)}")
         if missing:
-            for note in dict.fromkeys(note for job in missing for note in (*job.backbone.notes, *job.head_notes)):
+            for note in dict.fromkeys(note for job in missing for note in job.notes(self.runtime)):
                 self._say(f"  {note}")
 
     def _say_not_scored(self, jobs: tuple[Job, ...], faces: Mapping[str, Faces]) -> None:

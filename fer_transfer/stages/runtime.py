@@ -145,6 +145,12 @@ class Runtime:
         if self.tune_malloc and self.accelerator == "cpu":
             keep_freed_memory()
 
+    def notes(self, precision: str) -> tuple[str, ...]:
+        """What is to be said of a precision on this device: it is as the recipe has it, whatever that costs."""
+        if precision != "bf16-mixed" or self.accelerator != "cpu" or computes_bfloat16():
+            return ()
+        return ("bf16-mixed is emulated by this processor, mostly slower than 32-true: measure it with advice=true",)
+
     def progress_style(self) -> str:
         """``bar``, ``lines`` or ``none``; ``auto`` resolved."""
         return ("bar" if sys.stderr.isatty() else "lines") if self.progress == "auto" else self.progress
@@ -157,6 +163,14 @@ def assigned_threads() -> int | None:
     else:
         cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or 0
     return max(int(float(cores)), 1) if cores else None
+
+
+def computes_bfloat16() -> bool:
+    """Whether the processor has instructions for it; true where torch cannot tell."""
+    import torch
+
+    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {"bf16": True}
+    return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16", "avx10_2", "bf16"))
 
 
 def keep_freed_memory() -> bool:

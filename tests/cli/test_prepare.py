@@ -52,7 +52,7 @@ def test_mistakes_are_one_message(csv: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mesh_model")
-def test_another_crop_does_not_replace_the_first(tmp_path: Path) -> None:
+def test_another_crop_does_not_replace_the_first(elsewhere, command) -> None:
     release = [
         "release=synthetic_emotiw",
         "release.path=sfew",
@@ -60,20 +60,20 @@ def test_another_crop_does_not_replace_the_first(tmp_path: Path) -> None:
         "workers=1",
     ]
     frames = [*release, "release.frame_size=[96,120]", "pipeline.crop.size=48"]
-    done = fer_prepare(*frames, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    first = open_faces(tmp_path / "faces" / "emotiw")
-    refused = fer_prepare(*frames, "pipeline=box", cwd=tmp_path)
-    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    code, _, err = command("prepare", *frames)
+    assert code == 0, err
+    first = open_faces("faces/emotiw").digest
+    code, _, err = command("prepare", *frames, "pipeline=box")
+    assert code == 1 and err.count("\n") == 1
     for word in ("detector.neighbours 3 there, 5 asked", "crop 'aligned by the eyes' there", "replace=true"):
-        assert word in refused.stderr
-    assert "out=faces/emotiw_box" in refused.stderr and "runtime.faces.emotiw=faces/emotiw_box" in refused.stderr
-    assert open_faces(tmp_path / "faces" / "emotiw").digest == first.digest
-    done = fer_prepare(*frames, "pipeline=box", "out=faces/emotiw_box", cwd=tmp_path)
-    assert done.returncode == 0 and open_faces(tmp_path / "faces" / "emotiw_box").digest != first.digest
-    done = fer_prepare(*frames, "pipeline=box", "replace=true", cwd=tmp_path)
-    assert done.returncode == 0 and open_faces(tmp_path / "faces" / "emotiw").digest != first.digest
-    assert "nothing to do" in fer_prepare(*frames, "pipeline=box", cwd=tmp_path).stderr
+        assert word in err
+    assert "out=faces/emotiw_box" in err and "runtime.faces.emotiw=faces/emotiw_box" in err
+    assert open_faces("faces/emotiw").digest == first
+    code, _, err = command("prepare", *frames, "pipeline=box", "out=faces/emotiw_box")
+    assert code == 0 and open_faces("faces/emotiw_box").digest != first, err
+    code, _, err = command("prepare", *frames, "pipeline=box", "replace=true")
+    assert code == 0 and open_faces("faces/emotiw").digest != first, err
+    assert "nothing to do" in command("prepare", *frames, "pipeline=box")[2]
 
 
 def test_names_of_any_language_under_any_locale(tmp_path: Path) -> None:

@@ -86,3 +86,16 @@ def test_what_torch_has_no_deterministic_algorithm_for_is_named(tiny, settings_o
     code, _, err = command("train", *tiny, "plan=emotiw", "runtime.deterministic=true")
     assert code == 1 and len(err.splitlines()) == 1, err
     assert "stage 'emotiw' of emotiw (test_resnet, seed 0)" in err and "torch has none of max_unpool" in err
+
+
+@pytest.mark.parametrize(("able", "said"), [({"avx2": True}, 1), ({"avx512_bf16": True}, 0), ({"bf16": True}, 0)])
+def test_a_precision_that_the_processor_emulates_is_said(able, said, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert len(Runtime(device="cpu").notes("bf16-mixed")) == said
+    assert Runtime(device="cpu").notes("32-true") == ()
+
+
+def test_what_is_emulated_is_said_before_it_is_trained(tiny, monkeypatch, command):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    code, out, err = command("train", *tiny, "plan=emotiw", "recipe.precision=bf16-mixed", "recipe.optimizer.lr=-1")
+    assert code == 1 and "bf16-mixed is emulated" in out and "learning rate" in err

@@ -40,7 +40,8 @@ def section(report: Report) -> Section | None:
     if unknown := sorted(of.release for of in known if of.counts is None):
         says = "the store is of a version that did not count them. The same fer-train command adds the counts and trains nothing."
         blocks.append(Words(f"What is in {', '.join(unknown)} is not known: {says}", "quiet"))
-    lead = f"Shares of the {report.words[1]} beside those published, and what is wrong with the faces."
+    beside = " beside those published" if report.study.classes else ""
+    lead = f"Shares of the {report.words[1]}{beside}, and what is wrong with the faces."
     return Section("data", "Data sets", tuple(blocks), lead)
 
 
@@ -70,11 +71,8 @@ def _shares(report: Report, sets: Sequence[_DataSet]) -> Block | None:
         published = {name: counts for name, counts in charts.items() if _published(report, of, name)}
         wanted = published or {name: counts for name, counts in charts.items() if name}
         figures += [_figure(report, of, name, counts) for name, counts in wanted.items()]
-    return (
-        Beside("Class shares", tuple(figures), "Labelled faces, lost or not; published: as the study has them.")
-        if figures
-        else None
-    )
+    says = "Labelled faces, lost or not" + ("; published: as the study has them." if report.study.classes else ".")
+    return Beside("Class shares", tuple(figures), says) if figures else None
 
 
 def _charts(report: Report, of: _DataSet) -> dict[str, ByClass]:
@@ -100,7 +98,9 @@ def _figure(report: Report, of: _DataSet, split: str, counts: ByClass) -> Figure
     said = ", ".join(f"{v['class']} {v['share']:.1f} %" for v in values if v["whose"] == "ours")
     caveats = f" ({'; '.join(of.of.caveats)})" if of.of.caveats else ""
     caption = f"{of.name}{f'/{split}' if split else ''}, {_labelled(counts)} labelled faces{caveats}"
-    return Figure(_bars(), {"shares": values}, caption, f"{caption}: {said}.", _numbers(caption, values), "small")
+    return Figure(
+        _bars(bool(published)), {"shares": values}, caption, f"{caption}: {said}.", _numbers(caption, values), "small"
+    )
 
 
 def _values(names: Sequence[str], whose: str, counts: ByClass) -> Iterator[dict[str, Any]]:
@@ -110,7 +110,7 @@ def _values(names: Sequence[str], whose: str, counts: ByClass) -> Iterator[dict[
 
 
 @cache
-def _bars() -> dict[str, Any]:
+def _bars(with_published: bool) -> dict[str, Any]:
     bars = (
         chart_of("shares")
         .mark_bar()
@@ -118,7 +118,7 @@ def _bars() -> dict[str, Any]:
             y=alt.Y("class:N", sort=None, title=None),
             yOffset=alt.YOffset("whose:N", scale=alt.Scale(domain=list(_WHOSE))),
             x=alt.X("share:Q", title="Share, %"),
-            color=two_colours(*_WHOSE),
+            color=two_colours(*_WHOSE, legend=with_published),
             tooltip=["class:N", "whose:N", "faces:Q", "share:Q"],
         )
     )

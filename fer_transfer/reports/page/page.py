@@ -89,6 +89,7 @@ def page(report: Report, sections: Sequence[Section]) -> str:
     scripts = [_library(), _script(_read("page.js")), _script(_read("compare.js"))]
     return template.render(
         title=report.study.title,
+        published=bool(report.published),
         caveats=caveat_line(report.caveats),
         sections=sections,
         style=Markup(_read("page.css")),

@@ -45,7 +45,8 @@ def section(report: Report) -> Section:
         blocks.append(_table(report, lines))
     else:
         blocks.append(Words("No row has run yet, and the study has no published numbers."))
-    return Section("rows", "The rows", tuple(blocks), f"{report.study.title} beside ours. A heading sorts the table.")
+    beside = f"{report.study.title} beside ours. " if report.published else ""
+    return Section("rows", "The rows", tuple(blocks), f"{beside}A heading sorts the table.")
 
 
 def _figure(report: Report, lines: Sequence[Line]) -> Figure:
@@ -114,7 +115,7 @@ def _table(report: Report, lines: Sequence[Line]) -> DataTable:
         *marks_notes([[cell.text for cell in row] for row in rows]),
     ]
     return DataTable(
-        f"{report.study.title} and ours",
+        f"{report.study.title} and ours" if report.published else report.study.title,
         ("Network, plan", "Sub.", *headings, f"Macro recall, {report.study.first.heading}\nours"),
         tuple(rows),
         tuple(filter(None, notes)),
