@@ -282,7 +282,7 @@ def _check_same(faces: Faces, name: str, settings: dict[str, Any], folder: Path)
     differ = [key for key in {**asked, **there} if there.get(key) != asked.get(key)]
     if not differ:
         return
-    shown = "; ".join(f"{key} {there.get(key)!r} there, {asked.get(key)!r} asked" for key in differ[:3])
+    shown = "; ".join(f"{key} {_value(there, key)} there, {_value(asked, key)} asked" for key in differ[:3])
     crop = asked["crop"].split()[-1] if "crop" in differ and "crop" in asked else "2"
     other = f"{folder}_{'colour' if asked.get('colour') and 'colour' in differ else crop}"
     raise FacesError(
@@ -290,6 +290,10 @@ def _check_same(faces: Faces, name: str, settings: dict[str, Any], folder: Path)
         f"Keep both: {shlex.quote(override('out', other))}, which fer-train then takes by "
         f"{shlex.quote(override(f'++runtime.faces.{name}', other))}. Or give replace=true."
     )
+
+
+def _value(settings: Mapping[str, Any], key: str) -> str:
+    return repr(settings[key]) if key in settings else "not set"
 
 
 def _chosen(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:

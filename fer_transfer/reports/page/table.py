@@ -114,9 +114,12 @@ def _table(report: Report, lines: Sequence[Line]) -> DataTable:
         report.study.footnote,
         *marks_notes([[cell.text for cell in row] for row in rows]),
     ]
+    headings = ["Network, plan", "Sub.", *headings, f"Macro recall, {report.study.first.heading}\nours"]
+    if all(row[1].key == "" for row in rows):  # nothing that was submitted under a number
+        headings, rows = [headings[0], *headings[2:]], [(row[0], *row[2:]) for row in rows]
     return DataTable(
         f"{report.study.title} and ours" if report.published else report.study.title,
-        ("Network, plan", "Sub.", *headings, f"Macro recall, {report.study.first.heading}\nours"),
+        tuple(headings),
         tuple(rows),
         tuple(filter(None, notes)),
         sortable=True,

@@ -33,7 +33,7 @@ def page(tmp_path):
 
 def test_a_study_none_of_whose_rows_ran_has_the_published_rows_and_says_what_is_missing(page):
     text = page()
-    assert "0 run" in text and "48.5" in text and "12 not run" in text
+    assert "0 run" in text and "48.5" in text and "12 not run" in text and "Sub." in text
 
 
 def test_names_that_are_markup_are_shown_and_do_nothing(page, tmp_path):
@@ -122,6 +122,7 @@ def test_with_one_seed_it_cannot_be_told(page, tmp_path):
 def test_a_study_without_published_numbers_or_claims_is_a_page(page, tmp_path):
     add_row(tmp_path / "store", "emotiw", 0.4)
     text = page(published=None, matrices=None, networks={}, claims=[])
+    assert "Network, plan" in text and "Sub." not in text, "no column of nothing but dashes"
     assert '<section id="rows"' in text and '<section id="claims"' not in text and "AlexNet" not in text
 
 
