@@ -4,7 +4,7 @@
 # pictures through detector and landmarks, each kind of landmarks, of which make test takes 100.
 # make claims: thousands of studies in which no plan is better; how often one of their claims falsely shows.
 # make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
-# make long: what make test leaves out because it takes half a minute: the site, notebooks, kills, two workers, wandb's server.
+# make long: what make test leaves out because it takes long: the site, notebooks, kills, two workers, servers that hang.
 # make cluster: the launchers for real, on a SLURM and a Ray of this machine, submitit, and processes killed while they train together.
 # make wheel: sdist and wheel are built and tried in an empty environment.  make docs: the documentation, into site/.
 # make notebooks: the notebooks run on synthetic faces, and are written with what they show; a minute or two.

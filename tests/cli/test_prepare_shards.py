@@ -74,6 +74,7 @@ def prepare(cwd: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return run("prepare", *words, cwd=cwd, env=environment, forked_workers=True)
 
 
+@pytest.mark.long
 def test_a_worker_of_joblib_is_killed(words: list[str], command: Command, elsewhere: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     deadly = ["allow=['test_shards.*']", "pipeline.detector._target_=test_shards.Deadly"]

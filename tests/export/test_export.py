@@ -175,6 +175,7 @@ def in_python(code, folder):
     )
 
 
+@pytest.mark.long
 def test_the_three_lines_need_timm_and_safetensors_alone(one, store, pixels, tmp_path):
     """In a process in which this package cannot be imported."""
     ours = store.load(f"{ROW}/0", device="cpu").model

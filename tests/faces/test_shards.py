@@ -118,7 +118,7 @@ def test_more_shards_than_frames(frames: Path, tmp_path: Path) -> None:
         whole(frames / "Train", tmp_path / "out")
 
 
-@pytest.mark.parametrize("words", [(), ("2", "2")])
+@pytest.mark.parametrize("words", [(), pytest.param(("2", "2"), marks=pytest.mark.long)])
 def test_a_kill_costs_the_frames_in_hand(frames: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
     one = whole(frames, tmp_path / "one")
     searched = 6 if words else reads(tmp_path)  # the sheet searches its pictures again

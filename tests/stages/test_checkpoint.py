@@ -141,7 +141,10 @@ def test_the_digest_tells_everything_apart():
     assert content_digest({**base, "fer_transfer": 1}) == content_digest(base)
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", -signal.SIGINT), ("SIGHUP", 129)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SIGTERM", 143), ("SIGINT", -signal.SIGINT), pytest.param("SIGHUP", 129, marks=pytest.mark.long)],
+)
 def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name, code):
     """A multirun of two plans in a process of its own; the second is not begun."""
     options = ["recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines", "runtime.threads=1"]
@@ -161,6 +164,7 @@ def test_a_signal_costs_a_batch_and_ends_with_its_exit_code(tiny, tmp_path, name
     assert content["fer_transfer"]["digest"] == content_digest(content)
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_a_shells_loop(tiny, tmp_path):
     """A terminal sends SIGINT to the shell and its command; the shell goes on unless the command died of it."""
     options = ["plan=emotiw", "recipe.epochs=100000", "recipe.batch_size=16", "runtime.progress=lines"]

@@ -82,6 +82,7 @@ def test_looking_after_a_store_passes_over_wandbs_folder(store, tmp_path, comman
     assert code == 0 and not (tmp_path / "other" / "wandb").exists(), out
 
 
+@pytest.mark.long
 def test_workers_of_a_sweep_write_a_run_each(faces_folder, tmp_path):
     arguments = [*overrides(faces_folder, tmp_path / "store"), "recipe.epochs=1", "recipe.seed=0,1", "plan=emotiw"]
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]

@@ -58,6 +58,7 @@ def logged_in(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
 
 
+@pytest.mark.long
 def test_training_goes_on_beside_a_server_that_never_answers(tiny, tmp_path, monkeypatch, capfd, logged_in):
     with server("hangs") as address:
         monkeypatch.setenv("WANDB_BASE_URL", address)
@@ -71,7 +72,7 @@ def test_training_goes_on_beside_a_server_that_never_answers(tiny, tmp_path, mon
     assert [row["epoch"] for row in runs[finished.jobs[0].key].history if "train/loss" in row] == [0]
 
 
-@pytest.mark.parametrize("how", ["refuses", "breaks off"])
+@pytest.mark.parametrize("how", ["refuses", pytest.param("breaks off", marks=pytest.mark.long)])
 def test_a_server_that_cannot_be_reached_is_one_warning(tmp_path, monkeypatch, capfd, logged_in, how):
     with server(how) as address:
         monkeypatch.setenv("WANDB_BASE_URL", address)
