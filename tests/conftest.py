@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import cv2
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from starting import Runs
 from tiny import SPLITS, overrides, write_faces
 from trained import Trained, write_trained
 
@@ -22,26 +24,29 @@ from fer_transfer.cli.demo import pipeline_at_hand
 from fer_transfer.detection import frame_process
 
 Command = Callable[..., tuple[int, str, str]]
-Ended = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 #: What takes longest begins first, so that no worker is left with it at the end.
 _LONGEST = (
-    "test_site.py",
+    "test_mistakes.py",
+    "test_saliency.py",
+    "test_runner.py",
     "test_reader.py",
+    "test_train.py",
+    "test_lineage.py",
+    "test_report.py",
     "test_hostile_releases.py",
+    "test_sweep.py",
+    "test_trouble.py",
+    "test_tracker_trouble.py",
     "test_export.py",
     "test_checkpoint.py",
-    "test_sweep.py",
-    "test_notebooks.py",
-    "test_shards.py",
-    "test_tracker_trouble.py",
-    "test_damage.py",
-    "test_saliency.py",
+    "test_wandb_runs.py",
+    "test_in_a_browser.py",
     "test_own_data_set.py",
-    "test_wandb_online.py",
+    "test_prepare.py",
 )
 
 
@@ -66,6 +71,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A temporary directory of the tests' own: processes that are killed leave wandb's folders in the system's otherwise."""
+    get_temp_dir()  # multiprocessing's own, which it removes itself, at its end
     folder = tmp_path_factory.mktemp("t")
     before, os.environ["TMPDIR"], tempfile.tempdir = os.environ.get("TMPDIR"), str(folder), str(folder)
     yield
@@ -156,7 +162,7 @@ def command(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ended:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Runs:
     """As ``command``, in ``tmp_path`` and with what ``starting.run`` returns."""
     monkeypatch.chdir(tmp_path)
 

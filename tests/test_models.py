@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import Ended
+from starting import Runs
 
 import fer_transfer
 from fer_transfer.files import fetching
@@ -18,7 +18,7 @@ from fer_transfer.models import MODELS, known_model
 
 
 @pytest.fixture
-def fer_weights(here: Ended) -> Ended:
+def fer_weights(here: Runs) -> Runs:
     return partial(here, "weights")
 
 
@@ -217,7 +217,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(
 
 
 def test_the_command_fetches_and_checks(
-    server: Server, shared_weights: Path, tmp_path: Path, fer_weights: Ended
+    server: Server, shared_weights: Path, tmp_path: Path, fer_weights: Runs
 ) -> None:
     name = "face_detection_yunet_2023mar.onnx"
     data = (shared_weights / name).read_bytes()
@@ -233,7 +233,7 @@ def test_the_command_fetches_and_checks(
     assert (tmp_path / name).read_bytes() == data[:-1]  # nothing of a user's is replaced
 
 
-def test_without_a_network_one_message_says_what_to_do(tmp_path: Path, fer_weights: Ended) -> None:
+def test_without_a_network_one_message_says_what_to_do(tmp_path: Path, fer_weights: Runs) -> None:
     name = "face_landmark.tflite"
     done = fer_weights(f"model={name}", "fetch=true", "address=http://127.0.0.1:9/x")
     assert done.returncode == 1 and not list(tmp_path.iterdir())
@@ -241,7 +241,7 @@ def test_without_a_network_one_message_says_what_to_do(tmp_path: Path, fer_weigh
     assert "fer-weights model=mesh file=FILE" in done.stderr and done.stderr.count("error:") == 1
 
 
-def test_what_cannot_be_fetched_or_checked_is_said(tmp_path: Path, fer_weights: Ended) -> None:
+def test_what_cannot_be_fetched_or_checked_is_said(tmp_path: Path, fer_weights: Runs) -> None:
     for words, message in (
         (["model=VGG_CNN_M_2048.caffemodel", "fetch=true"], "no source states its size and digest"),
         (["model=imagenet_mean.binaryproto", "fetch=true"], "it lies in an archive"),

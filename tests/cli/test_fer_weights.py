@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from conftest import Ended
+from starting import Runs
 
 from fer_transfer.backbones.backbone import BackboneRecipe, describe
 from fer_transfer.backbones.preprocessing import Preprocessing
@@ -21,7 +21,7 @@ FULL = "partial=[conv4.*,conv5.*,fc6.*,fc7.*,fc8.*]"
 
 
 @pytest.fixture
-def fer_weights(here: Ended) -> Ended:
+def fer_weights(here: Runs) -> Runs:
     return partial(here, "weights")
 
 
@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "x.caffemodel"
 
 
-def test_says_where_the_weights_are(tmp_path: Path, fer_weights: Ended) -> None:
+def test_says_where_the_weights_are(tmp_path: Path, fer_weights: Runs) -> None:
     done = fer_weights()
     assert done.returncode == 0 and "bvlc_alexnet.caffemodel" in done.stdout and "VGG_CNN_M_2048" in done.stdout
     done = fer_weights("net=vgg_cnn_m_2048")
@@ -41,7 +41,7 @@ def test_says_where_the_weights_are(tmp_path: Path, fer_weights: Ended) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_imports_what_is_there(file: Path, tmp_path: Path, fer_weights: Ended) -> None:
+def test_imports_what_is_there(file: Path, tmp_path: Path, fer_weights: Runs) -> None:
     arguments = ["net=bvlc_alexnet", "file=x.caffemodel"]
     refused = fer_weights(*arguments, "out=x.safetensors")
     assert refused.returncode == 1 and "Traceback" not in refused.stderr
@@ -55,13 +55,13 @@ def test_imports_what_is_there(file: Path, tmp_path: Path, fer_weights: Ended) -
     assert open_weights(tmp_path / "x.safetensors").tensors["conv2.weight"].shape == SHAPES["conv2"]
 
 
-def test_another_network_is_refused(file: Path, tmp_path: Path, fer_weights: Ended) -> None:
+def test_another_network_is_refused(file: Path, tmp_path: Path, fer_weights: Runs) -> None:
     done = fer_weights("net=vgg_cnn_m_2048", "file=x.caffemodel")
     assert done.returncode == 1
     assert "~ conv1.weight expected (96, 3, 7, 7), but got (96, 3, 11, 11)" in done.stderr
 
 
-def test_mistakes_are_one_message(file: Path, tmp_path: Path, fer_weights: Ended) -> None:
+def test_mistakes_are_one_message(file: Path, tmp_path: Path, fer_weights: Runs) -> None:
     for overrides, expected in (
         (["net=alexnet"], "Expected net=bvlc_alexnet or net=vgg_cnn_m_2048, but got 'alexnet'"),
         (["file=x.caffemodel"], "Expected net=bvlc_alexnet"),
@@ -76,7 +76,7 @@ def test_mistakes_are_one_message(file: Path, tmp_path: Path, fer_weights: Ended
         assert done.returncode == 1 and expected in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-def test_help_and_descriptions_need_no_torch(tmp_path: Path, fer_weights: Ended) -> None:
+def test_help_and_descriptions_need_no_torch(tmp_path: Path, fer_weights: Runs) -> None:
     code = (
         "import sys; sys.argv = ['fer-weights']; from fer_transfer.cli.weights import main; main();"
         "print(sorted({'torch', 'cv2', 'timm'} & set(sys.modules)))"
@@ -89,7 +89,7 @@ def test_help_and_descriptions_need_no_torch(tmp_path: Path, fer_weights: Ended)
     assert "  partial=[]\n" in fer_weights("--settings", "partial").stdout
 
 
-def test_any_networks_file_is_written_with_what_it_needs(tmp_path: Path, fer_weights: Ended) -> None:
+def test_any_networks_file_is_written_with_what_it_needs(tmp_path: Path, fer_weights: Runs) -> None:
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "x.pth")
     given = ["mean=[0.1,0.2,0.3]", "std=[0.4,0.5,0.6]", "scale=1", "size=96", "crop_pct=0.9", "interpolation=bicubic"]
     given += ["channel_order=BGR", "+kwargs.act_layer=relu6", "+kwargs.output_stride=16"]
@@ -101,7 +101,7 @@ def test_any_networks_file_is_written_with_what_it_needs(tmp_path: Path, fer_wei
     assert backbone.preprocessing == expected and backbone.kwargs == {"act_layer": "relu6", "output_stride": 16}
 
 
-def test_mistakes_with_any_network_are_one_message(tmp_path: Path, fer_weights: Ended) -> None:
+def test_mistakes_with_any_network_are_one_message(tmp_path: Path, fer_weights: Runs) -> None:
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "x.pth")
     for overrides, expected in (
         (["net=test_resnets", "file=x.pth"], "got 'test_resnets'. Did you mean 'test_resnet'?"),
@@ -113,7 +113,7 @@ def test_mistakes_with_any_network_are_one_message(tmp_path: Path, fer_weights: 
     assert not (tmp_path / "x.safetensors").exists()
 
 
-def test_the_real_part_of_alexnet(shared_weights: Path, tmp_path: Path, fer_weights: Ended) -> None:
+def test_the_real_part_of_alexnet(shared_weights: Path, tmp_path: Path, fer_weights: Runs) -> None:
     file = f"file={shared_weights / 'bvlc_alexnet_conv1-5.caffemodel'}"
     mean = f"mean={shared_weights / 'imagenet_mean.binaryproto'}"
     out = ["partial=[fc6.*,fc7.*,fc8.*]", "out=x.safetensors"]

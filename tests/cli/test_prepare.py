@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import Ended
+from starting import Runs
 
 from fer_transfer.faces.opening import open_faces
 
@@ -18,7 +18,7 @@ SPLITS = ["Training"] * 9 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
 
 
 @pytest.fixture
-def fer_prepare(here: Ended) -> Ended:
+def fer_prepare(here: Runs) -> Runs:
     return partial(here, "prepare")
 
 
@@ -30,7 +30,7 @@ def csv(tmp_path: Path) -> Path:
     return tmp_path / "fer2013.csv"
 
 
-def test_prepares_once_and_writes_nothing_else(csv: Path, tmp_path: Path, fer_prepare: Ended) -> None:
+def test_prepares_once_and_writes_nothing_else(csv: Path, tmp_path: Path, fer_prepare: Runs) -> None:
     done = fer_prepare("release=fer2013", "release.path=fer2013.csv")
     assert done.returncode == 0, done.stderr
     assert "Training: 9 faces" in done.stdout and "reading fer2013: done" in done.stderr
@@ -41,7 +41,7 @@ def test_prepares_once_and_writes_nothing_else(csv: Path, tmp_path: Path, fer_pr
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["faces", "fer2013.csv"]
 
 
-def test_mistakes_are_one_message(csv: Path, tmp_path: Path, fer_prepare: Ended) -> None:
+def test_mistakes_are_one_message(csv: Path, tmp_path: Path, fer_prepare: Runs) -> None:
     for overrides, expected in (
         (["release.path=none.csv"], "Expected a release at none.csv"),
         ([], "release.path"),
@@ -98,14 +98,14 @@ def test_names_of_any_language_under_any_locale(tmp_path: Path) -> None:
     assert "été.png" in (tmp_path / "faces" / "frames" / "frames.csv").read_text(encoding="utf-8")
 
 
-def test_a_bad_row_leaves_no_faces(csv: Path, tmp_path: Path, fer_prepare: Ended) -> None:
+def test_a_bad_row_leaves_no_faces(csv: Path, tmp_path: Path, fer_prepare: Runs) -> None:
     csv.write_text(csv.read_text().replace("PrivateTest", "Secret", 1))
     done = fer_prepare("release.path=fer2013.csv")
     assert done.returncode == 1 and "row 13 of fer2013.csv" in done.stderr and "'Secret'" in done.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["fer2013.csv"]
 
 
-def test_help_needs_neither_torch_nor_opencv(tmp_path: Path, fer_prepare: Ended) -> None:
+def test_help_needs_neither_torch_nor_opencv(tmp_path: Path, fer_prepare: Runs) -> None:
     code = "import sys, fer_transfer.cli.prepare; print(sorted({'torch', 'cv2', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]"
