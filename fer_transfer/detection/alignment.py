@@ -86,13 +86,16 @@ class Alignment:
             points: float32 [468, 2], all landmarks; needed unless both distances start from the eye centres.
         """
         across = eyes[1] - eyes[0]
+        ends = _pair(self.e2e, eyes, points)
         turn = np.array([across, [-across[1], across[0]]]) / np.hypot(*across)  # rows: along the eyes, down the face
-        e2e = float(np.hypot(*np.diff(_pair(self.e2e, eyes, points), axis=0)[0]))
+        e2e = float(np.hypot(*(ends[1] - ends[0])))
         (start, end), level = _pair(self.sides_from, eyes, points) @ turn[0], float(eyes.mean(axis=0) @ turn[1])
         side = max(end - start + 2 * self.side * e2e, (self.above + self.below) * e2e)
         middle = np.array([(start + end) / 2, level + (self.below - self.above) / 2 * e2e])
         scale = self.size / side
-        return np.column_stack([scale * turn, (self.size - 1) / 2 - scale * middle])
+        matrix = np.empty((2, 3))
+        matrix[:, :2], matrix[:, 2] = scale * turn, (self.size - 1) / 2 - scale * middle
+        return matrix
 
     def corners(self, eyes: Points, points: NDArray[np.float32] | None = None) -> Points:
         """The outer corners of the crop in the frame, float64 [4, 2]: top left, top right, bottom right, bottom left."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.detection.face_tracker import FaceTracker
-from fer_transfer.detection.geometry import POINTS, Geometry
+from fer_transfer.detection.geometry import POINTS, Geometry, bounds
 from fer_transfer.detection.landmarks import Frame, Landmarks
 from fer_transfer.detection.model_file import ModelFile
 from fer_transfer.detection.symmetry import asymmetry
@@ -142,7 +142,7 @@ class FaceLandmarker:
 
     def _from_nearer(self, frame: Frame, face: Geometry) -> Geometry:
         """A face that is small in its frame looked at again, around its place."""
-        low, high = _extent(face)
+        low, high = bounds(face["points"])
         side = float((high - low).max())
         if side > SMALL * max(frame.shape[:2]):
             return face
@@ -159,7 +159,7 @@ class FaceLandmarker:
 
     def _between_looks(self, frame: Frame, face: Geometry) -> float:
         """How far the eye centres of a look at the mirror image lie from a face's on average, in eye-to-eye distances."""
-        low, high = _extent(face)
+        low, high = bounds(face["points"])
         middle = np.array([frame.shape[1] - 1 - (low + high)[0] / 2, (low + high)[1] / 2])
         other = self._nearest(frame[:, ::-1], middle, float((high - low).max()))
         if other is None:
@@ -176,7 +176,9 @@ class FaceLandmarker:
         found = self._looked(frame[low[1] : high[1], low[0] : high[0]])
         for face in found:
             face["points"][:, :2] += low
-        return min(found, key=lambda face: float(np.linalg.norm(np.mean(_extent(face), 0) - middle)), default=None)
+        return min(
+            found, key=lambda face: float(np.linalg.norm(np.mean(bounds(face["points"]), 0) - middle)), default=None
+        )
 
     def _looked(self, frame: Frame) -> list[Geometry]:
         return _put_right(self.model.network.look(frame))
@@ -192,14 +194,10 @@ def _landmarks(face: Geometry, score: float) -> Landmarks:
     return Landmarks(face["points"][:, :2].copy(), score, face, BESIDE)
 
 
-def _extent(face: Geometry) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Left top, and right bottom, of a face's points: float32 [2] each."""
-    return face["points"][:, :2].min(0), face["points"][:, :2].max(0)
-
-
 def _shift(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far the model put points [478, 3] beside where they are, float32 [2], in pixels of the frame."""
-    side = AROUND * float(np.ptp(points[:, :2], axis=0).max())
+    low, high = bounds(points)
+    side = AROUND * float((high - low).max())
     across = points[263, :2] - points[33, :2]
     length: float = max(float(np.linalg.norm(across)), 1e-6)
     return (SHIFT * side / INPUT / length * across).astype(np.float32)

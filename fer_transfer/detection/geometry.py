@@ -51,6 +51,16 @@ def nothing_known() -> Geometry:
     return geometry_from(np.full(NUMBERS, np.nan, "<f4").tobytes())
 
 
+def bounds(points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Left top, and right bottom, float32 [2] each, of points float32 [N, 2 or 3] of which x and y come first.
+
+    >>> bounds(np.array([[1, 9, 0], [4, 2, 0]], np.float32))
+    (array([1., 2.], dtype=float32), array([4., 9.], dtype=float32))
+    """
+    placed = np.ascontiguousarray(points[:, :2].T)  # NumPy is four times as fast along memory as across it
+    return placed.min(1), placed.max(1)
+
+
 def as_numbers(geometry: NDArray[np.void]) -> NDArray[np.float32]:
     """GEOMETRY [N] as float32 [N, 1502], in the same memory: points, then blendshapes, then pose, row by row.
 

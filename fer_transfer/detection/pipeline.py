@@ -12,7 +12,7 @@ from fer_transfer.detection.alignment import Alignment, beyond
 from fer_transfer.detection.colour import picture_of
 from fer_transfer.detection.crop import Box, BoxCrop, central_square
 from fer_transfer.detection.detectors import Detections, Detector
-from fer_transfer.detection.geometry import Geometry
+from fer_transfer.detection.geometry import Geometry, bounds
 from fer_transfer.detection.landmarks import Finder, Following, Landmarker, Landmarks, Tracker
 from fer_transfer.errors import ConfigError
 from fer_transfer.files.fingerprint import Mark
@@ -320,7 +320,7 @@ def _shared(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
 
 
 def _box_around(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = bounds(points)
     return np.concatenate([low, high - low])
 
 

@@ -23,6 +23,8 @@ MIDDLE = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 164, 0, 13, 14, 17, 18, 2
 _POINTS = np.array([*sum(PAIRS, ()), *MIDDLE])
 _IMAGES = np.array([*sum(((other, one) for one, other in PAIRS), ()), *MIDDLE])
 
+_MIRROR = np.array([-1.0, 1.0, 1.0])
+
 #: Outer and inner corners of the eyes, the person's right one first.
 _CORNERS = (33, 133), (362, 263)
 
@@ -38,10 +40,11 @@ def asymmetry(points: NDArray[np.floating[Any]]) -> float:
         points: [468 or 478, 3]; x, y and z in the same measure.
     """
     points = points.astype(np.float64)
-    face, image = points[_POINTS], points[_IMAGES] * (-1, 1, 1)
-    face, image = face - face.mean(0), image - image.mean(0)
+    face, image = points[_POINTS], points[_IMAGES] * _MIRROR
+    face -= face.mean(0)
+    image -= image.mean(0)
     u, _, v = np.linalg.svd(image.T @ face)
-    turn = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ v))]) @ v
+    turn = u * (1, 1, np.sign(np.linalg.det(u @ v))) @ v
     apart = (image @ turn - face)[:, :2]
-    right, left = (points[list(corners)].mean(0) for corners in _CORNERS)
+    right, left = ((points[outer] + points[inner]) / 2 for outer, inner in _CORNERS)
     return float(np.sqrt((apart**2).sum(1).mean()) / max(float(np.linalg.norm(left - right)), 1e-6))

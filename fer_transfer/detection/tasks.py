@@ -10,8 +10,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import chain
-from operator import attrgetter
 from typing import Any
 from weakref import finalize
 
@@ -19,14 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.detection.geometry import BLENDSHAPES, POINTS, Geometry, geometry_of
+from fer_transfer.detection.geometry import Geometry, geometry_of
+from fer_transfer.detection.task_answers import asking
 from fer_transfer.errors import ConfigError
 
 #: What a bundle for FaceLandmarker holds.
 _PARTS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
-
-
-_PLACE = attrgetter("x", "y", "z")
 
 #: Pixels of a frame's longer side beyond which it is shrunk: at twice as many MediaPipe's own OpenCV ends the process.
 _LONGEST = 1 << 14
@@ -49,7 +45,6 @@ class Tasks:
 
     def __init__(self, faces: int, detection: float, presence: float, data: bytes, video: bool = False) -> None:
         _check(data)
-        self._video = video
         self._library, vision = _imported()
         options = vision.FaceLandmarkerOptions(
             base_options=self._library.tasks.BaseOptions(model_asset_buffer=data),
@@ -65,6 +60,7 @@ class Tasks:
         try:
             with _quiet():
                 self._task = vision.FaceLandmarker.create_from_options(_heeding_presence(options))
+                self._ask = asking(self._task, version(), video)
                 self._process = os.getpid()
                 self.look(np.zeros((64, 64, 3), np.uint8))  # the last of what it writes comes with the first picture
         except (RuntimeError, ValueError, cv2.error) as error:
@@ -87,7 +83,8 @@ class Tasks:
 
         Raises:
             cv2.error: if the library cannot look at it.
-            ConfigError: in a process that was forked of the one that made this: the library would wait for ever.
+            ConfigError: in a process that was forked of the one that made this: the library would wait for ever; or if the
+                model gives other points or blendshapes than those known.
         """
         if os.getpid() != self._process:
             raise ConfigError(
@@ -98,17 +95,15 @@ class Tasks:
         seen = cv2.cvtColor(_shrunk(frame), cv2.COLOR_BGR2RGB)
         picture = self._library.Image(image_format=self._library.ImageFormat.SRGB, data=seen)
         try:
-            found = self._task.detect_for_video(picture, at) if self._video else self._task.detect(picture)
+            faces = self._ask(picture, at)
+        except ConfigError:  # of the model: no other frame would do better
+            raise
         except (RuntimeError, ValueError) as error:  # told as OpenCV tells what it cannot do with a frame
             told = cv2.error(_first_line(error))
             told.err = _first_line(error)
             raise told from None
-        return [
-            geometry_of(_points(points, width, height), _values(shapes), np.asarray(pose))
-            for points, shapes, pose in zip(
-                found.face_landmarks, found.face_blendshapes, found.facial_transformation_matrixes, strict=True
-            )
-        ]
+        size = width, height, width
+        return [geometry_of(face.points * size, face.shapes, face.pose) for face in faces]
 
 
 def version() -> str:
@@ -193,20 +188,6 @@ def _shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     size = max(1, width * _LONGEST // longer), max(1, height * _LONGEST // longer)
     shrunk: NDArray[np.uint8] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return shrunk
-
-
-def _points(points: Any, width: int, height: int) -> NDArray[np.float64]:
-    """[478, 3] in pixels, of shares of the frame."""
-    if len(points) != POINTS:
-        raise ValueError(f"its model gives {len(points)} points, not {POINTS}")
-    shares = np.fromiter(chain.from_iterable(map(_PLACE, points)), np.float64, 3 * POINTS)
-    return shares.reshape(POINTS, 3) * (width, height, width)
-
-
-def _values(shapes: Any) -> NDArray[np.float64]:
-    if tuple(shape.category_name for shape in shapes) != BLENDSHAPES:
-        raise ValueError(f"its model gives other blendshapes than the {len(BLENDSHAPES)} known")
-    return np.array([shape.score for shape in shapes])
 
 
 @contextmanager

@@ -15,12 +15,13 @@ import pytest
 from starting import run
 
 import fer_transfer
-from fer_transfer.detection import tasks
+from fer_transfer.detection import task_answers, tasks
 from fer_transfer.detection.alignment import Alignment
 from fer_transfer.detection.detectors import ViolaJones
 from fer_transfer.detection.face_landmarker import FaceLandmarker
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.detection.recorded import pipeline_from
+from fer_transfer.detection.task_answers import asking
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.files.picture import decode
@@ -227,10 +228,10 @@ def test_a_training_in_the_same_process_does_not_end_it(finder):
 
 
 def test_what_the_library_fails_on_is_one_lost_frame(finder, monkeypatch):
-    def fail(picture):
+    def fail(picture, at):
         raise RuntimeError("its graph broke\nand more")
 
-    monkeypatch.setattr(finder.landmarker.model.network._task, "detect", fail)
+    monkeypatch.setattr(finder.landmarker.model.network, "_ask", fail)
     face = finder.read(cv2.imencode(".png", _portrait()[0])[1].tobytes())
     assert (face.kind, face.reason) == ("lost", "unreadable: 640x240: its graph broke")
 
@@ -329,3 +330,26 @@ def test_nothing_of_the_library_reaches_the_terminal(model, capfd):
     FaceLandmarker(model).find(_portrait()[0])
     os.write(2, b"still open")
     assert capfd.readouterr() == ("", "still open")
+
+
+@pytest.mark.parametrize("video", [False, True])
+def test_answers_read_from_the_graph_are_those_of_its_method(model, video):
+    """Of 0.10.14 alone the graph is asked, and its messages are read without MediaPipe's own objects."""
+    portrait, _ = _portrait(2, centres=((120.0, 100.0), (330.0, 110.0)), scale=42.0)
+    told = []
+    for version in (tasks.version(), "another"):
+        task = tasks.Tasks(3, 0.5, 0.1, Path(model).read_bytes(), video=video)
+        picture = task._library.Image(
+            image_format=task._library.ImageFormat.SRGB, data=cv2.cvtColor(portrait, cv2.COLOR_BGR2RGB)
+        )
+        told.append(asking(task._task, version, video)(picture, 40))
+    assert len(told[0]) == 2
+    for ours, theirs in zip(*told, strict=True):
+        for one, another in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one, another)
+
+
+def test_a_model_of_other_points_is_told_once_not_frame_by_frame(finder, monkeypatch):
+    monkeypatch.setattr(task_answers, "POINTS", 400)
+    with pytest.raises(ConfigError, match="478 points, not 400"):
+        finder.find(_portrait()[0])

@@ -65,7 +65,7 @@ def test_a_frame_that_the_library_fails_on_is_one_lost_frame(model, monkeypatch)
 
     def breaks_once():
         task = begun()
-        if (detect := task._task.detect_for_video) and not failed:
+        if (detect := task._ask) and not failed:
             failed.append(1)
 
             def broken(picture, at):
@@ -73,7 +73,7 @@ def test_a_frame_that_the_library_fails_on_is_one_lost_frame(model, monkeypatch)
                     raise RuntimeError("its graph broke\nand more")
                 return detect(picture, at)
 
-            monkeypatch.setattr(task._task, "detect_for_video", broken)
+            monkeypatch.setattr(task, "_ask", broken)
         return task
 
     failed = []
