@@ -1,7 +1,7 @@
 # make demo: the whole path, from releases to the paper's table, on synthetic faces.  make test: all checks.
 # make damage: 500 random damages to a finished store and its faces; none may change a number without a word.
 # make fuzz: 10,000 damaged inputs of every kind; each is read, or refused by one clear error, in time and memory. Then 2,400
-# pictures through detector and landmarks, each kind of landmarks, of which make test takes 40.
+# pictures through detector and landmarks, each kind of landmarks, of which make test takes 100.
 # make claims: thousands of studies in which no plan is better; how often one of their claims falsely shows.
 # make faults: 100 kills of a sweep with two workers at random moments; it ends as if nothing had happened.
 # make long: what make test leaves out because it takes long: the site, notebooks, kills, two workers, servers that hang.

@@ -206,7 +206,7 @@ def test_odd_and_damaged_pictures_never_raise(kind, request):
     for number, portrait in enumerate(portraits):
         person, still = random_person(np.random.default_rng(number)), random_muscles(np.random.default_rng(number), 6)
         draw_face(portrait, person, still, Pose(centre=(40, 40), scale=24))
-    for i in range(int(os.environ.get("ODD_PICTURES", "40"))):
+    for i in range(int(os.environ.get("ODD_PICTURES", "100"))):
         shape = random.integers(1, 40, 2) if i % 10 else (1, 300)
         noise = random.integers(0, 256, (*shape, 3), np.uint8)
         image = Image.fromarray(portraits[i % 4] if i % 4 == 0 else noise)
