@@ -1,21 +1,27 @@
 """Fixtures that every test can use."""
 
+import functools
 import gc
 import importlib
+import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import cv2
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from starting import Runs
 from tiny import SPLITS, overrides, write_faces
 from trained import Trained, write_trained
 
 from fer_transfer.cli.demo import pipeline_at_hand
+from fer_transfer.detection import frame_process
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -24,19 +30,23 @@ _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 #: What takes longest begins first, so that no worker is left with it at the end.
 _LONGEST = (
-    "test_site.py",
+    "test_mistakes.py",
+    "test_saliency.py",
+    "test_runner.py",
     "test_reader.py",
+    "test_train.py",
+    "test_lineage.py",
+    "test_report.py",
     "test_hostile_releases.py",
+    "test_sweep.py",
+    "test_trouble.py",
+    "test_tracker_trouble.py",
     "test_export.py",
     "test_checkpoint.py",
-    "test_sweep.py",
-    "test_notebooks.py",
-    "test_shards.py",
-    "test_tracker_trouble.py",
-    "test_damage.py",
-    "test_saliency.py",
+    "test_wandb_runs.py",
+    "test_in_a_browser.py",
     "test_own_data_set.py",
-    "test_wandb_online.py",
+    "test_prepare.py",
 )
 
 
@@ -61,6 +71,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A temporary directory of the tests' own: processes that are killed leave wandb's folders in the system's otherwise."""
+    get_temp_dir()  # multiprocessing's own, which it removes itself, at its end
     folder = tmp_path_factory.mktemp("t")
     before, os.environ["TMPDIR"], tempfile.tempdir = os.environ.get("TMPDIR"), str(folder), str(folder)
     yield
@@ -120,6 +131,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.fixture
+def quick_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that read frames are forked of one that has imported what they need: a fifth of the time.
+
+    Spawned, as they are for a user, they are where a command is started (``starting``).
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fer_transfer.detection.frame_process", "fer_transfer.detection.detectors"])
+    monkeypatch.setattr(frame_process, "get_context", lambda method: context)
+
+
+@pytest.fixture
 def tiny(faces_folder: Path, tmp_path: Path) -> list[str]:
     """Overrides of fer-train: a tiny network on tiny faces, two epochs a stage, a store of its own."""
     return overrides(faces_folder, tmp_path / "store")
@@ -136,16 +158,29 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def command(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Call the entry point of a command by its name, without starting Python again: (exit code, stdout, stderr)."""
+    return functools.partial(_called, monkeypatch, capfd)
 
-    def call(name: str, *overrides: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [f"fer-{name}", *overrides])
-        code = 0
-        try:
-            importlib.import_module(f"fer_transfer.cli.{name}").main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        finally:
-            HydraConfig.instance().cfg = None  # which a process of its own would not have left
-        return code, *capfd.readouterr()
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Runs:
+    """As ``command``, in ``tmp_path`` and with what ``starting.run`` returns."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.CompletedProcess([name, *words], *_called(monkeypatch, capfd, name, *words))
 
     return call
+
+
+def _called(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, *words: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", [f"fer-{name}", *words])
+    code = 0
+    try:
+        importlib.import_module(f"fer_transfer.cli.{name}").main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        HydraConfig.instance().cfg = None  # which a process of its own would not have left
+    return code, *capfd.readouterr()

@@ -22,9 +22,12 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
+
+#: What runs a command to its end, as ``run`` does.
+Runs = Callable[..., "subprocess.CompletedProcess[str]"]
 
 #: What the commands import when they have something to do; what is enough for fer-prepare, in a fifth of the memory.
 _LIGHT = (

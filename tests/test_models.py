@@ -9,14 +9,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from starting import run
+from starting import Runs
 
 import fer_transfer
 from fer_transfer.files import fetching
 from fer_transfer.files.fetching import FetchError, Wanted, fetch
 from fer_transfer.models import MODELS, known_model
 
-fer_weights = partial(run, "weights")
+
+@pytest.fixture
+def fer_weights(here: Runs) -> Runs:
+    return partial(here, "weights")
+
+
 DATA = bytes(range(256)) * 1000
 Answer = Callable[[BaseHTTPRequestHandler, int], None]  # the request, and the first byte that it asks for
 
@@ -211,30 +216,32 @@ def test_a_server_that_says_nothing_is_not_waited_for(
         fetch(wanted(server.url("/x", silent)), tmp_path / "x")
 
 
-def test_the_command_fetches_and_checks(server: Server, shared_weights: Path, tmp_path: Path) -> None:
+def test_the_command_fetches_and_checks(
+    server: Server, shared_weights: Path, tmp_path: Path, fer_weights: Runs
+) -> None:
     name = "face_detection_yunet_2023mar.onnx"
     data = (shared_weights / name).read_bytes()
     mirror = server.url("/yunet", lambda request, start: send(request, 200, data))
-    done = fer_weights(f"model={name}", "fetch=true", f"address={mirror}", cwd=tmp_path)
+    done = fer_weights(f"model={name}", "fetch=true", f"address={mirror}")
     assert done.returncode == 0 and f"{name} is {name} as published (232589 bytes" in done.stdout, done.stderr
-    again = fer_weights(f"model={name}", "fetch=true", f"address={mirror}", cwd=tmp_path)
+    again = fer_weights(f"model={name}", "fetch=true", f"address={mirror}")
     assert again.returncode == 0 and len(server.asked) == 1 and (tmp_path / name).read_bytes() == data
     (tmp_path / name).write_bytes(data[:-1])
     for words in (["fetch=true", f"address={mirror}"], [f"file={name}"]):
-        refused = fer_weights(f"model={name}", *words, cwd=tmp_path)
+        refused = fer_weights(f"model={name}", *words)
         assert refused.returncode == 1 and "has 232588 bytes" in refused.stderr, refused.stderr
     assert (tmp_path / name).read_bytes() == data[:-1]  # nothing of a user's is replaced
 
 
-def test_without_a_network_one_message_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_network_one_message_says_what_to_do(tmp_path: Path, fer_weights: Runs) -> None:
     name = "face_landmark.tflite"
-    done = fer_weights(f"model={name}", "fetch=true", "address=http://127.0.0.1:9/x", cwd=tmp_path)
+    done = fer_weights(f"model={name}", "fetch=true", "address=http://127.0.0.1:9/x")
     assert done.returncode == 1 and not list(tmp_path.iterdir())
     assert "127.0.0.1:9 to answer, but it cannot be reached" in done.stderr and "Traceback" not in done.stderr
     assert "fer-weights model=mesh file=FILE" in done.stderr and done.stderr.count("error:") == 1
 
 
-def test_what_cannot_be_fetched_or_checked_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_fetched_or_checked_is_said(tmp_path: Path, fer_weights: Runs) -> None:
     for words, message in (
         (["model=VGG_CNN_M_2048.caffemodel", "fetch=true"], "no source states its size and digest"),
         (["model=imagenet_mean.binaryproto", "fetch=true"], "it lies in an archive"),
@@ -246,7 +253,7 @@ def test_what_cannot_be_fetched_or_checked_is_said(tmp_path: Path) -> None:
         (["model=face_landmark.tflite", "file=none"], "at none, but it cannot be read"),
         (["model=VGG_CNN_M_2048.caffemodel", "file=none"], "no source states one"),
     ):
-        done = fer_weights(*words, cwd=tmp_path)
+        done = fer_weights(*words)
         assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 

@@ -1,7 +1,9 @@
 """Records and predictions of others, with names that do something: a report shows them and does nothing."""
 
+import contextlib
 import csv
 import html
+import io
 import re
 import zipfile
 
@@ -57,11 +59,12 @@ def reported(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def printed(reported, capsys):
+@pytest.fixture(scope="module")
+def printed(reported):
     store, out = (f"{name}={reported / name}" for name in ("store", "out"))
-    report(compose("report", [store, out, "submission_zip=Team", "details=true"]))
-    return capsys.readouterr().out
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        report(compose("report", [store, out, "submission_zip=Team", "details=true"]))
+    return said.getvalue()
 
 
 def test_the_terminal(printed):

@@ -52,8 +52,14 @@ def killed_after(monkeypatch, epoch, batch, minutes=0.0):
     return f"runtime.checkpoint_minutes={minutes}"
 
 
-@pytest.mark.parametrize("keep", ["last", "best"])
-@pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (0, 2), (1, 1), (2, 1), (2, 2)])
+#: Each moment once, each choice of epochs at several; make long has the other half.
+KILLS = [(0, 0, "last"), (0, 2, "best"), (1, 1, "best"), (2, 1, "last"), (2, 2, "best")]
+OTHERS = [(epoch, batch, "best" if keep == "last" else "last") for epoch, batch, keep in KILLS]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "batch", "keep"), [*KILLS, *(pytest.param(*of, marks=pytest.mark.long) for of in OTHERS)]
+)
 def test_a_stage_killed_within_an_epoch_goes_on_to_the_bit(
     tiny, tmp_path, monkeypatch, undisturbed, epoch, batch, keep
 ):

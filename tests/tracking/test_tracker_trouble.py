@@ -178,6 +178,7 @@ def test_a_process_that_cannot_be_started_is_one_warning(tiny, monkeypatch, capf
     assert capfd.readouterr().err.count("warning: wandb") == 1
 
 
+@pytest.mark.long
 def test_a_resumed_stage_goes_on_with_its_run(tiny, tmp_path, monkeypatch):
     original = EpochLog.on_train_epoch_end
 
