@@ -99,6 +99,7 @@ def _onnx_ways(model: Any, pictures: Tensor, folder: Path) -> dict[str, Run]:
     except ImportError:
         return {}
     paths = {"float32": folder / "float32.onnx", "int8": folder / "int8.onnx"}
+    logging.disable(logging.WARNING)  # it advises to prepare the graph, which torch's exporter has done
     torch.onnx.export(model, (pictures,), paths["float32"], dynamo=False, opset_version=OPSET, input_names=["pictures"])
     onnxruntime.set_default_logger_severity(3)  # it tells of every constant that it folds
     batches = iter([{"pictures": pictures.numpy()}])
