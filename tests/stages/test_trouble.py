@@ -72,8 +72,7 @@ def test_a_new_store_says_its_version_and_one_of_before_needs_none(tiny, tmp_pat
 
 @pytest.mark.parametrize("version", [2, "next", None])
 def test_a_store_of_a_newer_version_is_refused_by_every_command(tiny, tmp_path, command, version):
-    run([*tiny, "runtime.progress=none"])
-    write_document(tmp_path / "store" / "store.json", {"version": version})
+    write_document(Store(tmp_path / "store").root / "store.json", {"version": version})
     for name, arguments in (("train", [*tiny, *OPTIONS]), ("report", [f"store={tmp_path / 'store'}"])):
         code, out, err = command(name, *arguments)
         assert code == 1 and out == "" and err.count("\n") == 1
@@ -81,8 +80,7 @@ def test_a_store_of_a_newer_version_is_refused_by_every_command(tiny, tmp_path, 
 
 
 def test_a_damaged_version_is_named(tiny, tmp_path):
-    run(tiny)
-    (tmp_path / "store" / "store.json").write_text("{")
+    (Store(tmp_path / "store").root / "store.json").write_text("{")
     with pytest.raises(StoreError, match=r"store.json, but expected JSON"):
         run(tiny)
 
