@@ -10,6 +10,8 @@ import pytest
 from conftest import Command
 from starting import run
 
+pytestmark = pytest.mark.usefixtures("quick_processes")
+
 DETECTOR = Path(__file__).parents[1] / "faces"
 
 
