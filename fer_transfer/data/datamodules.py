@@ -21,12 +21,13 @@ from fer_transfer.data.labelling import LABELS, Labelling
 from fer_transfer.data.targets import (
     balanced_chances,
     check_votes,
+    none_left,
     select_rows,
     targets_of,
     with_geometry,
     without_held_out,
 )
-from fer_transfer.errors import ConfigError, FacesError
+from fer_transfer.errors import ConfigError
 from fer_transfer.faces.faces import Faces
 from fer_transfer.files.readahead import will_need
 
@@ -263,7 +264,7 @@ class FacesDataModule(pl.LightningDataModule):
             rows = with_geometry(faces[name], rows) if training and self.sees == "geometry" else rows
             parts.append((faces[name], rows, targets_of(faces[name], rows, labelling.labels)))
         if not sum(len(rows) for _, rows, _ in parts):
-            raise FacesError(f"Expected labelled faces in {dict(splits)}, but none are left with {labelling}.")
+            raise none_left(splits, faces, labelling)
         return FaceDataset(parts, sees=self.sees)
 
     def _shared(self, dataset: FaceDataset) -> FaceDataset:

@@ -1,6 +1,6 @@
 """Which faces a stage trains on, and what they are taken to show: release labels or FER+ votes, leaks, lost faces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -38,6 +38,30 @@ def check_votes(faces: Sequence[Faces], labelling: Labelling) -> None:
                     f"Expected classes that FER+ votes know ({', '.join(FERPLUS_COLUMNS[:8])}) in {of.folder}, but {names} are "
                     "none. Use recipe.labelling.labels=release."
                 )
+
+
+def none_left(splits: Mapping[str, Sequence[str]], faces: Mapping[str, Faces], labelling: Labelling) -> FacesError:
+    """What is told where no face of the splits has a target: how many there were, why none counts, and what to do."""
+    rows = {name: faces[name].rows(of) for name, of in splits.items()}
+    lost = sum(int((~faces[name].found[of]).sum()) for name, of in rows.items())
+    unlabelled = sum(int((faces[name].labels[of] == UNLABELLED).sum()) for name, of in rows.items())
+    count = sum(map(len, rows.values()))
+    names = [f"{name} {split}" for name, of in splits.items() for split in of]
+    where = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    folders = ", ".join(str(faces[name].folder) for name in splits)
+    if unlabelled == count:
+        advice = "Choose splits with labels (recipe.data)."
+    elif lost and not labelling.train_on_lost:
+        advice = (
+            f"Look at the sheet.jpg of {folders}; prepare with another detector (pipeline=...), or with release.aligned=true "
+            "where pictures are faces already. recipe.labelling.train_on_lost=true trains on lost ones too."
+        )
+    else:
+        advice = f"Left out by {labelling}: change recipe.labelling."
+    return FacesError(
+        f"Expected labelled faces in {where or 'some split'}, but of {count} none is left: {lost} are lost, {unlabelled} "
+        f"have no label. {advice}"
+    )
 
 
 def select_rows(faces: Faces, splits: Sequence[str], labelling: Labelling, training: bool) -> NDArray[np.int64]:

@@ -7,6 +7,8 @@ import torch
 from fer_transfer.config import build
 from fer_transfer.data import datamodules
 from fer_transfer.data.datamodules import EpochSampler, FaceDataset, Share
+from fer_transfer.data.labelling import Labelling
+from fer_transfer.data.targets import none_left
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.faces.writer import FacesWriter
@@ -164,12 +166,27 @@ def test_soft_labels_beside_a_release_without_votes(releases, tmp_path):
 def test_unknown_split_unknown_release_and_nothing_to_train_on(releases):
     with pytest.raises(FacesError, match=r"'Validation'.*Test, Train, Val"):
         module_of(releases, "plan=emotiw", "plan.stages.emotiw.data.train.emotiw=[Validation]")
-    with pytest.raises(FacesError, match=r"labelled faces in .*Test"):  # the Test labels are withheld
+    with pytest.raises(FacesError, match=r"in emotiw Test, but of 20 .*20 have no label. Choose"):  # withheld
         module_of(releases, "plan=emotiw", "plan.stages.emotiw.data.train.emotiw=[Test]")
-    with pytest.raises(FacesError, match="labelled faces"):
+    with pytest.raises(FacesError, match="labelled faces in some split"):
         module_of(releases, "plan=emotiw", "plan.stages.emotiw.data.selection.emotiw=[]")
+    with pytest.raises(FacesError, match=r"labels='ferplus_majority'.*recipe\.labelling"):
+        raise none_left({"emotiw": ["Train"]}, releases, Labelling("ferplus_majority", train_on_lost=True))
     with pytest.raises(ConfigError, match=r"\['sfew'\].*\['emotiw', 'fer2013'\]"):
         module_of(releases, "plan=emotiw", "+plan.stages.emotiw.data.train.sfew=[Train]")
+
+
+def test_faces_that_are_all_lost_are_told_with_what_to_do(tmp_path):
+    with FacesWriter(tmp_path / "emotiw", "emotiw", (8, 8), 4) as writer:
+        for number in range(4):
+            writer.add(
+                np.full((8, 8), number, np.uint8), str(number), "Val" if number == 3 else "Train", 1, number == 3
+            )
+    releases = {"emotiw": open_faces(tmp_path / "emotiw")}
+    with pytest.raises(
+        FacesError, match=r"in emotiw Train, but of 3 .*3 are lost, 0 have.*sheet.jpg of .*emotiw; prepare"
+    ):
+        module_of(releases, "plan=emotiw")
 
 
 @pytest.mark.parametrize("skip", [0, 2])
