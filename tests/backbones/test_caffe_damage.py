@@ -133,7 +133,7 @@ def test_any_bytes(tmp_path, data):
     check(tmp_path / "x.caffemodel", data)
 
 
-MEGABYTES = 4
+MEGABYTES = 8
 COUNT = MEGABYTES * 2**20
 
 
@@ -200,5 +200,4 @@ def test_hostile_files_take_little_time_and_memory(tmp_path):
     rows = [line.split() for line in done.stdout.splitlines()]
     assert len(rows) == len(files_of)
     for kind, (_, times_the_file, seconds) in zip(files_of, rows, strict=True):
-        # Read twice; a quarter of a file of some MiB is Python's own.
-        assert float(times_the_file) <= 4.25 and float(seconds) < 1, (kind, times_the_file, seconds)
+        assert float(times_the_file) <= 4 and float(seconds) < 2, (kind, times_the_file, seconds)  # read twice

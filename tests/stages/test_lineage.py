@@ -303,9 +303,8 @@ def test_damaged_predictions_are_written_again(tiny, tmp_path):
     jobs = [run(tiny, "plan=emotiw", f"recipe.seed={seed}").jobs[0] for seed in (0, 1)]
     files = [sorted((job.folder.path / "predictions").glob("*.csv")) for job in jobs]
     whole = [path.read_bytes() for path in files[0]]
-    for number, (path, other) in enumerate(zip(*files, strict=True)):
-        damages = (b"", path.read_bytes()[:-30], other.read_bytes(), None)
-        for damage in damages[:] if number == 0 else [damages[number % 4]]:
+    for path, other in zip(*files, strict=True):
+        for damage in (b"", path.read_bytes()[:-30], other.read_bytes(), None):
             if damage is None:
                 path.unlink()
             else:
