@@ -5,9 +5,14 @@ computes: the processor waits). Rounds: in memory; from the disk; from the disk 
 cache is emptied by ``posix_fadvise(DONTNEED)`` while no process maps the file, and each face is read once an epoch, as if the
 file were larger than memory. Bound: from the disk a step takes at most 1.05 times as long as from memory.
 
+With ``--group`` it is larger: rounds from the disk run in a control group of Linux, whose limit of memory holds for the process
+and for what the system keeps of its files; the limit must be below the size of the file.
+
 ::
 
     python benchmarks/from_disk.py --check
+    G=/sys/fs/cgroup/memory/small; mkdir $G; echo 1G > $G/memory.limit_in_bytes   # control groups of version 2: memory.max
+    python benchmarks/from_disk.py --count 130000 --group $G --check              # 2.1 GB
 """
 
 import argparse
@@ -61,6 +66,18 @@ def emptied(path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def limit_of(group: Path) -> int:
+    """Bytes of memory that a control group may take."""
+    names = ("memory.limit_in_bytes", "memory.max")
+    return int(next(path for name in names if (path := group / name).exists()).read_text())
+
+
+def in_group(group: Path, run: list[str]) -> str:
+    """What a process prints that enters a control group before it begins."""
+    enter = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+    return subprocess.check_output(["sh", "-c", enter, str(group), *run], text=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=40_000, help="faces (default: %(default)s)")
@@ -69,6 +86,7 @@ def main() -> None:
     parser.add_argument("--step", type=float, default=0.05, help="seconds that a step computes (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="of each kind (default: %(default)s)")
     parser.add_argument("--folder", help="on the disk to measure (default: where temporary files are)")
+    parser.add_argument("--group", type=Path, help="folder of a control group, for the rounds from the disk")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a bound is missed")
     parser.add_argument("--round", nargs=2, help=argparse.SUPPRESS)  # inside a fresh process: folder, told
     options = parser.parse_args()
@@ -82,6 +100,13 @@ def main() -> None:
         write(folder, options.count, options.side)
         time.sleep(3)
         size = (folder / "pixels.npy").stat().st_size
+        if options.group is not None:
+            limit = limit_of(options.group)
+            if limit >= size:
+                sys.exit(
+                    f"the group may take {limit / 1e6:.0f} MB, the faces are {size / 1e6:.0f} MB: nothing would be shown"
+                )
+            print(f"from the disk: in {limit / 1e6:.0f} MB of memory")
         print(
             f"{options.count} faces of {options.side} px, {size / 1e6:.0f} MB; {batches} steps of {options.batch}",
             flush=True,
@@ -92,7 +117,8 @@ def main() -> None:
                     emptied(folder / "pixels.npy")
                 own = [f"--{key}={getattr(options, key)}" for key in ("count", "side", "batch", "step")]
                 run = [sys.executable, __file__, *own, "--round", str(folder), told]
-                found = json.loads(subprocess.check_output(run))
+                limited = options.group is not None and "disk" in kind
+                found = json.loads(in_group(options.group, run) if limited else subprocess.check_output(run))
                 if number:  # the first compares digests, and fills the cache
                     steps[kind] = min(steps.get(kind, 9.0), found["step"])
                     print(

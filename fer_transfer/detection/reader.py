@@ -2,9 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from queue import SimpleQueue
 
 import cv2
@@ -77,24 +78,23 @@ class FrameReader:
         Raises:
             FacesError: if a process dies; what is done is kept.
         """
-        todo = deque(jobs)
-        yield from self._done(pipeline, todo)
+        todo = yield from self._done(pipeline, iter(jobs))
         row = 0 if self.journal is None else len(self.journal)
         work = _Work(pipeline, load, seconds, size_of, None if self.journal is None else self.journal.entries)
-        for faces in _spread(work, list(todo), row, self.workers) if self.workers else _here(work, list(todo), row):
+        for faces in _spread(work, todo, row, self.workers) if self.workers else _here(work, todo, row):
             yield from self._faces(pipeline, faces)
 
-    def _done(self, pipeline: FacePipeline, jobs: deque[FrameJob]) -> Iterator[FrameFace]:
-        """What the journal holds of the first pictures, which are taken off; what it holds besides is none of them."""
+    def _done(self, pipeline: FacePipeline, jobs: Iterator[FrameJob]) -> Generator[FrameFace, None, Iterator[FrameJob]]:
+        """What the journal holds of the first pictures; what it holds besides is none of them. Returns the other pictures."""
         if self.journal is None:
-            return
-        for row in range(len(jobs)):
-            if (done := self.journal.get(row, jobs[0].name)) is None:
+            return jobs
+        for row, job in enumerate(jobs):
+            if (done := self.journal.get(row, job.name)) is None:
                 self.journal.cut(row)
-                return
-            jobs.popleft()
+                return chain([job], jobs)
             line, _, pixels = done.partition(b"\n")
             yield unpacked(line, np.frombuffer(pixels, np.uint8), pipeline.shape)
+        return jobs
 
     def _faces(self, pipeline: FacePipeline, faces: list[Made]) -> Iterator[FrameFace]:
         """The next faces, which are told to the journal."""
@@ -126,7 +126,7 @@ class _Work:
     def process(self) -> FrameProcess:
         return FrameProcess(self.pipeline, None if self.size_of is None else self.load, self.seconds, self.entries)
 
-    def messages(self, jobs: list[FrameJob]) -> Iterator[tuple[list[Loaded], int]]:
+    def messages(self, jobs: Iterable[FrameJob]) -> Iterator[tuple[list[Loaded], int]]:
         """Pictures to be sent together, and their bytes: what a message costs is more than what a small picture costs."""
         some: list[Loaded] = []
         held = 0
@@ -151,7 +151,7 @@ class _Work:
             return Loaded(job, None), 0
 
 
-def _here(work: _Work, jobs: list[FrameJob], row: int) -> Iterator[list[Made]]:
+def _here(work: _Work, jobs: Iterable[FrameJob], row: int) -> Iterator[list[Made]]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)  # OpenCV's cascades give their boxes in an order that depends on its threads
     try:
@@ -173,8 +173,9 @@ def _why_one_ended(count: int, any_began: bool) -> str:
     )
 
 
-def _spread(work: _Work, jobs: list[FrameJob], row: int, count: int) -> Iterator[list[Made]]:
-    processes = [work.process() for _ in range(min(count, len(jobs)))]
+def _spread(work: _Work, jobs: Iterator[FrameJob], row: int, count: int) -> Iterator[list[Made]]:
+    first = list(islice(jobs, count))
+    processes = [work.process() for _ in first]
     idle: SimpleQueue[FrameProcess] = SimpleQueue()
     for process in processes:
         idle.put(process)
@@ -190,7 +191,7 @@ def _spread(work: _Work, jobs: list[FrameJob], row: int, count: int) -> Iterator
     waiting: deque[tuple[Future[list[Made]], int]] = deque()
     held = 0
     try:
-        for pictures, size in work.messages(jobs):
+        for pictures, size in work.messages(chain(first, jobs)):
             waiting.append((threads.submit(faces, pictures, row), size))
             row += len(pictures)
             held += size

@@ -1,6 +1,9 @@
 """Pictures to look at: what was found in the frames, how the crops differ, and how they sit beside FER-2013's faces."""
 
 from collections.abc import Callable, Sequence
+from heapq import nsmallest
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,14 +70,15 @@ def write_sheets(
 
 
 def _chosen(samples: Sequence[Sample]) -> list[Sample]:
+    """Some of the samples, which may be many: they are gone through, not listed."""
     # Unreadable ones show nothing, and one that took too long would take too long again.
-    searched = [sample for sample in samples if not sample.face.reason.startswith(UNREADABLE)]
-    lost = [sample for sample in searched if sample.face.kind == "lost"]
-    found = [sample for sample in samples if sample.face.kind == "found"]
-    doubtful = sorted(found, key=lambda sample: sample.face.score)[:_DOUBTFUL]
-    rest = [sample for sample in samples if sample.face.kind != "lost" and sample not in doubtful]
-    step = max(1, len(rest) // _ANY)
-    return [*lost[:_LOST], *doubtful, *rest[::step][:_ANY]]
+    lost = (of for of in samples if of.face.kind == "lost" and not of.face.reason.startswith(UNREADABLE))
+    found = ((of.face.score, row, of) for row, of in enumerate(samples) if of.face.kind == "found")
+    doubtful = nsmallest(_DOUBTFUL, found, key=itemgetter(0, 1))
+    rows = {row for _, row, _ in doubtful}
+    step = max(1, (sum(of.face.kind != "lost" for of in samples) - len(doubtful)) // _ANY)
+    rest = (of for row, of in enumerate(samples) if of.face.kind != "lost" and row not in rows)
+    return [*islice(lost, _LOST), *(of for _, _, of in doubtful), *islice(rest, 0, step * _ANY, step)]
 
 
 def _shown(

@@ -93,8 +93,8 @@ def first_same(path: Path, shape: tuple[int, ...], found: NDArray[np.uint64]) ->
         OSError: if it cannot be read.
     """
     first = np.arange(shape[0], dtype=np.int32)
-    _, of, counts = np.unique(found, return_inverse=True, return_counts=True)
-    if len(rows := np.flatnonzero(counts[of] > 1)):
+    ordered = np.sort(found)  # a number that several have stands beside itself
+    if len(rows := np.flatnonzero(np.isin(found, ordered[1:][ordered[1:] == ordered[:-1]]))):
         entries = Entries(path, shape)
         marks = [_mark(next(entries.blocks(row, row + 1))) for row in rows.tolist()]
         first[rows] = rows[first_with(np.stack(marks))]

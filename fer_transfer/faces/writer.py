@@ -23,12 +23,12 @@ from fer_transfer.faces.faces import COLUMNS, FERPLUS_COLUMNS, FORMAT_VERSION, I
 from fer_transfer.faces.geometry import FILE as GEOMETRY
 from fer_transfer.faces.geometry import GeometryWriter
 from fer_transfer.faces.readback import Readback, fingerprints_of, first_same
-from fer_transfer.faces.words import Words
 from fer_transfer.files.digest import digest, file_digest
 from fer_transfer.files.document import write_document
 from fer_transfer.files.entries import array_header
 from fer_transfer.files.fingerprint import Mark, marks
 from fer_transfer.files.names import shown
+from fer_transfer.files.packed import Packed, distinct
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class FacesWriter:
         self.summary: list[str] = []
         self.digests: dict[str, str] = {}
         self._constant = 0
-        self._ids, self._splits, self._subjects = Words(), dict[str, int](), dict[str, int]()
+        self._ids, self._splits, self._subjects = Packed[str](), dict[str, int](), dict[str, int]()
         self._columns = np.zeros(count, COLUMN_TYPES)
         self._fingerprints = np.zeros(count, np.uint64)
         self._shape = (count, *size, 3) if colour else (count, *size)
@@ -183,6 +183,7 @@ class FacesWriter:
         self._reading.until(self.count)
         read = self._reading.end()
         self._check(pixels, self._reading.fingerprints)
+        self._reading = None
         self._columns["duplicate_of"] = first_same(pixels, self._shape, self._fingerprints)
         self._write_index()
         if self._votes:
@@ -193,10 +194,11 @@ class FacesWriter:
         self._aside.publish()
 
     def _refuse_wrong_numbers(self) -> None:
-        if len(self._ids) != self.count or self._ids.distinct() != self.count:
+        different = distinct(self._ids)
+        if not len(self._ids) == different == self.count:
             raise FacesError(
                 f"Expected {self.count} faces with distinct ids for {self.folder}, but got {len(self._ids)} "
-                f"({self._ids.distinct()} distinct)."
+                f"({different} distinct)."
             )
         if len(self._votes) not in (0, self.count * len(FERPLUS_COLUMNS)):
             with_votes = len(self._votes) // len(FERPLUS_COLUMNS)
@@ -204,7 +206,7 @@ class FacesWriter:
 
     def _write_index(self) -> None:
         """The index, in parts: whole it takes a hundred bytes a face and more; and the columns that are read instead."""
-        types = index_types(self._ids.longest, max(map(len, self._splits)))
+        types = index_types(max(map(len, self._ids)), max(map(len, self._splits)))
         names = np.array(list(self._splits))
         with (self.aside / INDEX).open("wb") as file:
             header = {"descr": np.lib.format.dtype_to_descr(types), "fortran_order": False, "shape": (self.count,)}
@@ -260,7 +262,7 @@ class FacesWriter:
         if self._given is not None:  # what was read may have changed since
             same &= fingerprints_of(pixels, self._shape) == self._fingerprints
         if not same.all():
-            first = ", ".join(shown(self._ids[row : row + 1][0]) for row in np.flatnonzero(~same)[:3].tolist())
+            first = ", ".join(shown(self._ids[row]) for row in np.flatnonzero(~same)[:3].tolist())
             raise FacesError(
                 f"Expected in {pixels} the faces that were written, but {int((~same).sum())} are others, first {first}. "
                 "Another process wrote there, or the disk fails. Repeat the command."

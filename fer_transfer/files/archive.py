@@ -17,6 +17,7 @@ from fer_transfer.files.containers import Container, Folder, Zip
 from fer_transfer.files.limits import LIMITS, Limits, refuse_beyond
 from fer_transfer.files.names import shown
 from fer_transfer.files.nearby import near_path
+from fer_transfer.files.packed import Packed
 from fer_transfer.files.regular import open_regular
 from fer_transfer.files.tar import Tar
 
@@ -132,20 +133,20 @@ class Archive:
     >>> with tempfile.TemporaryDirectory() as tmp:
     ...     _ = (Path(tmp) / "a.txt").write_text("abc")
     ...     with Archive(Path(tmp)) as archive:
-    ...         archive.names, archive.read("a.txt")
+    ...         list(archive.names), archive.read("a.txt")
     (['a.txt'], b'abc')
     """
 
     def __init__(self, path: Path, limits: Limits = LIMITS) -> None:
         self.path, self.limits = path, limits
-        self._names: list[str] | None = None
+        self._names: Packed[str] | None = None
         try:
             self._container = _open(path, limits)
         except _DAMAGE as error:
             _damaged(str(path), error, _head(path))
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> Packed[str]:
         """Relative POSIX paths of the files: sorted in a folder, as stored in an archive; litter is left out.
 
         Raises:
@@ -153,7 +154,8 @@ class Archive:
                 if the archive is truncated.
         """
         if self._names is None:
-            self._names = list(dict.fromkeys(self._walk()))
+            found = self._walk()  # a folder has each name once
+            self._names = Packed(found if isinstance(self._container, Folder) else dict.fromkeys(found))
         return self._names
 
     @property

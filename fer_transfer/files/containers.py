@@ -49,25 +49,34 @@ class Folder:
 
     def names(self) -> Iterator[str]:
         """Sorted paths of the regular files, and of links that lead nowhere: those are lost files, not strange ones."""
-        seen: set[str] = set()
-        found: list[str] = []
-        todo = [""]
-        while todo:
-            folder = os.path.join(self._path, below := todo.pop())
-            # Data folders are often links; a link upwards must not be walked for ever.
-            if (real := os.path.realpath(folder)) in seen:
-                continue
-            seen.add(real)
-            folders, files = _entries(folder)
-            todo += [f"{below}{entry.name}/" for entry in reversed(folders)]
-            for entry in files:
-                # Of most entries the folder itself tells that they are regular files: nothing more is asked.
-                what = None if _says(entry.is_file) else irregular(Path(entry.path))
-                if what:
-                    self.passed_over[below + entry.name] = what
-                else:
-                    found.append(below + entry.name)
-        yield from sorted(found)
+        yield from self._below("", set())
+
+    def _below(self, below: str, seen: set[str]) -> Iterator[str]:
+        """Those below a folder, of which no more is held than its own names: a folder comes where its name and a slash do."""
+        # Data folders are often links; a link upwards must not be walked for ever.
+        if (real := os.path.realpath(os.path.join(self._path, below))) in seen:
+            return
+        seen.add(real)
+        for name in sorted(self._names(below)):
+            if name.endswith("/"):
+                yield from self._below(below + name, seen)
+            else:
+                yield below + name
+
+    def _names(self, below: str) -> Iterator[str]:
+        """Names in a folder, those of folders with a slash; none of one that cannot be read, as ``os.walk``."""
+        try:
+            with os.scandir(os.path.join(self._path, below)) as entries:
+                for entry in entries:
+                    # Of most entries the folder itself tells that they are regular files: nothing more is asked.
+                    if _says(entry.is_dir):
+                        yield f"{entry.name}/"
+                    elif not _says(entry.is_file) and (what := irregular(Path(entry.path))):
+                        self.passed_over[below + entry.name] = what
+                    else:
+                        yield entry.name
+        except OSError:
+            return
 
     def open(self, name: str) -> IO[bytes]:
         """See ``Container.open``."""
@@ -85,20 +94,6 @@ class Folder:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def _entries(folder: str) -> tuple[list["os.DirEntry[str]"], list["os.DirEntry[str]"]]:
-    """Folders and other entries of a folder, as the system lists them; none of one that cannot be read, as ``os.walk``."""
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError:
-        return [], []
-    folders: list[os.DirEntry[str]] = []
-    files: list[os.DirEntry[str]] = []
-    for entry in entries:
-        (folders if _says(entry.is_dir) else files).append(entry)
-    return folders, files
 
 
 def _says(ask: Callable[[], bool]) -> bool:

@@ -24,6 +24,7 @@ Sources   Mollahosseini, Hasani and Mahoor 2017, arXiv 1708.03985 (making). Numb
 
 import io
 import re
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +32,7 @@ import numpy as np
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.names import shown
+from fer_transfer.files.packed import Packed
 from fer_transfer.releases.list_file import refuse_absent, refuse_wrong
 from fer_transfer.releases.listed import ListedRelease, Stated
 from fer_transfer.releases.listing import Listed
@@ -54,7 +56,7 @@ class AffectNetRelease(ListedRelease):
         "Val": dict.fromkeys(CLASSES, 500),
     }
 
-    def _listed(self, archive: Archive) -> list[Listed]:
+    def _listed(self, archive: Archive) -> Sequence[Listed]:
         annotations = [match for name in archive.names if (match := _ANNOTATION.fullmatch(name))]
         listed = self._annotated(archive, annotations) if annotations else _in_folders(archive)
         if not listed:
@@ -88,8 +90,10 @@ def _number(archive: Archive, name: str) -> str:
         return "no number"
 
 
-def _in_folders(archive: Archive) -> list[Listed]:
-    found = [(name, _FOLDER.fullmatch(name)) for name in archive.names if is_picture(name)]
-    wrong = [name for name, match in found if match and int(match["number"]) >= len(CLASSES)]
+def _in_folders(archive: Archive) -> Sequence[Listed]:
+    def found() -> Iterator[re.Match[str]]:
+        return (match for name in archive.names if is_picture(name) and (match := _FOLDER.fullmatch(name)))
+
+    wrong = [match[0] for match in found() if int(match["number"]) >= len(CLASSES)]
     refuse_wrong(archive, "train and val", wrong, "a class of 0 to 7", each="folder")
-    return [Listed(name, CLASSES[int(of["number"])], _SPLITS[of["split"]]) for name, of in found if of]
+    return Packed(Listed(of[0], CLASSES[int(of["number"])], _SPLITS[of["split"]]) for of in found())

@@ -5,7 +5,7 @@ class nearest to its shares, a rare class weighing as much as a frequent one. Pi
 other, then fill up what each class lacks where, in an order that the seed gives too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.int64]
 
 
-def divide(labels: Sequence[int], subjects: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
+def divide(labels: Sequence[int], subjects: Iterable[str], shares: Mapping[str, float], seed: int) -> list[str]:
     """The split of each picture.
 
     Args:
@@ -39,10 +39,16 @@ def divide(labels: Sequence[int], subjects: Sequence[str], shares: Mapping[str, 
     return [names[number] for number in split.tolist()]
 
 
-def _groups(subjects: Sequence[str]) -> tuple[Numbers, Numbers]:
-    """int64 [N]: the group of each picture; and, of the groups, those with several pictures."""
-    own = [subject or f"\0{row}" for row, subject in enumerate(subjects)]
-    group = np.unique(own, return_inverse=True)[1].reshape(-1).astype(np.int64)
+def _groups(subjects: Iterable[str]) -> tuple[Numbers, Numbers]:
+    """int64 [N]: the group of each picture; and, of the groups, those with several pictures. Subjects are in their order."""
+    met: dict[str, int] = {}
+    first = np.fromiter((met.setdefault(subject, len(met)) if subject else -1 for subject in subjects), np.int64)
+    place = np.empty(len(met), np.int64)
+    place[[met[subject] for subject in sorted(met)]] = np.arange(len(met))
+    alone = first < 0
+    group = np.empty_like(first)
+    group[~alone] = place[first[~alone]]
+    group[alone] = len(met) + np.arange(alone.sum())
     return group, np.flatnonzero(np.bincount(group) > 1)
 
 

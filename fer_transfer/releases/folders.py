@@ -30,6 +30,7 @@ from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.names import shown
+from fer_transfer.files.packed import Packed
 from fer_transfer.releases.list_file import read_list
 from fer_transfer.releases.listed import ListedRelease
 from fer_transfer.releases.listing import Listed, first_three
@@ -79,7 +80,7 @@ class FoldersRelease(ListedRelease):
         csv = None if self.csv is None else Path(self.csv).name
         return {**super().settings(), "csv": csv, "subject": self.subject and self.subject.pattern}
 
-    def _listed(self, archive: Archive) -> list[Listed]:
+    def _listed(self, archive: Archive) -> Sequence[Listed]:
         listed = self._in_folders(archive) if self.csv is None else self._in_list(archive, self.csv)
         if self.subject is None:
             return listed
@@ -87,50 +88,51 @@ class FoldersRelease(ListedRelease):
             raise ConfigError("Expected subjects from the CSV or by release.subject, but got both. Leave one out.")
         return _with_subjects(listed, self.subject)
 
-    def _in_list(self, archive: Archive, csv: str) -> list[Listed]:
+    def _in_list(self, archive: Archive, csv: str) -> Sequence[Listed]:
         if self._lies_elsewhere:
             return read_list(Path(csv).expanduser(), None, archive)
         return read_list(Path(csv), csv, archive)
 
-    def _in_folders(self, archive: Archive) -> list[Listed]:
-        names = [name for name in archive.names if is_picture(name)]
-        if not names:
+    def _in_folders(self, archive: Archive) -> Sequence[Listed]:
+        folders = {name.rpartition("/")[0] for name in archive.names if is_picture(name)}
+        if not folders:
             raise ReleaseError(
                 f"Expected pictures in folders named after classes in {shown(str(self.path))}, but there are none; "
                 f"{len(archive.names)} files. Check release.path."
             )
-        folders = {name: _parts(name) for name in names}
         beside = {
-            PurePosixPath(name).parts[:depth]
-            for name in names
-            for depth, folder in enumerate(PurePosixPath(name).parts[:-1])
+            PurePosixPath(path).parts[:depth]
+            for path in folders
+            for depth, folder in enumerate(PurePosixPath(path).parts)
             if self._names_class(folder)
         }
-        listed = [Listed(name, self._class_of(name, beside), split) for name, split in folders.items()]
-        if without := [picture.path for picture in listed if not picture.name]:
+        told = {path: (self._class_of(path, beside), _split(path)) for path in folders}
+        listed = Packed(Listed(name, *told[name.rpartition("/")[0]]) for name in archive.names if is_picture(name))
+        if not all(name for name, _ in told.values()):
+            without = [picture.path for picture in listed if not picture.name]
             raise ReleaseError(
                 f"Expected each picture of {shown(str(self.path))} in a folder named after its class, but {len(without)} of "
                 f"{len(listed)} in none ({first_three(without)}). Move them, or list them in a CSV (release.csv)."
             )
-        self._refuse_empty_folders(listed, beside)
+        self._refuse_empty_folders(folders, beside)
         return listed
 
     def _names_class(self, folder: str) -> bool:
         return self.classes.knows(folder) or self.classes.leaves_out(folder)
 
-    def _class_of(self, name: str, beside: set[tuple[str, ...]]) -> str:
-        """The folder that names the class: the innermost that is known, else one beside such, else the one it lies in."""
-        *folders, _ = PurePosixPath(name).parts
+    def _class_of(self, path: str, beside: set[tuple[str, ...]]) -> str:
+        """The folder that names the class: the innermost that is known, else one beside such, else that of the pictures."""
+        folders = PurePosixPath(path).parts
         known = [folder for folder in folders if self._names_class(folder)]
         near = [folder for depth, folder in enumerate(folders) if tuple(folders[:depth]) in beside]
         other = [folder for folder in folders if not _split_of(folder)]
         return (known or near or other or [""])[-1]
 
-    def _refuse_empty_folders(self, listed: Sequence[Listed], beside: set[tuple[str, ...]]) -> None:
+    def _refuse_empty_folders(self, folders: set[str], beside: set[tuple[str, ...]]) -> None:
         """Refuse folders beside those of classes that hold no picture; an archive does not tell."""
         if not self.path.is_dir():
             return
-        full = {PurePosixPath(p.path).parts[:depth] for p in listed for depth in range(len(p.path.split("/")))}
+        full = {PurePosixPath(path).parts[:depth] for path in folders for depth in range(path.count("/") + 2)}
         there = ((parent, entry) for parent in sorted(beside) for entry in os.scandir(self.path.joinpath(*parent)))
         classes = ((*parent, entry.name) for parent, entry in there if entry.is_dir() and self._names_class(entry.name))
         if empty := sorted("/".join(folder) for folder in classes if folder not in full):
@@ -140,9 +142,9 @@ class FoldersRelease(ListedRelease):
             )
 
 
-def _parts(name: str) -> str:
+def _split(path: str) -> str:
     """The split that the innermost folder which names one names; empty where none does."""
-    return next((split for folder in reversed(PurePosixPath(name).parts[:-1]) if (split := _split_of(folder))), "")
+    return next((split for folder in reversed(PurePosixPath(path).parts) if (split := _split_of(folder))), "")
 
 
 def _split_of(folder: str) -> str:
@@ -161,15 +163,14 @@ def _pattern(text: str) -> re.Pattern[str]:
         ) from None
 
 
-def _with_subjects(listed: Sequence[Listed], pattern: re.Pattern[str]) -> list[Listed]:
-    found = [pattern.search(picture.path) for picture in listed]
-    if without := [picture.path for picture, match in zip(listed, found, strict=True) if not match]:
+def _with_subjects(listed: Sequence[Listed], pattern: re.Pattern[str]) -> Sequence[Listed]:
+    if without := [picture.path for picture in listed if not pattern.search(picture.path)]:
         raise ReleaseError(
             f"Expected release.subject={pattern.pattern!r} to find the subject of every picture, but it finds none in "
             f"{len(without)} of {len(listed)} ({first_three(without)}). Change it."
         )
-    return [
+    return Packed(
         Listed(p.path, p.name, p.split, (match[1] if pattern.groups else match[0]) or "")
-        for p, match in zip(listed, found, strict=True)
-        if match
-    ]
+        for p in listed
+        if (match := pattern.search(p.path))
+    )

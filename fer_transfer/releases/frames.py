@@ -17,7 +17,8 @@ Sources   None
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from sys import intern
 from typing import Any
@@ -33,6 +34,7 @@ from fer_transfer.faces.source import SYNTHETIC, SYNTHETIC_MARK, Advance, Face, 
 from fer_transfer.files.archive import Archive, passed_over_lines
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
+from fer_transfer.files.packed import Packed
 from fer_transfer.files.spreadsheet import escaped
 from fer_transfer.labels import NO_LABEL, SEVEN, UNLABELLED, LabelSet
 from fer_transfer.releases.sfew_layout import Layout, Picture, read_any_layout
@@ -79,7 +81,7 @@ class FramesRelease:
         self.labels = labels
         self.aligned_size = None if aligned_size is None else _pair_of_sides(aligned_size)
         self._layout: Layout | None = None
-        self._faces: list[tuple[Picture, FrameFace]] = []
+        self._told = Packed[FrameFace]()
         self._passed_over: dict[str, str] = {}
         self._synthetic = False
 
@@ -141,10 +143,10 @@ class FramesRelease:
             ReleaseError: if not one picture can be read.
             FacesError: if a process of the reader dies.
         """
-        self._faces = []
+        self._told = Packed()
         pictures = self._scanned.pictures
         for picture, face in zip(pictures, self.frames(reader, range(len(pictures))), strict=True):
-            self._faces.append((picture, _told(face)))
+            self._told.append(_told(face))
             found, movie = face.kind != "lost", picture.movie or ""
             yield Face(
                 face.pixels, picture.id, picture.split, picture.label, found, None, movie, face.geometry, face.mark
@@ -157,20 +159,24 @@ class FramesRelease:
         Raises:
             FacesError: if a process of the reader dies.
         """
-        jobs = [
+        jobs = (
             FrameJob(p.path, p.aligned, self.aligned_size, p.box)
-            for p in self._scanned.pictures[rows.start : rows.stop]
-        ]
+            for p in self._scanned.pictures.part(rows.start, rows.stop)
+        )
         with Archive(self.path, self.limits) as archive:
             size_of = (lambda name: archive.size([name])) if self.path.is_dir() else None
             yield from reader.read(self.pipeline, jobs, archive.read, self.limits.frame_seconds, size_of)
 
     def _refuse_unreadable(self) -> None:
-        if all(face.reason.startswith(UNREADABLE) for _, face in self._faces):
-            first = ", ".join(f"{shown(picture.path)} ({face.reason})" for picture, face in self._faces[:3])
+        if all(face.reason.startswith(UNREADABLE) for face in self._told):
+            first = ", ".join(f"{shown(picture.path)} ({face.reason})" for picture, face in islice(self._faces(), 3))
             raise ReleaseError(
-                f"Expected pictures in {self.path}, but none of {len(self._faces)} can be read: {first}. Get them again."
+                f"Expected pictures in {self.path}, but none of {len(self._told)} can be read: {first}. Get them again."
             )
+
+    def _faces(self) -> Iterator[tuple[Picture, FrameFace]]:
+        """What was read, picture by picture, and what was found in it."""
+        return zip(self._scanned.pictures, self._told, strict=False)
 
     @property
     def _scanned(self) -> Layout:
@@ -183,13 +189,13 @@ class FramesRelease:
 
     def report(self) -> dict[str, Any]:
         """Counts, lost faces by split and class, why they were lost, and what else was met."""
-        lost = [picture for picture, face in self._faces if face.kind == "lost"]
+        lost = [picture for picture, face in self._faces() if face.kind == "lost"]
         return {
             "counts": count_pictures(self._scanned.pictures, self.labels.classes),
             "lost": count_pictures(lost, self.labels.classes),
-            "kinds": dict(Counter(face.kind for _, face in self._faces)),
+            "kinds": dict(Counter(face.kind for face in self._told)),
             "reasons": {reason: [shown(p.path) for p in pictures] for reason, pictures in self._by_reason().items()},
-            "several faces": sum(face.faces > 1 for _, face in self._faces),
+            "several faces": sum(face.faces > 1 for face in self._told),
             "ignored": self._scanned.ignored,
             "passed over": self._passed_over,
         }
@@ -205,7 +211,7 @@ class FramesRelease:
 
     def _by_reason(self) -> dict[str, list[Picture]]:
         reasons: dict[str, list[Picture]] = {}
-        for picture, face in self._faces:
+        for picture, face in self._faces():
             if face.reason:
                 reasons.setdefault(f"{face.kind}, {face.reason}", []).append(picture)
         return dict(sorted(reasons.items(), key=lambda item: -len(item[1])))
@@ -246,11 +252,11 @@ class FramesRelease:
 
     def _mixed(self, kinds: dict[str, int]) -> list[str]:
         bypassed = kinds.get("bypassed", 0)
-        if not bypassed or bypassed == len(self._faces):
+        if not bypassed or bypassed == len(self._told):
             return []
         return [
             f"mixed: {bypassed} pictures are taken for faces already (aligned_size={self.aligned_size}) and "
-            f"{len(self._faces) - bypassed} for frames; a network sees the difference"
+            f"{len(self._told) - bypassed} for frames; a network sees the difference"
         ]
 
     def write_extras(self, folder: Path) -> None:
@@ -258,12 +264,12 @@ class FramesRelease:
         with (folder / "frames.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(_COLUMNS)
-            table.writerows(_row(picture, face, self.labels.classes) for picture, face in self._faces)
+            table.writerows(_row(picture, face, self.labels.classes) for picture, face in self._faces())
         with Archive(self.path, self.limits) as archive:
-            samples = [
+            samples = Packed(
                 Sample(picture.path, face, "" if picture.label == UNLABELLED else self.labels.classes[picture.label])
-                for picture, face in self._faces
-            ]
+                for picture, face in self._faces()
+            )
             write_sheets(folder, samples, self.pipeline, archive.read, self.caveats())
 
 
@@ -274,19 +280,19 @@ def _pair_of_sides(size: object) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def count_pictures(pictures: list[Picture], classes: Sequence[str]) -> dict[str, dict[str, int]]:
+def count_pictures(pictures: Iterable[Picture], classes: Sequence[str]) -> dict[str, dict[str, int]]:
     """Pictures by split and class, in the order met and that of the classes; what does not occur is left out."""
     names = [*classes, NO_LABEL]  # UNLABELLED is -1, the last
     assert UNLABELLED == -1
     counts = Counter((picture.split, picture.label) for picture in pictures)
     return {
         split: {names[label]: n for label in (*range(len(classes)), UNLABELLED) if (n := counts[split, label])}
-        for split in dict.fromkeys(picture.split for picture in pictures)
+        for split in dict.fromkeys(split for split, _ in counts)
     }
 
 
 def _told(face: FrameFace) -> FrameFace:
-    """A face without its pixels: all are kept for the report, a million perhaps. Those not searched share their zeros."""
+    """A face without its pixels: all are kept for the report. Those not searched share their zeros."""
     box, eyes = (_NOTHING.box, _NOTHING.eyes) if face.kind == "bypassed" else (face.box, face.eyes)
     return FrameFace(_NOTHING.pixels, intern(face.kind), intern(face.reason), face.score, box, eyes, face.faces)
 
@@ -303,7 +309,7 @@ _NOWHERE = _numbers(_NOTHING)
 
 def _row(picture: Picture, face: FrameFace, classes: Sequence[str]) -> list[Any]:
     label = "" if picture.label == UNLABELLED else classes[picture.label]
-    numbers = _NOWHERE if face.box is _NOTHING.box else _numbers(face)
+    numbers = _NOWHERE if face.kind == "bypassed" else _numbers(face)
     told = [face.kind, face.reason, f"{face.score:.9g}", face.faces]
     names = [escaped(shown(text)) for text in (picture.id, picture.path, picture.split, label)]
     return [*names, *told, *numbers]

@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive, open_file, pretender
 from fer_transfer.files.names import shown
+from fer_transfer.files.packed import Packed, distinct
 from fer_transfer.releases.listing import Listed, by_kind, first_three
 from fer_transfer.releases.sfew_layout import split_words
 
 _COLUMNS = ("path", "label", "split", "subject")
 
 
-def read_list(path: Path, inside: str | None, archive: Archive) -> list[Listed]:
+def read_list(path: Path, inside: str | None, archive: Archive) -> Packed[Listed]:
     """The pictures that a CSV lists, in its order.
 
     Args:
@@ -36,9 +37,10 @@ def read_list(path: Path, inside: str | None, archive: Archive) -> list[Listed]:
         data = member.read()
     if what := pretender(data):
         raise ReleaseError(f"Expected a list of pictures in {shown(str(path))}, but it is {what}. Get it again.")
-    rows = list(_rows(path, data.decode("utf-8-sig", "replace")))
-    _refuse_paths([row["path"] for row in rows], path, archive)
-    return [Listed(row["path"], row["label"], _split(row["split"]), row["subject"]) for row in rows]
+    rows = _rows(path, data)
+    listed = Packed(Listed(row["path"], row["label"], _split(row["split"]), row["subject"]) for row in rows)
+    _refuse_paths(Packed(picture.path for picture in listed), path, archive)
+    return listed
 
 
 def find(archive: Archive, path: str) -> tuple[str, str]:
@@ -115,8 +117,8 @@ def _split(word: str) -> str:
     return split_words(word)[0] if word.isalpha() and split_words(word) else word
 
 
-def _rows(path: Path, text: str) -> Iterator[Mapping[str, str]]:
-    reader = csv.reader(io.StringIO(text, newline=""))
+def _rows(path: Path, data: bytes) -> Iterator[Mapping[str, str]]:
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", "replace", newline=""))
     try:
         header = [name.strip().casefold() for name in next(reader, [])]
         if not {"path", "label"} <= set(header) or len(set(header)) < len(header):
@@ -136,10 +138,11 @@ def _rows(path: Path, text: str) -> Iterator[Mapping[str, str]]:
         raise ReleaseError(f"Expected a CSV in {shown(str(path))}, but got: {error}. Write it again.") from None
 
 
-def _refuse_paths(paths: list[str], path: Path, archive: Archive) -> None:
+def _refuse_paths(paths: Packed[str], path: Path, archive: Archive) -> None:
     """Refuse paths that lead out of the folder, are not there, or stand there twice."""
-    there, counts = set(archive.names), Counter(paths)
+    there = set(archive.names)
     leaving = [name for name in paths if _leaves(name)]
+    counts = Counter(paths) if distinct(paths) < len(paths) else Counter[str]()
     wrong = {
         "absolute or outside": leaving,
         "not there": [name for name in paths if name not in there and not _leaves(name)],

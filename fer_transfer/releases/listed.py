@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import Signature, signature
+from itertools import chain
 from typing import Any, ClassVar
 
 from fer_transfer.detection.pipeline import FacePipeline
@@ -16,6 +17,7 @@ from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.limits import LIMITS, Limits
 from fer_transfer.files.names import shown
+from fer_transfer.files.packed import Packed
 from fer_transfer.files.picture import PictureError, decode
 from fer_transfer.labels import SEVEN, LabelSet
 from fer_transfer.releases.dividing import divide
@@ -146,7 +148,7 @@ class ListedRelease(FramesRelease, ABC):
         self.classes = ClassMap(
             _mapping(classes), names_given(leave_out, "leave_out"), labels, names_given(lacks, "lacks")
         )
-        self._all: list[Listed] = []
+        self._all: Sequence[Listed] = []
 
     __signature__: ClassVar[Signature]
 
@@ -169,7 +171,7 @@ class ListedRelease(FramesRelease, ABC):
         return {**own, "reader": self.title, **chosen, **maps, **lacks}
 
     @abstractmethod
-    def _listed(self, archive: Archive) -> list[Listed]:
+    def _listed(self, archive: Archive) -> Sequence[Listed]:
         """The pictures of the release, in its order.
 
         Raises:
@@ -182,34 +184,40 @@ class ListedRelease(FramesRelease, ABC):
         listed = self._divided(self.classes.kept(self._all, where), where)
         refuse_shared_subjects(listed, where)
         _refuse_tiny(archive, listed)
-        used = {picture.path for picture in listed}
-        ignored = ignored_by_kind(name for name in archive.names if not is_picture(name) and name not in used)
-        order = [*(self.division.made or SPLITS), *dict.fromkeys(picture.split for picture in listed)]
-        pictures = [
-            Picture(p.path, shown(p.id), p.split, self.classes.label(p.name), self.aligned, p.subject or None, p.box)
-            for p in sorted(listed, key=lambda picture: order.index(picture.split))
-        ]
-        return Layout(pictures, self.aligned, False, ignored)
+        odd = {picture.path for picture in listed if not is_picture(picture.path)}
+        ignored = ignored_by_kind(name for name in archive.names if not is_picture(name) and name not in odd)
+        return Layout(self._by_split(listed), self.aligned, False, ignored)
 
-    def _divided(self, listed: list[Listed], where: str) -> list[Listed]:
+    def _by_split(self, listed: Sequence[Listed]) -> Packed[Picture]:
+        """The pictures split after split, each as in the release: made splits and the usual ones first."""
+        splits = {split: Packed[Picture]() for split in self.division.made or SPLITS}
+        for p in listed:
+            picture = Picture(
+                p.path, shown(p.id), p.split, self.classes.label(p.name), self.aligned, p.subject or None, p.box
+            )
+            splits.setdefault(p.split, Packed()).append(picture)
+        return Packed(chain.from_iterable(splits.values()))
+
+    def _divided(self, listed: Sequence[Listed], where: str) -> Sequence[Listed]:
         """The pictures with their splits: the release's own, or made ones.
 
         Raises:
             ReleaseError: if there are none, of some pictures only, or both kinds; if a made split lacks a class.
         """
-        given = [picture.split for picture in listed if picture.split]
+        given = Counter(picture.split for picture in listed if picture.split)
         if made := self.division.made:
-            if len(set(given)) > 1:
+            if len(given) > 1:
                 raise ReleaseError(
                     f"Expected no splits in {where}, to make {self.division} of it, but it has its own: "
-                    f"{', '.join(f'{split} {count}' for split, count in Counter(given).items())}. "
+                    f"{', '.join(f'{split} {count}' for split, count in given.items())}. "
                     "Leave release.shares and release.folds out to use them."
                 )
             labels = [self.classes.label(picture.name) for picture in listed]
-            splits = divide(labels, [picture.subject for picture in listed], made, self.division.seed)
+            splits = divide(labels, (picture.subject for picture in listed), made, self.division.seed)
             refuse_empty_classes(labels, splits, self.labels.classes, where)
-            return [replace(picture, split=split) for picture, split in zip(listed, splits, strict=True)]
-        if without := [picture.path for picture in listed if not picture.split]:
+            return Packed(replace(picture, split=split) for picture, split in zip(listed, splits, strict=True))
+        if given.total() < len(listed):
+            without = [picture.path for picture in listed if not picture.split]
             raise ReleaseError(
                 f"Expected a split for each picture of {where}, but none for {len(without)} of {len(listed)} "
                 f"({first_three(without)}). Let them be made: release.shares='{{Train: 0.8, Val: 0.1, Test: 0.1}}' or "

@@ -9,6 +9,7 @@ from fer_transfer.config import nearest
 from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.names import shown
+from fer_transfer.files.packed import Packed
 from fer_transfer.labels import SEVEN, UNLABELLED, LabelSet
 
 
@@ -142,7 +143,7 @@ class ClassMap:
         """The label of a name that is known, or UNLABELLED of none."""
         return self.labels.index(self.classes.get(name, name)) if name else UNLABELLED
 
-    def kept(self, listed: Sequence[Listed], where: str) -> list[Listed]:
+    def kept(self, listed: Sequence[Listed], where: str) -> Packed[Listed]:
         """The pictures whose classes are not left out, once every name is checked.
 
         Raises:
@@ -151,9 +152,8 @@ class ClassMap:
         """
         counts = Counter(picture.name for picture in listed if picture.name)
         self._refuse_absent(counts)
-        unknown = [p for p in listed if p.name and not self.leaves_out(p.name) and not self.knows(p.name)]
-        if unknown:
-            names = list(dict.fromkeys(picture.name for picture in unknown))
+        if names := [name for name in counts if not self.leaves_out(name) and not self.knows(name)]:
+            unknown = [picture for picture in listed if picture.name in names]
             named = shown(",".join([*names[:10], *(["..."] if len(names) > 10 else [])]))
             others = by_key((picture.name, picture.path) for picture in unknown)
             raise ReleaseError(
@@ -161,7 +161,8 @@ class ClassMap:
                 f"{len(listed)} pictures of others ({others}). Leave them out, release.leave_out=[{named}]; say what they "
                 "are, release.classes={NAME: CLASS}; or give a label set that has them: labels=eight, or your own."
             )
-        kept = [picture for picture in listed if not self.leaves_out(picture.name)]
+        left = {name for name in counts if self.leaves_out(name)}
+        kept = Packed(picture for picture in listed if picture.name not in left)
         self._refuse_two_names(kept, where)
         self._refuse_empty(kept, listed, where)
         return kept
@@ -213,17 +214,23 @@ def refuse_shared_subjects(listed: Sequence[Listed], where: str) -> None:
     Raises:
         ReleaseError: naming them.
     """
-    splits: dict[str, dict[str, str]] = {}
-    for picture in listed:
-        if picture.subject:
-            splits.setdefault(picture.subject, {}).setdefault(picture.split, picture.path)
-    if shared := {subject: of for subject, of in splits.items() if len(of) > 1}:
+    first_split: dict[str, str] = {}
+    shared = {
+        picture.subject: dict[str, str]()
+        for picture in listed
+        if picture.subject and first_split.setdefault(picture.subject, picture.split) != picture.split
+    }
+    if shared:
+        for picture in listed:
+            if picture.subject in shared:
+                shared[picture.subject].setdefault(picture.split, picture.path)
+        told = [(subject, shared[subject]) for subject in first_split if subject in shared]
         first = "; ".join(
             f"{shown(subject)} in {', '.join(f'{split} ({shown(path)})' for split, path in of.items())}"
-            for subject, of in list(shared.items())[:3]
+            for subject, of in told[:3]
         )
         raise ReleaseError(
-            f"Expected each subject in one split of {where}, but got {len(shared)} of {len(splits)} in two or more: {first}"
+            f"Expected each subject in one split of {where}, but got {len(shared)} of {len(first_split)} in two or more: {first}"
             f"{'; ...' if len(shared) > 3 else ''}. A network knows them then: move their pictures, or let splits be made by "
             "release.shares or release.folds."
         )

@@ -5,7 +5,7 @@ The data set itself is described in ``releases.sfew``.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import combinations
@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.names import shown
+from fer_transfer.files.packed import Packed
 from fer_transfer.labels import UNLABELLED, LabelSet
 
 #: The owners' names, in their order.
@@ -48,7 +49,7 @@ class Layout:
         ignored: number of other files by extension.
     """
 
-    pictures: list[Picture]
+    pictures: Packed[Picture]
     aligned: bool
     both: bool
     ignored: dict[str, int] = field(default_factory=dict)
@@ -85,7 +86,7 @@ def movie_of(name: str) -> str | None:
     return match[1] if match else None
 
 
-def read_layout(path: Path, names: list[str], aligned: str, labels: LabelSet) -> Layout:
+def read_layout(path: Path, names: Sequence[str], aligned: str, labels: LabelSet) -> Layout:
     """Read the names of a release.
 
     Args:
@@ -108,7 +109,7 @@ def read_layout(path: Path, names: list[str], aligned: str, labels: LabelSet) ->
     use = _choose(path, pictures, aligned)
     chosen = [p for split in SPLITS for p in pictures if p.split == split and p.aligned == use]
     seen = Counter(picture.id for picture in chosen)
-    unique = [p if seen[p.id] == 1 else replace(p, id=shown(p.path)) for p in chosen]
+    unique = Packed(p if seen[p.id] == 1 else replace(p, id=shown(p.path)) for p in chosen)
     return Layout(unique, use, len(chosen) < len(pictures), ignored_by_kind(ignored))
 
 
@@ -121,7 +122,7 @@ def ignored_by_kind(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(PurePosixPath(name).suffix.lower() or "none" for name in names).items()))
 
 
-def read_any_layout(path: Path, names: list[str], split: str, labels: LabelSet) -> Layout:
+def read_any_layout(path: Path, names: Sequence[str], split: str, labels: LabelSet) -> Layout:
     """Read the names of any folder of pictures: all are frames, labels and splits are taken where folders give them.
 
     Args:
@@ -133,10 +134,12 @@ def read_any_layout(path: Path, names: list[str], split: str, labels: LabelSet) 
     Raises:
         ReleaseError: if there are no pictures.
     """
-    pictures, of_folder = [], lru_cache(1024)(partial(_of_folder, labels))
-    for name in filter(is_picture, names):
-        own, label = of_folder(name.rpartition("/")[0])
-        pictures.append(Picture(name, shown(name), own or split, label, False, movie_of(shown(name))))
+    of_folder = lru_cache(1024)(partial(_of_folder, labels))
+    pictures = Packed(
+        Picture(name, shown(name), own or split, label, False, movie_of(shown(name)))
+        for name in filter(is_picture, names)
+        for own, label in [of_folder(name.rpartition("/")[0])]
+    )
     if not pictures:
         raise ReleaseError(
             f"Expected pictures ({', '.join(_PICTURES)}) in {path}, but there are none; {len(names)} files, "
@@ -205,7 +208,7 @@ def _label(classes: list[str], name: str, split: str, path: Path, labels: LabelS
     return label
 
 
-def _refuse_empty_splits(path: Path, pictures: list[Picture], names: list[str]) -> None:
+def _refuse_empty_splits(path: Path, pictures: list[Picture], names: Sequence[str]) -> None:
     empty = [split for split in ("Train", "Val") if not any(picture.split == split for picture in pictures)]
     if not empty:
         return

@@ -126,3 +126,12 @@ def test_a_link_upwards_is_not_walked_for_ever(tmp_path: Path) -> None:
 def test_pretender_lets_data_pass() -> None:
     assert pretender(b"emotion,pixels,Usage\n0,1 2 3") is None
     assert pretender(b"") == "an empty file"
+
+
+def test_names_of_a_folder_come_as_if_all_were_sorted_together(tmp_path):
+    names = ["a-b/1", "a.txt", "a/2", "a/b c/3", "a/b/4", "a/b.5", "ab/6", "B/7", "é/8", "a b/9", "z"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    with Archive(tmp_path) as archive:
+        assert list(archive.names) == sorted(names)

@@ -59,7 +59,7 @@ def test_a_file_may_be_as_large_as_its_kind(tmp_path: Path):
         (tmp_path / name).write_bytes(bytes(mib * MIB))
     assert len(read_text(tmp_path / "1", limits)) == MIB and open_file(tmp_path / "3", limits).size == 3 * MIB
     with Archive(tmp_path, limits) as archive:
-        assert archive.names == ["1", "2", "3", "4"]
+        assert list(archive.names) == ["1", "2", "3", "4"]
         assert len(archive.read("2")) == 2 * MIB and len(archive.open("3").read()) == 3 * MIB
         for read, size in ((archive.read, "3"), (archive.open, "4")):
             with pytest.raises(TooMuchError, match=rf": {size}, but it holds more"):

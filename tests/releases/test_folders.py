@@ -1,8 +1,10 @@
 """Pictures of one's own through fer-prepare: class folders, lists, made splits, and everything that may be wrong with them."""
 
+import os
 import re
 import shutil
 import tarfile
+import tracemalloc
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from releases.pictures import FAST, write_picture
 
 from fer_transfer.detection import landmarks
@@ -19,7 +23,7 @@ from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError
 from fer_transfer.faces.opening import open_faces
 from fer_transfer.labels import EXPRESSIONS, UNLABELLED
-from fer_transfer.releases.dividing import divide
+from fer_transfer.releases.dividing import _groups, divide
 from fer_transfer.releases.folders import FoldersRelease
 
 ALIGNED = ["release=folders", "release.path=own", "release.aligned=true", *FAST]
@@ -150,6 +154,16 @@ def split_of(root: Path, seed: int) -> dict[str, str]:
     release = FoldersRelease(str(root / "own"), pipeline, subject=r"(S\d+)_", folds=5, seed=seed)
     release.scan(lambda done, of: None)
     return {picture.id: picture.split for picture in release._scanned.pictures}
+
+
+@given(st.lists(st.sampled_from(["", "ann", "bob", "b", "a\0", "é"]), max_size=12))
+def test_a_subject_is_a_group_and_a_picture_of_nobody_is_one(subjects):
+    group, several = _groups(iter(subjects))
+    for i, a in enumerate(subjects):
+        for j, b in enumerate(subjects):
+            assert (group[i] == group[j]) == (i == j or a == b != "")
+    often = sorted(name for name, count in Counter(filter(None, subjects)).items() if count > 1)
+    assert [subjects[list(group).index(number)] for number in several] == often
 
 
 def test_the_rule_by_itself():
@@ -289,3 +303,20 @@ def test_frames_tell_of_folders_that_name_no_class(elsewhere, command):
     code, out, err = command("prepare", "release=frames", "release.path=own", "release.aligned_size=[24,24]", *FAST)
     assert code == 0, err
     assert "in folders that name no class: 5 (Contempt 4, deep 1)" in out
+
+
+def test_what_was_listed_takes_few_bytes_a_picture(tmp_path):
+    picture, count = tmp_path / "picture", 6144
+    picture.write_bytes(b"x" * 2000)  # too large to be a picture of a pixel, so not decoded
+    for i in range(count):
+        folder = tmp_path / "own" / ("Train" if i % 5 else "Val") / EXPRESSIONS[i % 7]
+        folder.mkdir(parents=True, exist_ok=True)
+        os.link(picture, folder / f"{i:07}.png")
+    release = FoldersRelease(str(tmp_path / "own"), FacePipeline(ViolaJones(), None, BoxCrop(48)), aligned=True)
+    tracemalloc.start()
+    try:
+        assert release.scan(lambda done, of: None) == count
+        held, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 60 * count and most < 300 * count  # bytes; of pictures as objects 572 and 682
