@@ -35,7 +35,7 @@ from fer_transfer.reports.cells import (
 from fer_transfer.reports.markdown import escape_markdown, table_lines, to_markdown
 from fer_transfer.reports.table import Column, Table, table_of
 from fer_transfer.settings import compose
-from fer_transfer.study import Study, published_rows, study_from
+from fer_transfer.study import Study, published_rows, study_called, study_from
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,6 +46,9 @@ READMES = (
     "experiments/sfew_like/README.md",
     "experiments/paper_cpu/README.md",
     "experiments/geometry/README.md",
+    "experiments/best_fer2013/README.md",
+    "experiments/best_sfew_like/README.md",
+    "experiments/ferplus/README.md",
 )
 
 HEADLINES = ROOT / "experiments" / "README.md"
@@ -60,10 +63,11 @@ def contents() -> Iterator[tuple[Path, str]]:
     """Every file that holds tables, with what it should hold."""
     study = study_from(plain(compose("report").study))
     for results in sorted(ROOT.glob("experiments/*/results.csv")):
-        yield results.with_name("table.md"), _table_file(results.parent, study)
+        yield results.with_name("table.md"), _table_file(results.parent, _own_study(results.parent) or study)
     for name in READMES:
         path = ROOT / name
-        yield path, _BLOCK.sub(lambda match: _block(match, study), path.read_text(encoding="utf-8"))
+        own = _own_study(path.parent) or study
+        yield path, _BLOCK.sub(lambda match, own=own: _block(match, own), path.read_text(encoding="utf-8"))
     lines = "\n".join(_headlines(_read(ROOT / "experiments" / "headlines.csv")))
     text = HEADLINES.read_text(encoding="utf-8")
     yield HEADLINES, _HEADLINES.sub(lambda match: f"{match.group(1)}{lines}\n{match.group(2)}", text)
@@ -72,6 +76,11 @@ def contents() -> Iterator[tuple[Path, str]]:
 def stale() -> list[Path]:
     """Files that hold something else than the CSV files say."""
     return [path for path, text in contents() if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+def _own_study(folder: Path) -> Study | None:
+    """The study of a folder of experiments that has one; of the others it is the paper's."""
+    return next(map(study_called, sorted(folder.glob("conf/study/*.yaml"))), None)
 
 
 def _table_file(folder: Path, study: Study) -> str:
@@ -281,7 +290,7 @@ def _spent(line: Line, found: Line) -> tuple[str, str]:
     _, _, section = path.read_text(encoding="utf-8").partition(title)
     match = re.search(r"^- Device: (.+)\. Training time: ([\d.]+) h for (.+)\.$", section, re.MULTILINE)
     assert match, f"{path} says of {title!r} neither device nor hours"
-    return f"{match.group(2)} ({match.group(3)})", match.group(1)
+    return f"{match.group(2)} ({match.group(3)})", match.group(1).replace(" 1 threads", " 1 thread")
 
 
 def main() -> None:

@@ -82,8 +82,9 @@ def collect(given: argparse.Namespace) -> int:
 
     from fer_transfer.cli import store
 
-    unpacked = Path(given.back).with_name(f"{Path(given.back).name}.unpacked")
-    read_parts(Path(given.back), unpacked)
+    back = Path(given.back).resolve()  # of "." too
+    unpacked = back.with_name(f"{back.name}.unpacked")
+    read_parts(back, unpacked)
     store.run(["import", str(unpacked / "store"), f"store={given.store}"])
     print(f"fer-report store={given.store}")
     return 0

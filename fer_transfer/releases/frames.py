@@ -18,6 +18,7 @@ Sources   None
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from sys import intern
@@ -194,7 +195,7 @@ class FramesRelease:
             "counts": count_pictures(self._scanned.pictures, self.labels.classes),
             "lost": count_pictures(lost, self.labels.classes),
             "kinds": dict(Counter(face.kind for face in self._told)),
-            "reasons": {reason: [shown(p.path) for p in pictures] for reason, pictures in self._by_reason().items()},
+            "reasons": self._by_reason(),
             "several faces": sum(face.faces > 1 for face in self._told),
             "ignored": self._scanned.ignored,
             "passed over": self._passed_over,
@@ -209,24 +210,29 @@ class FramesRelease:
             if picture.label == UNLABELLED and picture.split in labelled and "/" in picture.path
         )
 
-    def _by_reason(self) -> dict[str, list[Picture]]:
-        reasons: dict[str, list[Picture]] = {}
+    @cached_property
+    def _report(self) -> dict[str, Any]:
+        """What ``report`` tells, for the lines that tell the same: a million pictures are gone through once."""
+        return self.report()
+
+    def _by_reason(self) -> dict[str, list[str]]:
+        """Pictures by what is to be told of them, the most frequent first."""
+        reasons: dict[str, list[str]] = {}
         for picture, face in self._faces():
             if face.reason:
-                reasons.setdefault(f"{face.kind}, {face.reason}", []).append(picture)
+                reasons.setdefault(f"{face.kind}, {face.reason}", []).append(shown(picture.path))
         return dict(sorted(reasons.items(), key=lambda item: -len(item[1])))
 
     def summary(self) -> list[str]:
         """Found of all by split and class, reasons, and whether faces and frames are mixed."""
-        report = self.report()
+        report = self._report
         lines = [
             f"{len(self._scanned.pictures)} pictures from {shown(str(self.path))}"
             + (", synthetic" if self._synthetic else "")
         ]
         lines += [self._split_line(split, report) for split in report["counts"]]
-        for reason, pictures in self._by_reason().items():
-            names = ", ".join(shown(picture.path) for picture in pictures[:3])
-            lines.append(f"{reason}: {len(pictures)} ({names}{', ...' if len(pictures) > 3 else ''})")
+        for reason, paths in report["reasons"].items():
+            lines.append(f"{reason}: {len(paths)} ({', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''})")
         if others := self._other_folders():
             told = ", ".join(f"{shown(folder)} {count}" for folder, count in others.most_common(5))
             lines.append(

@@ -7,7 +7,8 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from inspect import Signature, signature
 from itertools import chain
 from typing import Any, ClassVar
@@ -215,7 +216,7 @@ class ListedRelease(FramesRelease, ABC):
             labels = [self.classes.label(picture.name) for picture in listed]
             splits = divide(labels, (picture.subject for picture in listed), made, self.division.seed)
             refuse_empty_classes(labels, splits, self.labels.classes, where)
-            return Packed(replace(picture, split=split) for picture, split in zip(listed, splits, strict=True))
+            return Packed(picture._replace(split=split) for picture, split in zip(listed, splits, strict=True))
         if given.total() < len(listed):
             without = [picture.path for picture in listed if not picture.split]
             raise ReleaseError(
@@ -239,8 +240,10 @@ class ListedRelease(FramesRelease, ABC):
     def report(self) -> dict[str, Any]:
         """Counts, lost faces, subjects by split, classes that were left out, differences from the stated counts."""
         subjects = {split: len(of) for split, of in self._subjects().items()}
-        left = Counter(picture.name for picture in self._all if self.classes.leaves_out(picture.name))
-        told = {"subjects": subjects, "left out": dict(left), "differences": self._differences()}
+        left = Counter[str]()
+        for (_, name), count in self._counts.items():
+            left[name] += count if self.classes.leaves_out(name) else 0
+        told = {"subjects": subjects, "left out": dict(+left), "differences": self._differences()}
         return {**super().report(), **told, "splits": str(self.division) if self.division.made else "the release's own"}
 
     def _subjects(self) -> dict[str, set[str]]:
@@ -250,9 +253,14 @@ class ListedRelease(FramesRelease, ABC):
                 subjects.setdefault(picture.split, set()).add(picture.movie)
         return subjects
 
+    @cached_property
+    def _counts(self) -> Counter[tuple[str, str]]:
+        """Pictures by the owners' split and class, those that are left out too."""
+        return Counter((picture.split, picture.name) for picture in self._all)
+
     def _differences(self) -> list[str]:
         """Where counts by the owners' splits and classes differ from the stated ones."""
-        counts = Counter((picture.split, picture.name) for picture in self._all)
+        counts = self._counts
         return [
             f"{split} {name} {counts[split, name]}, not {count}".strip()
             for split, classes in self.stated.items()
@@ -262,7 +270,7 @@ class ListedRelease(FramesRelease, ABC):
 
     def summary(self) -> list[str]:
         """Counts by split and class, subjects, how splits were made, what was left out, and differences from what is stated."""
-        report = self.report()
+        report = self._report
         lines = [f"{self.title}: {'faces already, not searched' if self.aligned else 'frames'}", *super().summary()]
         if self.division.made:
             known = f"a {self.unit} stands in one" if report["subjects"] else "whose faces they are is not known"

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fer_transfer.config import nearest
 from fer_transfer.detection.crop import Box
@@ -13,8 +13,7 @@ from fer_transfer.files.packed import Packed
 from fer_transfer.labels import SEVEN, UNLABELLED, LabelSet
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A picture as its release lists it.
 
     Attributes:

@@ -140,7 +140,7 @@ class SFEWRelease(FramesRelease):
 
     def summary(self) -> list[str]:
         """Found of all by split and class, movies in two splits, and differences from the stated counts."""
-        report = self.report()
+        report = self._report
         lines = [f"EmotiW (SFEW): {report['pictures']}", *super().summary()]
         if report["both kinds there"]:
             other = "false for the frames" if self._scanned.aligned else "true for the organisers' aligned faces"

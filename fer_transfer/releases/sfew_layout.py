@@ -6,10 +6,11 @@ The data set itself is described in ``releases.sfew``.
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import combinations
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from fer_transfer.detection.crop import Box
 from fer_transfer.errors import ReleaseError
@@ -25,8 +26,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _MOVIE = re.compile(r"(.+)_\d+_\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """One picture of the release: its path inside, unique id, split, label (or UNLABELLED), and movie or person or None."""
 
     path: str
@@ -109,7 +109,7 @@ def read_layout(path: Path, names: Sequence[str], aligned: str, labels: LabelSet
     use = _choose(path, pictures, aligned)
     chosen = [p for split in SPLITS for p in pictures if p.split == split and p.aligned == use]
     seen = Counter(picture.id for picture in chosen)
-    unique = Packed(p if seen[p.id] == 1 else replace(p, id=shown(p.path)) for p in chosen)
+    unique = Packed(p if seen[p.id] == 1 else p._replace(id=shown(p.path)) for p in chosen)
     return Layout(unique, use, len(chosen) < len(pictures), ignored_by_kind(ignored))
 
 

@@ -27,7 +27,10 @@ def test_every_setting_is_measured_and_nothing_is_trained(tmp_path, monkeypatch,
     ):
         [line] = [line for line in out.splitlines() if word in line and line.startswith("  ")][:1]
         assert float(line.split()[0]) > 0
-    assert "Steps of test_resnet with random faces on " in out and "othing was trained." in out
+    assert (
+        "steps (crop, mirror, network, optimiser) of test_resnet with random faces on " in out
+        and "othing was trained." in out
+    )
     assert not [path for path in tmp_path.rglob("*") if path.is_file()], "neither faces nor a store is needed or made"
     torch.set_num_threads(threads)
 
