@@ -66,8 +66,7 @@ def contents() -> Iterator[tuple[Path, str]]:
         yield results.with_name("table.md"), _table_file(results.parent, _own_study(results.parent) or study)
     for name in READMES:
         path = ROOT / name
-        own = _own_study(path.parent) or study
-        yield path, _BLOCK.sub(lambda match, own=own: _block(match, own), path.read_text(encoding="utf-8"))
+        yield path, _BLOCK.sub(lambda match: _block(match, study), path.read_text(encoding="utf-8"))
     lines = "\n".join(_headlines(_read(ROOT / "experiments" / "headlines.csv")))
     text = HEADLINES.read_text(encoding="utf-8")
     yield HEADLINES, _HEADLINES.sub(lambda match: f"{match.group(1)}{lines}\n{match.group(2)}", text)
@@ -96,7 +95,7 @@ def _block(match: re.Match[str], study: Study) -> str:
     folder, backbone, settings = match.group(2, 3, 4)
     groups = _by_group(ROOT / folder / "results.csv")
     [key] = [key for key in groups if key[0] == backbone and key[1].startswith(settings)]
-    table = _plans(key, groups[key], study)
+    table = _plans(key, groups[key], _own_study(ROOT / folder) or study)
     body = "\n".join([f"**{escape_markdown(caveat_line(table.caveats))}**", "", *table_lines(table), "", *table.legend])
     return f"{match.group(1)}{body}\n{match.group(5)}"
 
