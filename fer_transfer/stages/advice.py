@@ -99,9 +99,8 @@ def advice_text(advice: Advice, name: str, accelerator: str) -> str:
     """What was measured, and which settings to give."""
     given, rates, fastest = advice
     machine = environment(accelerator)
-    lines = [
-        f"Plain steps (crop, mirror, network, optimiser) of {name} with random faces on {machine['device']} (torch {machine['torch']}), faces a second:"
-    ]
+    where = f"{machine['device']} (torch {machine['torch']})"
+    lines = [f"Plain steps (crop, mirror, network, optimiser) of {name} with random faces on {where}, faces a second:"]
     lines += [f"{speed:10.1f}  {' '.join(way.words(given)) or 'as given'}" for way, speed in rates.items()]
     if fastest == given:
         return "\n".join([*lines, "The settings as given are the fastest of these. Nothing was trained."])
