@@ -58,7 +58,10 @@ class LabelSet:
     def __post_init__(self) -> None:
         if not 2 <= len(self.classes) <= _MOST:
             given = ", ".join(self.classes[:3]) or "none"
-            raise ConfigError(f"Expected a label set of 2 to {_MOST} classes, but got {len(self.classes)} ({given}).")
+            raise ConfigError(
+                f"Expected a label set of 2 to {_MOST} classes (labels.classes), but got {len(self.classes)} ({given}). Name all "
+                "that faces are told apart by, or take labels=seven or eight."
+            )
         if odd := [name for name in (*self.classes, *self.names) if not _is_name(name)]:
             raise ConfigError(
                 f"Expected names of classes of 1 to {_LONGEST} printable characters without blanks at the ends, none of them "

@@ -55,6 +55,10 @@ class Candidate:
         return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
+#: A picture of fewer pixels a side is no face.
+LEAST_SIDE = 8
+
+
 @dataclass(frozen=True, slots=True)
 class FrameFace:
     """The face of one picture.
@@ -202,6 +206,8 @@ class FacePipeline:
         except PictureError as error:
             return unreadable(self.shape, error.reason)
         if aligned or frame.shape[:2] == aligned_size:
+            if aligned and min(frame.shape[:2]) < LEAST_SIDE:
+                return unreadable(self.shape, f"{frame.shape[1]}x{frame.shape[0]}: too small for a face")
             picture = picture_of(frame, self.colour)
             if box is not None and not _meets(box, picture.shape):
                 return unreadable(self.shape, f"{frame.shape[1]}x{frame.shape[0]}: its box {box} lies outside")

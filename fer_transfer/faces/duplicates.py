@@ -63,7 +63,12 @@ def duplicate_lines(found: dict[str, Any]) -> list[str]:
         within = ", ".join(f"{split} {count}" for split, count in found["repeated"].items())
         lines.append(f"repeated within a split: {within}")
     for split, others in found["also_in"].items():
-        lines += [f"{count} faces of {split} also stand in {other}" for other, count in others.items() if count]
+        lines += [
+            f"{count} {f'face of {split} also stands' if count == 1 else f'faces of {split} also stand'} in {other}"
+            for other, count in others.items()
+            if count
+        ]
     if found["constant"]:
-        lines.append(f"{found['constant']} faces are of one constant colour")
+        count = found["constant"]
+        lines.append(f"{count} {'face is' if count == 1 else 'faces are'} of one constant colour")
     return lines

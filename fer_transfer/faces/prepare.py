@@ -323,7 +323,8 @@ def _summarise(faces: Faces, small: Faces | None) -> Faces:
 
 
 def _closing(faces: Faces) -> list[str]:
-    lines = [] if faces.found.all() else [f"{int((~faces.found).sum())} faces are lost"]
+    lost = int((~faces.found).sum())
+    lines = [f"{lost} {'face is' if lost == 1 else 'faces are'} lost"] if lost else []
     if faces.votes is not None:
         lines.append("FER+ votes are joined by row")
     lines += [f"caveat: {caveat}" for caveat in faces.caveats]

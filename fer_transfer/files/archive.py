@@ -164,6 +164,12 @@ class Archive:
         _ = self.names
         return dict(self._container.passed_over)
 
+    @property
+    def folders(self) -> list[str]:
+        """Relative POSIX paths of its folders, as far as they are told: an archive need not; litter is left out."""
+        _ = self.names
+        return [name for name in dict.fromkeys(self._container.folders) if not _is_litter(name)]
+
     def first(self, filename: str) -> str | None:
         """The first member with this file name, or None; a tar is read no further than to its header."""
         return next((name for name in self._walk() if PurePosixPath(name).name == filename), None)
@@ -217,11 +223,15 @@ class Archive:
     def _walk(self) -> Iterator[str]:
         try:
             for name in self._container.names():
-                parts = name.split("/")
-                if not (parts[-1].startswith("._") or any(part in _LITTER for part in parts)):
+                if not _is_litter(name):
                     yield name
         except _DAMAGE as error:
             _damaged(str(self.path), error)
+
+
+def _is_litter(name: str) -> bool:
+    parts = name.split("/")
+    return parts[-1].startswith("._") or any(part in _LITTER for part in parts)
 
 
 def _open(path: Path, limits: Limits) -> Container:

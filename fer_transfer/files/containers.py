@@ -23,9 +23,11 @@ class Container(Protocol):
 
     Attributes:
         passed_over: what was met that is no file to read, by name: "a FIFO", "a link", ...
+        folders: relative POSIX paths of the folders that were met; an archive tells of one or not.
     """
 
     passed_over: dict[str, str]
+    folders: list[str]
 
     def names(self) -> Iterator[str]:
         """Relative POSIX paths of the regular files."""
@@ -46,6 +48,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = str(path)
         self.passed_over: dict[str, str] = {}
+        self.folders: list[str] = []
 
     def names(self) -> Iterator[str]:
         """Sorted paths of the regular files, and of links that lead nowhere: those are lost files, not strange ones."""
@@ -59,6 +62,7 @@ class Folder:
         seen.add(real)
         for name in sorted(self._names(below)):
             if name.endswith("/"):
+                self.folders.append(below + name[:-1])
                 yield from self._below(below + name, seen)
             else:
                 yield below + name
@@ -116,6 +120,7 @@ class Zip:
         self._zip = ZipFile(self._file)
         self._most = limits.unpacked(path.stat().st_size)
         self.passed_over: dict[str, str] = {}
+        self.folders: list[str] = []
 
     def names(self) -> Iterator[str]:
         """See ``Container.names``."""
@@ -129,7 +134,9 @@ class Zip:
                 refuse(self._path, name, "a link")
             if not PurePosixPath(name).name and not name.endswith("/"):
                 self.passed_over[name] = "without a name"
-            elif not name.endswith("/"):
+            elif name.endswith("/"):
+                self.folders.append(str(PurePosixPath(name)))
+            else:
                 yield name
 
     def open(self, name: str) -> IO[bytes]:

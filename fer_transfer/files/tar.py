@@ -36,6 +36,7 @@ class Tar:
         self._passed: dict[str, tarfile.TarInfo] = {}
         self._most = limits.unpacked(path.stat().st_size)
         self.passed_over: dict[str, str] = {}
+        self.folders: list[str] = []
 
     def names(self) -> Iterator[str]:
         """See ``Container.names``."""
@@ -48,7 +49,9 @@ class Tar:
             if info.isfile() and PurePosixPath(info.name).name:
                 self._passed[info.name] = info
                 yield info.name
-            elif not info.isdir():
+            elif info.isdir():
+                self.folders.append(str(PurePosixPath(info.name)))
+            else:
                 self.passed_over[info.name] = _kind(info)
             self._stream.begin()
 

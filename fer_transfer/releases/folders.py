@@ -20,7 +20,6 @@ Sources   None
 ========  ==============================================================================================================
 """
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -114,7 +113,7 @@ class FoldersRelease(ListedRelease):
                 f"Expected each picture of {shown(str(self.path))} in a folder named after its class, but {len(without)} of "
                 f"{len(listed)} in none ({first_three(without)}). Move them, or list them in a CSV (release.csv)."
             )
-        self._refuse_empty_folders(folders, beside)
+        self._refuse_empty_folders(archive, folders, beside)
         return listed
 
     def _names_class(self, folder: str) -> bool:
@@ -128,18 +127,23 @@ class FoldersRelease(ListedRelease):
         other = [folder for folder in folders if not _split_of(folder)]
         return (known or near or other or [""])[-1]
 
-    def _refuse_empty_folders(self, folders: set[str], beside: set[tuple[str, ...]]) -> None:
-        """Refuse folders beside those of classes that hold no picture; an archive does not tell."""
-        if not self.path.is_dir():
-            return
-        full = {PurePosixPath(path).parts[:depth] for path in folders for depth in range(path.count("/") + 2)}
-        there = ((parent, entry) for parent in sorted(beside) for entry in os.scandir(self.path.joinpath(*parent)))
-        classes = ((*parent, entry.name) for parent, entry in there if entry.is_dir() and self._names_class(entry.name))
-        if empty := sorted("/".join(folder) for folder in classes if folder not in full):
+    def _refuse_empty_folders(self, archive: Archive, pictured: set[str], beside: set[tuple[str, ...]]) -> None:
+        """Refuse folders beside those of classes that hold no picture, or, named otherwise, nothing."""
+        full, filled = _above(pictured), _above({name.rpartition("/")[0] for name in archive.names})
+        classes = (
+            parts for folder in archive.folders if (parts := PurePosixPath(folder).parts) and parts[:-1] in beside
+        )
+        near = ((parts, full if self._names_class(parts[-1]) else filled) for parts in classes)
+        if empty := sorted("/".join(parts) for parts, known in near if parts not in known and not _split_of(parts[-1])):
             raise ReleaseError(
                 f"Expected pictures in every class folder of {shown(str(self.path))}, but none in {len(empty)} "
                 f"({first_three(empty)}). Fill or remove them."
             )
+
+
+def _above(folders: set[str]) -> set[tuple[str, ...]]:
+    """The parts of these folders' paths, and of all folders above them."""
+    return {PurePosixPath(path).parts[:depth] for path in folders for depth in range(path.count("/") + 2)}
 
 
 def _split(path: str) -> str:

@@ -240,7 +240,7 @@ class FramesRelease:
             )
         if report["several faces"]:
             lines.append(f"{report['several faces']} frames hold several faces; taken by {self.pipeline.choose}")
-        return lines + passed_over_lines(self._passed_over) + self._mixed(report["kinds"])
+        return lines + passed_over_lines(self._passed_over) + self._mixed(report)
 
     def _split_line(self, split: str, report: dict[str, Any]) -> str:
         """What was found of a split, and what was lost of which class."""
@@ -256,13 +256,16 @@ class FramesRelease:
         lost, classes = report["lost"].get(split, {}), report["counts"][split]
         return ", ".join(f"{name} {count} of {classes[name]}" for name, count in lost.items())
 
-    def _mixed(self, kinds: dict[str, int]) -> list[str]:
-        bypassed = kinds.get("bypassed", 0)
-        if not bypassed or bypassed == len(self._told):
+    def _mixed(self, report: dict[str, Any]) -> list[str]:
+        """That some pictures were taken for faces and others searched; what could not be read is neither."""
+        bypassed = report["kinds"].get("bypassed", 0)
+        unread = sum(len(of) for reason, of in report["reasons"].items() if reason.startswith(f"lost, {UNREADABLE}"))
+        searched = len(self._told) - bypassed - unread
+        if not bypassed or not searched:
             return []
         return [
             f"mixed: {bypassed} pictures are taken for faces already (aligned_size={self.aligned_size}) and "
-            f"{len(self._told) - bypassed} for frames; a network sees the difference"
+            f"{searched} for frames; a network sees the difference"
         ]
 
     def write_extras(self, folder: Path) -> None:

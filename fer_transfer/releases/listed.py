@@ -13,7 +13,7 @@ from inspect import Signature, signature
 from itertools import chain
 from typing import Any, ClassVar
 
-from fer_transfer.detection.pipeline import FacePipeline
+from fer_transfer.detection.pipeline import LEAST_SIDE, FacePipeline
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import Archive
 from fer_transfer.files.limits import LIMITS, Limits
@@ -35,7 +35,10 @@ from fer_transfer.releases.listing import (
 from fer_transfer.releases.sfew_layout import SPLITS, Layout, Picture, ignored_by_kind, is_picture
 
 #: No file of so many bytes holds a face, but one may hold a picture of a pixel or two: those are looked at beforehand.
-_TINY_BYTES, _LEAST_SIDE = 1024, 8
+#: One of more bytes and so few pixels is told as lost.
+_TINY_BYTES = 1024
+
+_FOLD = re.compile(r"fold\d+")
 
 
 #: Pictures by split (empty where the owners give none) and class, by the names of the release.
@@ -215,7 +218,7 @@ class ListedRelease(FramesRelease, ABC):
                 )
             labels = [self.classes.label(picture.name) for picture in listed]
             splits = divide(labels, (picture.subject for picture in listed), made, self.division.seed)
-            refuse_empty_classes(labels, splits, self.labels.classes, where)
+            refuse_empty_classes(labels, splits, list(made), self.labels.classes, where)
             return Packed(picture._replace(split=split) for picture, split in zip(listed, splits, strict=True))
         if given.total() < len(listed):
             without = [picture.path for picture in listed if not picture.split]
@@ -224,6 +227,9 @@ class ListedRelease(FramesRelease, ABC):
                 f"({first_three(without)}). Let them be made: release.shares='{{Train: 0.8, Val: 0.1, Test: 0.1}}' or "
                 "release.folds=5; or put every picture below a folder Train, Val or Test."
             )
+        if all(map(_FOLD.fullmatch, given)):  # a mean over folds is of the same classes in each
+            labels = [self.classes.label(picture.name) for picture in listed]
+            refuse_empty_classes(labels, [p.split for p in listed], sorted(given), self.labels.classes, where)
         return listed
 
     def caveats(self) -> list[str]:
@@ -315,10 +321,10 @@ def _refuse_tiny(archive: Archive, listed: Sequence[Listed]) -> None:
                 height, width = decode(archive.read(picture.path)).shape[:2]
             except PictureError:  # told as unreadable, with the others
                 continue
-            if min(height, width) < _LEAST_SIDE:
+            if min(height, width) < LEAST_SIDE:
                 tiny.append(f"{picture.path} ({width}x{height})")
     if tiny:
         raise ReleaseError(
-            f"Expected pictures of at least {_LEAST_SIDE} pixels a side in {shown(str(archive.path))}, but got {len(tiny)} of "
+            f"Expected pictures of at least {LEAST_SIDE} pixels a side in {shown(str(archive.path))}, but got {len(tiny)} of "
             f"{len(listed)} smaller ({first_three(tiny)}). Get them again, or take them out."
         )

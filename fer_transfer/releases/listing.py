@@ -181,7 +181,7 @@ class ClassMap:
                 pictures = by_key((p.name, p.path) for p in kept if p.name in several)
                 raise ReleaseError(
                     f"Expected one name for {self.labels.classes[label]} in {where}, but there are {len(several)} ({pictures}). "
-                    f"If they are one class say so, release.classes='{{{said}}}', or leave some out."
+                    f"If they are one class say so of each, release.classes='{{{said}}}', or leave some out."
                 )
 
     def _refuse_empty(self, kept: Sequence[Listed], listed: Sequence[Listed], where: str) -> None:
@@ -230,26 +230,29 @@ def refuse_shared_subjects(listed: Sequence[Listed], where: str) -> None:
         )
         raise ReleaseError(
             f"Expected each subject in one split of {where}, but got {len(shared)} of {len(first_split)} in two or more: {first}"
-            f"{'; ...' if len(shared) > 3 else ''}. A network knows them then: move their pictures, or let splits be made by "
-            "release.shares or release.folds."
+            f"{'; ...' if len(shared) > 3 else ''}. A network knows them then: move their pictures, or list all in a CSV without "
+            "splits (release=folders release.csv=FILE) and let these be made by release.shares or release.folds."
         )
 
 
-def refuse_empty_classes(labels: Sequence[int], splits: Sequence[str], classes: Sequence[str], where: str) -> None:
-    """Refuse splits that lack a class which others have: a mean over folds would be of other classes in each.
+def refuse_empty_classes(
+    labels: Sequence[int], splits: Sequence[str], names: Sequence[str], classes: Sequence[str], where: str
+) -> None:
+    """Refuse splits, of these names, that lack a class which others have: a mean over folds would be of other classes in each.
 
     Raises:
         ReleaseError: naming them, with how many pictures the others have.
     """
     counts = Counter(zip(splits, labels, strict=True))
     present = sorted({label for label in labels if label != UNLABELLED})
-    empty = [(split, label) for split in dict.fromkeys(splits) for label in present if not counts[split, label]]
+    empty = [(split, label) for split in names for label in present if not counts[split, label]]
     if empty:
         first = ", ".join(f"no {classes[label]} in {split}" for split, label in empty[:3])
         rare = Counter(labels)
+        few = any(rare[label] < len(names) for _, label in empty)  # no seed helps
         have = ", ".join(f"{classes[label]} {rare[label]}" for label in dict.fromkeys(label for _, label in empty))
         raise ReleaseError(
             f"Expected every class in every split of {where}, but got {len(empty)} empty: {first}"
-            f"{', ...' if len(empty) > 3 else ''} (pictures in all: {have}). Make fewer splits, give another release.seed, or "
-            "leave the class out (release.leave_out)."
+            f"{', ...' if len(empty) > 3 else ''} (pictures in all: {have}). Make fewer splits, "
+            f"{'' if few else 'give another release.seed, '}or leave the class out (release.leave_out)."
         )

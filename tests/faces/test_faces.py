@@ -94,7 +94,7 @@ def test_what_is_prepared_is_read_back(source: Path, tmp_path: Path, capsys: pyt
     names = ("pixels.npy", "index.npy", "votes.npy")
     assert faces.digest == file_digest(faces.folder / name for name in names)
     out = capsys.readouterr().out
-    assert "six tiny faces" in out and "1 faces are lost" in out and "caveat: synthetic" in out
+    assert "six tiny faces" in out and "1 face is lost" in out and "caveat: synthetic" in out
     assert leftovers(tmp_path / "faces") == ["tiny"]
 
 
@@ -236,7 +236,7 @@ def test_duplicates_are_counted(tmp_path: Path) -> None:
         lines[0] == "exact duplicates: 4 distinct pictures of 9 (5 repeat another), 1 of them with conflicting labels"
     )
     assert "2 faces of PublicTest also stand in Training" in lines
-    assert "1 faces of PrivateTest also stand in PublicTest" in lines and len(lines) == 6
+    assert "1 face of PrivateTest also stands in PublicTest" in lines and len(lines) == 6
     clean = write(tmp_path / "u", [(0, "Train", 0), (1, "Val", 0)]).manifest["duplicates"]
     assert duplicate_lines(clean) == []
 

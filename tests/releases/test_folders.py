@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+import struct
 import tarfile
 import tracemalloc
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -94,7 +96,7 @@ def test_faces_already_need_no_model(elsewhere, command, words, monkeypatch):
     def absent():
         raise ConfigError("no mesh here")
 
-    write_folders(elsewhere / "own", people=3)
+    write_folders(elsewhere / "own", people=5)
     monkeypatch.setattr(landmarks, "_bundled", absent)
     chosen = ["release=folders", "release.path=own", "pipeline.crop.size=16", "workers=1", SHARES, *words]
     code, _, err = command("prepare", *chosen, "release.aligned=true", "out=without")
@@ -107,10 +109,10 @@ def test_faces_already_need_no_model(elsewhere, command, words, monkeypatch):
 
 
 def test_frames_go_through_the_pipeline(elsewhere, command):
-    write_folders(elsewhere / "own", people=2)
+    write_folders(elsewhere / "own", people=5)
     code, out, err = command("prepare", "release=folders", "release.path=own", *FAST, SHARES)
     assert code == 0, err
-    assert not open_faces(elsewhere / "faces/folders").found.any() and "lost, no face detected: 14" in out
+    assert not open_faces(elsewhere / "faces/folders").found.any() and "lost, no face detected: 35" in out
 
 
 def write_list(root: Path, rows: list[str], header: str = "path,label,split,subject") -> None:
@@ -237,6 +239,21 @@ def bad_list(root):
     write_list(root, rows, "path,label")
 
 
+def given_folds(root):
+    write_folders(root / "fold1")
+    write_folders(root / "fold2")
+    shutil.rmtree(root / "fold2/Fear")
+
+
+def few(root):
+    write_folders(root, people=3)
+
+
+def empty_other(root):
+    write_folders(root)
+    (root / "Bored").mkdir()
+
+
 WRONG = {
     shared_subject: ([r'release.subject="(S\d+)_"'], ["2 of 5 in two or more: S01 in Train", "S03 in Train"]),
     rare_class: ([r'release.subject="(S\d+)_"', "release.folds=3"], ["got 1 empty: no Disgust in fold", "Disgust 2"]),
@@ -251,6 +268,9 @@ WRONG = {
                                               "2 not there (gone.png, sads00.PNG)", "1 twice (AngryS00.png)",
                                               "There in another spelling: sads00.PNG is SadS00.png."]),
     write_folders: ([], ["none for 35 of 35"]),
+    given_folds: ([], ["got 1 empty: no Fear in fold2 (pictures in all: Fear 5)"]),
+    few: ([SHARES], ["no Angry in Test", "Make fewer splits", "give another release.seed"]),
+    empty_other: ([SHARES], ["none in 1 (Bored)"]),
 }  # fmt: skip
 
 
@@ -262,6 +282,26 @@ def test_what_is_wrong_is_named_before_anything_is_written(elsewhere, command, d
     assert code == 1 and "Traceback" not in err and err.strip().count("\n") <= 1, err
     assert [word for word in said if word not in err] == [], err
     assert sorted(path.name for path in elsewhere.iterdir()) == ["own"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_an_archive_that_tells_of_an_empty_class_folder_is_refused(elsewhere, command, kind):
+    empty_class(elsewhere / "own")
+    packed = shutil.make_archive(str(elsewhere / "packed"), kind, elsewhere / "own")
+    code, _, err = command("prepare", *ALIGNED, SHARES, f"release.path={packed}")
+    assert code == 1 and "none in 1 (Sad)" in err, err
+
+
+def test_a_picture_of_a_pixel_in_a_large_file_is_lost(elsewhere, command):
+    write_folders(elsewhere / "own")
+    done, data = cv2.imencode(".png", np.zeros((1, 1), np.uint8))
+    end = data.tobytes().index(b"IEND") - 4
+    words = b"tEXt" + b"a\0" + b"b" * 3000
+    chunk = struct.pack(">I", len(words) - 4) + words + struct.pack(">I", zlib.crc32(words))
+    (elsewhere / "own/Sad/dot.png").write_bytes(data.tobytes()[:end] + chunk + data.tobytes()[end:])
+    code, out, err = command("prepare", *ALIGNED, SHARES)
+    assert done and (code, err.count("Expected")) == (0, 0), err
+    assert "1x1: too small for a face: 1 (Sad/dot.png)" in out and "1 face is lost" in out and "mixed" not in out
 
 
 @pytest.mark.parametrize(
