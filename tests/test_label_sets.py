@@ -221,7 +221,7 @@ def test_names_that_are_markup_are_shown_as_they_are(tmp_path, command):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["labels.classes=[happy]"], "2 to 100 classes, but got 1 (happy)"),
+        (["labels.classes=[happy]"], "2 to 100 classes (labels.classes), but got 1 (happy)"),
         (["labels.classes=[happy,sad,Happy]"], "got 1 twice: 'happy' and 'Happy'"),
         (["labels.classes=[happy,Anger,angry]"], "'Anger' and 'angry'"),
         (["labels.classes=[happy,1]"], "1 is not: 1"),

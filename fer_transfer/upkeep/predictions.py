@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _TOLD = {"key", "faces", "split", "by", "csv"}
 
+#: What is told where there is something to tell: of caveats, and of what a network that sees geometry looked at.
+_MORE = {"caveat", "geometry"}
+
 
 @dataclass(frozen=True)
 class PredictionsFile:
@@ -47,7 +50,7 @@ class PredictionsFile:
             told = read_document(self.document)
         except (OSError, DocumentError):
             return None
-        whole = set(told) - {"caveat"} == _TOLD and all(isinstance(value, str) for value in told.values())
+        whole = set(told) - _MORE == _TOLD and all(isinstance(value, str) for value in told.values())
         return told if whole else None
 
     @cached_property

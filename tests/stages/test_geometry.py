@@ -168,6 +168,19 @@ def test_it_is_a_row_like_any(made, command):
     assert not row.records[0].lineage.stages[-1].chose_an_epoch  # nothing was selected on what is reported
 
 
+def test_a_store_with_it_is_whole_and_hands_it_on(made, command, tmp_path):
+    assert command("store", "verify", f"store={made / 'store'}")[0] == 0
+    code, _, error = command(
+        "store", "export", "emotiw/face_points", f"out={tmp_path / 'row'}", f"store={made / 'store'}"
+    )
+    assert code == 0, error
+    assert command("store", "merge", str(made / "store"), f"store={tmp_path / 'row'}")[0] == 0
+    there, here = (
+        fer_transfer.open_store(root).row("emotiw/face_points") for root in (made / "store", tmp_path / "row")
+    )
+    assert there.scores == here.scores and here.scores
+
+
 def test_other_geometry_of_the_same_pixels_is_another_stage(made, tmp_path):
     _write(tmp_path / "faces", 2)
     assert open_faces(tmp_path / "faces").digest == open_faces(made / "faces").digest
