@@ -4,6 +4,7 @@ A page of a memory map that is not in memory stops the thread that touches it fo
 What was asked for before is read meanwhile, many pages at once, as disks like it.
 """
 
+import mmap
 import os
 from contextlib import suppress
 from typing import Any
@@ -23,7 +24,9 @@ def will_need(array: NDArray[Any], rows: NDArray[np.integer]) -> None:
     if path is None or not len(rows) or not hasattr(os, "posix_fadvise"):
         return
     size, offset = array.strides[0], array.offset  # type: ignore[attr-defined]
-    with suppress(OSError):  # it is a hint
+    with suppress(OSError, AttributeError):  # hints, which not every system knows
+        # Rows in any order: reading on from each, as for a file that is read through, would push others out of little memory.
+        array._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
         file = os.open(path, os.O_RDONLY)
         try:
             for first, count in runs(rows):

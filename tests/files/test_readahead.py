@@ -34,3 +34,17 @@ def test_what_is_no_more_is_no_error(pixels: np.memmap) -> None:
     Path(str(pixels.filename)).unlink()
     will_need(pixels, np.array([1]))
     will_need(pixels, np.array([], np.int64))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells of its memory maps in /proc/self/smaps")
+def test_of_rows_in_any_order_no_more_is_read_than_they_take(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros((64, 4096), np.uint8))
+    array = np.load(tmp_path / "array.npy", mmap_mode="r")
+
+    def flags():
+        map_of = Path("/proc/self/smaps").read_text().partition(str(tmp_path / "array.npy"))[2]
+        return map_of.partition("VmFlags:")[2].splitlines()[0].split()
+
+    assert "rr" not in flags()  # random reads
+    will_need(array, np.array([7, 3]))
+    assert "rr" in flags()
