@@ -74,6 +74,8 @@ def cut(image: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
     if beyond:
         image = cv2.copyMakeBorder(image, beyond, beyond, beyond, beyond, cv2.BORDER_REPLICATE)
     square = image[top + beyond : bottom + beyond, left + beyond : right + beyond]
+    if side == size:
+        return square.copy()
     how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     resized: NDArray[np.uint8] = cv2.resize(square, (size, size), interpolation=how)
     return resized

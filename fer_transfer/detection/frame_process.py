@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from multiprocessing import get_all_start_methods, get_context, get_start_method, parent_process, set_start_method
@@ -71,6 +71,9 @@ class Made(NamedTuple):
     pixels: bytes
     record: bytes
 
+
+#: Bytes of pictures that a process reads before it decodes them, and one picture.
+_READ = 1 << 19
 
 #: Processes that end one after the other before it is taken for more than a frame's doing: no memory left, say.
 _DEATHS = 3
@@ -184,10 +187,23 @@ def _answer(
     pipeline: FacePipeline, load: Load | None, entries: Entries | None, pictures: Sequence[Loaded], row: int
 ) -> list[Made] | Exception:
     try:
-        faces = [face_of(pipeline, load, picture) for picture in pictures]
+        faces = [face_of(pipeline, picture) for picture in _with_bytes(pictures, load)]
         return made([picture.job.name for picture in pictures], faces, row, entries)
     except Exception as error:  # the parent raises it
         return error
+
+
+def _with_bytes(pictures: Sequence[Loaded], load: Load | None) -> Iterator[Loaded]:
+    """Pictures with their bytes: a few are read at a time, for reading between two others costs a small picture twice as much."""
+    some: list[Loaded] = []
+    held = 0
+    for picture in pictures:
+        some.append(picture if load is None or picture.data is not None else loaded(load, picture.job))
+        held += len(some[-1].data or b"")
+        if held > _READ:
+            yield from some
+            some, held = [], 0
+    yield from some
 
 
 def _end_with_the_parent() -> None:
@@ -198,10 +214,8 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
 
-def face_of(pipeline: FacePipeline, load: Load | None, picture: Loaded) -> FrameFace:
-    """The face of an encoded picture, which is loaded where it comes without its bytes."""
-    if load is not None and picture.data is None:
-        picture = loaded(load, picture.job)
+def face_of(pipeline: FacePipeline, picture: Loaded) -> FrameFace:
+    """The face of an encoded picture."""
     job, data, trouble = picture
     assert data is not None, "without load pictures come with their bytes"
     return (

@@ -1,8 +1,8 @@
 """From a picture's bytes to a face: decode, detect, landmark, choose, align and crop (Ng et al. 2015, data preparation)."""
 
 from copy import copy
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -59,8 +59,14 @@ class Candidate:
 LEAST_SIDE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class FrameFace:
+def _zeros(*shape: int) -> NDArray[np.float32]:
+    """Of all faces that have nothing there; none may write to them."""
+    zeros = np.zeros(shape, np.float32)
+    zeros.flags.writeable = False
+    return zeros
+
+
+class FrameFace(NamedTuple):
     """The face of one picture.
 
     Attributes:
@@ -80,8 +86,8 @@ class FrameFace:
     kind: str
     reason: str = ""
     score: float = 0.0
-    box: NDArray[np.float32] = field(default_factory=lambda: np.zeros(4, np.float32))
-    eyes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((2, 2), np.float32))
+    box: NDArray[np.float32] = _zeros(4)
+    eyes: NDArray[np.float32] = _zeros(2, 2)
     faces: int = 0
     points: NDArray[np.float32] | None = None
     geometry: Geometry | None = None

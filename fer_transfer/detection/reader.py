@@ -1,8 +1,9 @@
 """Frames to faces over several processes: in order, the same for any number of them, nothing done twice."""
 
 import os
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -23,19 +24,18 @@ from fer_transfer.detection.frame_process import (
     unpacked,
 )
 from fer_transfer.detection.pipeline import FacePipeline, FrameFace
-from fer_transfer.errors import ConfigError, FacesError, ReleaseError
+from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.files.entries import Entries
 from fer_transfer.files.journal import Journal
 
 #: Messages that wait for each process: enough to keep it busy, few enough to hold in memory.
 _AHEAD = 4
 
-#: Pictures that go to a process in one message.
+#: Pictures that go to a process in one message, at most.
 _TOGETHER = 64
 
-#: Bytes of these beyond which no other joins them: of faces already, and of pictures that are searched, which takes far longer
-#: than a message does: a frame of a film goes alone.
-_FACES, _SEARCHED = 1 << 19, 1 << 14
+#: Seconds a message takes: where it is less, twice as many pictures go together; where it is much more, half as many.
+_LEAST, _MOST = 0.05, 0.5
 
 #: Bytes of pictures that wait at most, and one picture.
 _HELD = 256 << 20
@@ -63,7 +63,7 @@ class FrameReader:
         jobs: Iterable[FrameJob],
         load: Load,
         seconds: float | None = None,
-        size_of: Callable[[str], int] | None = None,
+        spread: bool = False,
     ) -> Iterator[FrameFace]:
         """The faces of the pictures, in their order.
 
@@ -72,15 +72,15 @@ class FrameReader:
             jobs: the pictures.
             load: gives the bytes of one; what it raises as ReleaseError makes that picture unreadable.
             seconds: a frame that takes a process longer is lost; None: none is.
-            size_of: how many bytes a picture has, if the processes may load it themselves: ``load`` can be pickled then.
-                None: this process loads, one picture after another.
+            spread: whether the processes load pictures themselves: ``load`` can be pickled then. Otherwise this process
+                loads, one picture after another.
 
         Raises:
             FacesError: if a process dies; what is done is kept.
         """
         todo = yield from self._done(pipeline, iter(jobs))
         row = 0 if self.journal is None else len(self.journal)
-        work = _Work(pipeline, load, seconds, size_of, None if self.journal is None else self.journal.entries)
+        work = _Work(pipeline, load, seconds, spread, None if self.journal is None else self.journal.entries)
         for faces in _spread(work, todo, row, self.workers) if self.workers else _here(work, todo, row):
             yield from self._faces(pipeline, faces)
 
@@ -120,35 +120,42 @@ class _Work:
     pipeline: FacePipeline
     load: Load
     seconds: float | None
-    size_of: Callable[[str], int] | None
+    spread: bool
     entries: Entries | None
 
     def process(self) -> FrameProcess:
-        return FrameProcess(self.pipeline, None if self.size_of is None else self.load, self.seconds, self.entries)
+        return FrameProcess(self.pipeline, self.load if self.spread else None, self.seconds, self.entries)
 
-    def messages(self, jobs: Iterable[FrameJob]) -> Iterator[tuple[list[Loaded], int]]:
-        """Pictures to be sent together, and their bytes: what a message costs is more than what a small picture costs."""
+    def messages(self, jobs: Iterable[FrameJob], together: "_Together") -> Iterator[tuple[list[Loaded], int]]:
+        """Pictures to be sent together, and the bytes of them that this process holds."""
         some: list[Loaded] = []
         held = 0
         for job in jobs:
-            picture, size = self._picture(job)
-            some.append(picture)
-            held += size
-            small = _FACES if job.aligned or job.aligned_size else _SEARCHED
-            if len(some) == _TOGETHER or held > min(small, _HELD):
+            some.append(Loaded(job, None) if self.spread else loaded(self.load, job))
+            held += len(some[-1].data or b"")
+            if len(some) >= together.count or held > _HELD:
                 yield some, held
                 some, held = [], 0
         if some:
             yield some, held
 
-    def _picture(self, job: FrameJob) -> tuple[Loaded, int]:
-        if self.size_of is None:
-            picture = loaded(self.load, job)
-            return picture, len(picture.data or b"")
-        try:
-            return Loaded(job, None), self.size_of(job.name)
-        except ReleaseError:  # told by who loads it
-            return Loaded(job, None), 0
+
+class _Together:
+    """How many pictures go in one message, by how long they take.
+
+    What a message costs is more than what a small picture costs; frames of a film go alone, for what a process has at hand is
+    lost where it is ended.
+    """
+
+    def __init__(self) -> None:
+        self.count = 1
+
+    def took(self, seconds: float, count: int) -> None:
+        """So many pictures took so long."""
+        if seconds < _LEAST and count == self.count:
+            self.count = min(2 * count, _TOGETHER)
+        elif seconds > _MOST:
+            self.count = max(1, min(self.count, count // 2))
 
 
 def _here(work: _Work, jobs: Iterable[FrameJob], row: int) -> Iterator[list[Made]]:
@@ -156,7 +163,7 @@ def _here(work: _Work, jobs: Iterable[FrameJob], row: int) -> Iterator[list[Made
     cv2.setNumThreads(1)  # OpenCV's cascades give their boxes in an order that depends on its threads
     try:
         for place, job in enumerate(jobs, start=row):
-            yield made([job.name], [face_of(work.pipeline, None, loaded(work.load, job))], place, work.entries)
+            yield made([job.name], [face_of(work.pipeline, loaded(work.load, job))], place, work.entries)
     finally:
         cv2.setNumThreads(before)
 
@@ -180,18 +187,22 @@ def _spread(work: _Work, jobs: Iterator[FrameJob], row: int, count: int) -> Iter
     for process in processes:
         idle.put(process)
 
+    together = _Together()
+
     def faces(pictures: list[Loaded], row: int) -> list[Made]:
         process = idle.get()
+        began = time.monotonic()
         try:
             return process.faces(pictures, row)
         finally:
+            together.took(time.monotonic() - began, len(pictures))
             idle.put(process)
 
     threads = ThreadPoolExecutor(max(1, len(processes)))  # each waits for one process at a time
     waiting: deque[tuple[Future[list[Made]], int]] = deque()
     held = 0
     try:
-        for pictures, size in work.messages(chain(first, jobs)):
+        for pictures, size in work.messages(chain(first, jobs), together):
             waiting.append((threads.submit(faces, pictures, row), size))
             row += len(pictures)
             held += size

@@ -18,7 +18,6 @@ Sources   None
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from sys import intern
@@ -83,6 +82,7 @@ class FramesRelease:
         self.aligned_size = None if aligned_size is None else _pair_of_sides(aligned_size)
         self._layout: Layout | None = None
         self._told = Packed[FrameFace]()
+        self._report: dict[str, Any] | None = None
         self._passed_over: dict[str, str] = {}
         self._synthetic = False
 
@@ -144,7 +144,7 @@ class FramesRelease:
             ReleaseError: if not one picture can be read.
             FacesError: if a process of the reader dies.
         """
-        self._told = Packed()
+        self._told, self._report = Packed(), None
         pictures = self._scanned.pictures
         for picture, face in zip(pictures, self.frames(reader, range(len(pictures))), strict=True):
             self._told.append(_told(face))
@@ -165,8 +165,9 @@ class FramesRelease:
             for p in self._scanned.pictures.part(rows.start, rows.stop)
         )
         with Archive(self.path, self.limits) as archive:
-            size_of = (lambda name: archive.size([name])) if self.path.is_dir() else None
-            yield from reader.read(self.pipeline, jobs, archive.read, self.limits.frame_seconds, size_of)
+            yield from reader.read(
+                self.pipeline, jobs, archive.read, self.limits.frame_seconds, spread=self.path.is_dir()
+            )
 
     def _refuse_unreadable(self) -> None:
         if all(face.reason.startswith(UNREADABLE) for face in self._told):
@@ -190,42 +191,43 @@ class FramesRelease:
 
     def report(self) -> dict[str, Any]:
         """Counts, lost faces by split and class, why they were lost, and what else was met."""
-        lost = [picture for picture, face in self._faces() if face.kind == "lost"]
+        if self._report is None:
+            self._report = self._counted()
+        return self._report
+
+    def _counted(self) -> dict[str, Any]:
+        """The report: of a million pictures it is made once."""
+        lost, kinds, several = Counter[tuple[str, int]](), Counter[str](), 0
+        reasons: dict[str, list[str]] = {}
+        for picture, face in self._faces():
+            kinds[face.kind] += 1
+            several += face.faces > 1
+            if face.kind == "lost":
+                lost[picture.split, picture.label] += 1
+            if face.reason:
+                reasons.setdefault(f"{face.kind}, {face.reason}", []).append(shown(picture.path))
         return {
             "counts": count_pictures(self._scanned.pictures, self.labels.classes),
-            "lost": count_pictures(lost, self.labels.classes),
-            "kinds": dict(Counter(face.kind for face in self._told)),
-            "reasons": self._by_reason(),
-            "several faces": sum(face.faces > 1 for face in self._told),
+            "lost": by_split(lost, self.labels.classes),
+            "kinds": dict(kinds),
+            "reasons": dict(sorted(reasons.items(), key=lambda item: -len(item[1]))),
+            "several faces": several,
             "ignored": self._scanned.ignored,
             "passed over": self._passed_over,
         }
 
     def _other_folders(self) -> Counter[str]:
         """Pictures by the folder they lie in, of splits in which others are labelled and these are not."""
-        labelled = {picture.split for picture in self._scanned.pictures if picture.label != UNLABELLED}
+        labelled = {split for split, classes in self.report()["counts"].items() if set(classes) - {NO_LABEL}}
         return Counter(
             PurePosixPath(picture.path).parent.name
             for picture in self._scanned.pictures
             if picture.label == UNLABELLED and picture.split in labelled and "/" in picture.path
         )
 
-    @cached_property
-    def _report(self) -> dict[str, Any]:
-        """What ``report`` tells, for the lines that tell the same: a million pictures are gone through once."""
-        return self.report()
-
-    def _by_reason(self) -> dict[str, list[str]]:
-        """Pictures by what is to be told of them, the most frequent first."""
-        reasons: dict[str, list[str]] = {}
-        for picture, face in self._faces():
-            if face.reason:
-                reasons.setdefault(f"{face.kind}, {face.reason}", []).append(shown(picture.path))
-        return dict(sorted(reasons.items(), key=lambda item: -len(item[1])))
-
     def summary(self) -> list[str]:
         """Found of all by split and class, reasons, and whether faces and frames are mixed."""
-        report = self._report
+        report = self.report()
         lines = [
             f"{len(self._scanned.pictures)} pictures from {shown(str(self.path))}"
             + (", synthetic" if self._synthetic else "")
@@ -291,9 +293,13 @@ def _pair_of_sides(size: object) -> tuple[int, int]:
 
 def count_pictures(pictures: Iterable[Picture], classes: Sequence[str]) -> dict[str, dict[str, int]]:
     """Pictures by split and class, in the order met and that of the classes; what does not occur is left out."""
+    return by_split(Counter((picture.split, picture.label) for picture in pictures), classes)
+
+
+def by_split(counts: Counter[tuple[str, int]], classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """What was counted by split and label, by split and the class's name."""
     names = [*classes, NO_LABEL]  # UNLABELLED is -1, the last
     assert UNLABELLED == -1
-    counts = Counter((picture.split, picture.label) for picture in pictures)
     return {
         split: {names[label]: n for label in (*range(len(classes)), UNLABELLED) if (n := counts[split, label])}
         for split in dict.fromkeys(split for split, _ in counts)

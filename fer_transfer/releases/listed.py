@@ -243,14 +243,18 @@ class ListedRelease(FramesRelease, ABC):
             + ([f"counts differ from those stated for {self.title}"] if differs else [])
         )
 
-    def report(self) -> dict[str, Any]:
+    def _counted(self) -> dict[str, Any]:
         """Counts, lost faces, subjects by split, classes that were left out, differences from the stated counts."""
         subjects = {split: len(of) for split, of in self._subjects().items()}
         left = Counter[str]()
         for (_, name), count in self._counts.items():
             left[name] += count if self.classes.leaves_out(name) else 0
         told = {"subjects": subjects, "left out": dict(+left), "differences": self._differences()}
-        return {**super().report(), **told, "splits": str(self.division) if self.division.made else "the release's own"}
+        return {
+            **super()._counted(),
+            **told,
+            "splits": str(self.division) if self.division.made else "the release's own",
+        }
 
     def _subjects(self) -> dict[str, set[str]]:
         subjects: dict[str, set[str]] = {}
@@ -276,7 +280,7 @@ class ListedRelease(FramesRelease, ABC):
 
     def summary(self) -> list[str]:
         """Counts by split and class, subjects, how splits were made, what was left out, and differences from what is stated."""
-        report = self._report
+        report = self.report()
         lines = [f"{self.title}: {'faces already, not searched' if self.aligned else 'frames'}", *super().summary()]
         if self.division.made:
             known = f"a {self.unit} stands in one" if report["subjects"] else "whose faces they are is not known"

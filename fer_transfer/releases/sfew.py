@@ -111,11 +111,11 @@ class SFEWRelease(FramesRelease):
         other = ["class counts differ from those stated for SFEW 2.0"] if differs else []
         return super().caveats() + self.classes.caveats + without + other
 
-    def report(self) -> dict[str, Any]:
+    def _counted(self) -> dict[str, Any]:
         """Counts, lost faces by split and class, movies that stand in two splits, differences from the stated counts."""
         layout = self._scanned
         return {
-            **super().report(),
+            **super()._counted(),
             "pictures": "the organisers' aligned faces" if layout.aligned else "frames",
             "both kinds there": layout.both,
             "differences": self._differences(),
@@ -140,7 +140,7 @@ class SFEWRelease(FramesRelease):
 
     def summary(self) -> list[str]:
         """Found of all by split and class, movies in two splits, and differences from the stated counts."""
-        report = self._report
+        report = self.report()
         lines = [f"EmotiW (SFEW): {report['pictures']}", *super().summary()]
         if report["both kinds there"]:
             other = "false for the frames" if self._scanned.aligned else "true for the organisers' aligned faces"

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import time
 
 from fer_transfer.detection.detectors import ViolaJones
 
@@ -29,6 +30,14 @@ class Hanging(ViolaJones):
     def detect(self, frame):
         if frame.shape[0] == 61:
             ctypes.PyDLL(None).sleep(1000)
+        return super().detect(frame)
+
+
+class Slow(ViolaJones):
+    """Takes its time over every frame."""
+
+    def detect(self, frame):
+        time.sleep(0.07)
         return super().detect(frame)
 
 

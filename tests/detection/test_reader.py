@@ -11,14 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from failing_detectors import Broken, Crashing, Deadly, Hanging
+from failing_detectors import Broken, Crashing, Deadly, Hanging, Slow
 from rich.console import Console
 from starting import run
 
 from fer_transfer.cli.demo import pipeline_at_hand
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import ViolaJones
-from fer_transfer.detection.frame_process import FrameJob
+from fer_transfer.detection.frame_process import FrameJob, FrameProcess
 from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, FacesError, ReleaseError
@@ -164,6 +164,20 @@ def test_pictures_that_wait_are_few_where_they_are_large(monkeypatch):
     next(faces)
     assert len(loaded) == 1  # 4 where they are small
     faces.close()
+
+
+@pytest.mark.parametrize("detector, least, most", [(ViolaJones(), 8, 64), (Slow(), 1, 1)])
+def test_pictures_that_take_little_time_go_together(monkeypatch, detector, least, most):
+    sent = []
+    faces = FrameProcess.faces
+    monkeypatch.setattr(
+        FrameProcess, "faces", lambda self, pictures, row: sent.append(len(pictures)) or faces(self, pictures, row)
+    )
+    jobs = [FrameJob(f"{i % 7:02}.png", most > 1, None) for i in range(150 if most > 1 else 12)]
+    together = list(FrameReader(1).read(FacePipeline(detector, None, BoxCrop(16)), jobs, _load))
+    alone = list(FrameReader().read(PIPELINE, jobs, _load))
+    assert _pixels(together) == _pixels(alone) and sum(sent) == len(jobs)
+    assert least <= max(sent) <= most
 
 
 def test_a_negative_number_of_processes_is_refused():
