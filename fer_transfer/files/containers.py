@@ -52,20 +52,31 @@ class Folder:
 
     def names(self) -> Iterator[str]:
         """Sorted paths of the regular files, and of links that lead nowhere: those are lost files, not strange ones."""
-        yield from self._below("", set())
-
-    def _below(self, below: str, seen: set[str]) -> Iterator[str]:
-        """Those below a folder, of which no more is held than its own names: a folder comes where its name and a slash do."""
-        # Data folders are often links; a link upwards must not be walked for ever.
-        if (real := os.path.realpath(os.path.join(self._path, below))) in seen:
-            return
-        seen.add(real)
-        for name in sorted(self._names(below)):
-            if name.endswith("/"):
-                self.folders.append(below + name[:-1])
-                yield from self._below(below + name, seen)
+        seen: set[tuple[int, int]] = set()
+        open_folders = [
+            self._sorted("", seen)
+        ]  # of each no more is held than its own names; nested deeper than Python may call
+        while open_folders:
+            path = next(open_folders[-1], None)
+            if path is None:
+                open_folders.pop()
+            elif path.endswith("/"):
+                self.folders.append(path[:-1])
+                open_folders.append(self._sorted(path, seen))
             else:
-                yield below + name
+                yield path
+
+    def _sorted(self, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+        """Paths of what lies in a folder, those of folders with a slash: a folder comes where its name and a slash do."""
+        try:
+            state = os.stat(os.path.join(self._path, below))
+        except OSError:
+            return iter(())
+        # Data folders are often links; a link upwards must not be walked for ever.
+        if (same := (state.st_dev, state.st_ino)) in seen:
+            return iter(())
+        seen.add(same)
+        return iter(sorted(below + name for name in self._names(below)))
 
     def _names(self, below: str) -> Iterator[str]:
         """Names in a folder, those of folders with a slash; none of one that cannot be read, as ``os.walk``."""

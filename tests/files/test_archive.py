@@ -1,7 +1,9 @@
 """Folders and archives: the same content whichever way it is packed, and nothing from outside."""
 
+import inspect
 import io
 import os
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -121,6 +123,19 @@ def test_a_link_upwards_is_not_walked_for_ever(tmp_path: Path) -> None:
     (folder / "Train" / "loop").symlink_to(folder)
     with Archive(folder) as archive:
         assert sorted(archive.names) == sorted(CONTENT)
+
+
+def test_folders_may_be_nested_deeper_than_python_may_call(tmp_path: Path) -> None:
+    depth = 400
+    (tmp_path / ("a/" * depth)).mkdir(parents=True)
+    (tmp_path / ("a/" * depth) / "x.png").write_bytes(b"")
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 200)
+    try:
+        with Archive(tmp_path) as archive:
+            assert list(archive.names) == ["a/" * depth + "x.png"] and len(archive.folders) == depth
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_pretender_lets_data_pass() -> None:
