@@ -2,9 +2,10 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 
-from fer_transfer.reports.results import Group
+from fer_transfer.reports.results import Group, Row
 from fer_transfer.stages.lineage import StageLineage
 from fer_transfer.study import LeftOpen, Study
 
@@ -13,7 +14,7 @@ def settings_notes(group: Group, study: Study) -> list[str]:
     """What was chosen, what it started from, on what it ran, how long it took; a stage that rows share is counted once."""
     if not group.trained:
         return []
-    settings = _common_settings(group) | _faces_settings(group)
+    settings = _common_settings(group.trained) | _faces_settings(group)
     words = study.left_open.words
     chosen = {key: value for key, value in settings.items() if any(word in key.lower() for word in words)}
     rest = {key: value for key, value in settings.items() if key not in chosen}
@@ -35,6 +36,34 @@ def settings_notes(group: Group, study: Study) -> list[str]:
         *_inheritance_notes(group),
         f"Device: {', '.join(devices)}. Training time: {time} for {len(seconds)} distinct stages.",
     ]
+
+
+def apart_note(group: Group, groups: Sequence[Group]) -> str:
+    """In what the settings of a group are others than those of most groups of its backbone; empty where there is no other.
+
+    Compared is over plans that ran in all of them, if any did; where no value is the most frequent, each says its own.
+    """
+    alike = [other for other in groups if other.backbone == group.backbone and other.trained]
+    if len(alike) < 2 or group not in alike:
+        return ""
+    plans = set.intersection(*({row.plan for row in of.trained} for of in alike))
+    settings = [
+        _common_settings([row for row in of.trained if row.plan in plans or not plans]) | _faces_settings(of)
+        for of in alike
+    ]
+    own, usual = settings[alike.index(group)], _usual(settings)
+    if differ := {key: own.get(key, "none") for key, value in usual.items() if own.get(key, "none") != value}:
+        return f"Of {len(alike)} tables of {group.backbone} this one has {_listed(differ)}."
+    return f"Of {len(alike)} tables of {group.backbone} this one has the settings of most."
+
+
+def _usual(settings: Sequence[dict[str, str]]) -> dict[str, str | None]:
+    """Of each setting the value that most have; None where two values are as frequent."""
+    usual: dict[str, str | None] = {}
+    for key in dict.fromkeys(key for of in settings for key in of):
+        (value, most), *others = Counter(of.get(key, "none") for of in settings).most_common(2)
+        usual[key] = None if others and others[0][1] == most else value
+    return usual
 
 
 def setting_text(value: object) -> str:
@@ -79,10 +108,10 @@ def _made_by(stages: Sequence[StageLineage]) -> str:
     return f"stage{'s' * (len(names) > 1)} {', '.join(names)} with seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
 
 
-def _common_settings(group: Group) -> dict[str, str]:
+def _common_settings(rows: Sequence[Row]) -> dict[str, str]:
     """Each setting once; one in which plans differ names the plans after each value."""
     by_value: dict[str, dict[str, list[str]]] = {}
-    for row in group.trained:
+    for row in rows:
         for key, value in row.record.settings.items():
             plans = by_value.setdefault(key, {}).setdefault(setting_text(value), [])
             if row.plan not in plans:

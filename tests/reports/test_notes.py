@@ -45,3 +45,34 @@ def test_plans_are_named_where_they_started_from_different_files(tmp_path):
 def test_a_plans_own_stages_are_no_inheritance(tmp_path):
     add_row(tmp_path, "fer28_emotiw", 0.5)
     assert notes(tmp_path) == []
+
+
+def test_tables_of_one_backbone_say_in_what_their_settings_differ(tmp_path):
+    said = {"epochs": 4, "batch_size": 64, "optimizer.lr": 0.001}
+    of = [said, said | {"optimizer.lr": 0.01}, said | {"optimizer.lr": 0.1, "imbalance.focal": 2.0}]
+    for number, settings in enumerate(of):
+        add_row(tmp_path, "emotiw", 0.5, settings_ids=(f"{number}" * 16,), settings=settings)
+    add_row(
+        tmp_path, "fer28", 0.5, settings_ids=("0" * 16,), settings=said | {"epochs": 9}
+    )  # the others have no such row
+    add_row(tmp_path, "emotiw", 0.5, backbone="resnet18", settings=said | {"epochs": 30})
+    report(compose("report", [f"store={tmp_path}", f"out={tmp_path / 'report'}", "published=false"]))
+    lines = (tmp_path / "report" / "table.md").read_text().splitlines()
+    assert [line for line in lines if " tables of " in line] == [
+        "- Of 3 tables of mobilenetv2\\_100 this one has optimizer.lr 0.001.",
+        "- Of 3 tables of mobilenetv2\\_100 this one has optimizer.lr 0.01.",
+        "- Of 3 tables of mobilenetv2\\_100 this one has optimizer.lr 0.1, imbalance.focal 2.0.",
+    ]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "this one has optimizer.lr 0.01." in page
+
+
+def test_the_table_with_the_settings_of_most_says_so(tmp_path):
+    for number, rate in enumerate((0.001, 0.001, 0.1)):
+        settings = {"epochs": 4, "optimizer.lr": rate}
+        add_row(tmp_path, "emotiw", 0.5, settings_ids=(f"{number}" * 16,), settings=settings)
+    report(compose("report", [f"store={tmp_path}", f"out={tmp_path / 'report'}", "published=false"]))
+    lines = [line for line in (tmp_path / "report" / "table.md").read_text().splitlines() if " tables of " in line]
+    assert [line.partition("this one has ")[2] for line in lines] == ["the settings of most."] * 2 + [
+        "optimizer.lr 0.1."
+    ]
