@@ -241,7 +241,8 @@ class FramesRelease:
                 f"without a label, in folders that name no class: {others.total()} ({told}); release=folders refuses these"
             )
         if report["several faces"]:
-            lines.append(f"{report['several faces']} frames hold several faces; taken by {self.pipeline.choose}")
+            hold = "frame holds" if report["several faces"] == 1 else "frames hold"
+            lines.append(f"{report['several faces']} {hold} several faces; taken by {self.pipeline.choose}")
         return lines + passed_over_lines(self._passed_over) + self._mixed(report)
 
     def _split_line(self, split: str, report: dict[str, Any]) -> str:

@@ -3,12 +3,18 @@
 It reads the records it is given and their predictions, nothing else of the store.
 """
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 
-from fer_transfer.config import config_words, override
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+from fer_transfer.config import config_folders, config_words, override
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.reports.cells import caveat_line, level_text, marks_notes, marks_of, mean_text
@@ -19,6 +25,7 @@ from fer_transfer.study import Reported, Study
 
 _WIDTH, _LEVEL = 80, 0.95
 _STORE, _STUDY = "store", "ng2015"  # the defaults of conf/report.yaml, which need not be typed
+_FOLD = re.compile(r"/fold\d+$")  # a study of folds reports them together
 _ROWS = 40  # more are for fer-report
 
 
@@ -51,17 +58,35 @@ def ending(records: Sequence[Record], failed: Mapping[str, str], store: Path, st
         f"Stages, weights and predictions are in {shown(str(store))}",
     ]
     texts = [*more, *said, *(notes if records else notes[-1:])]
-    return "\n".join([*map(shown_text, lines), *_wrapped(texts), f"Next: {report_command(store, study)}"])
+    name = study.name
+    if rows and not kept and (other := _study_of(rows)):
+        texts.append(f"Study {name} reports none of the splits that this is scored on; study {other} does.")
+        name = other
+    return "\n".join([*map(shown_text, lines), *_wrapped(texts), f"Next: {report_command(store, name)}"])
 
 
-def report_command(store: Path, study: Study) -> str:
-    """The ``fer-report`` of a store and a study, as it is typed."""
-    words = ["fer-report", *config_words(f"study/{study.name}.yaml")]
+def report_command(store: Path, study: str) -> str:
+    """The ``fer-report`` of a store and a study, by its name, as it is typed."""
+    words = ["fer-report", *config_words(f"study/{study}.yaml")]
     if str(store) != _STORE:
         words.append(override("store", store))
-    if study.name != _STUDY:
-        words.append(override("study", study.name))
+    if study != _STUDY:
+        words.append(override("study", study))
     return shlex.join(words)
+
+
+def _study_of(rows: Sequence[Row]) -> str:
+    """The first study, by name, that reports a split of these rows; empty where none does."""
+    scored = {split for row in rows for split in row.predictions}
+    for path in sorted(path for folder in config_folders() for path in (folder / "study").glob("*.yaml")):
+        with suppress(
+            OSError, YAMLError, TypeError, KeyError, AttributeError
+        ):  # what is no study is nobody's mistake here
+            content: Any = OmegaConf.load(path)
+            reported = [column["split"] for column in content["reported"]]
+            if scored & set(reported) or any(_FOLD.sub("/folds", split) in reported for split in scored):
+                return path.stem
+    return ""
 
 
 class _Scored:

@@ -75,6 +75,7 @@ def test_settings(name, command):
         ("train", ["bakbone=resnet18"], "no setting bakbone. Did you mean 'backbone'?"),
         ("train", ["epochs=5"], "no setting epochs. Did you mean 'recipe.epochs'?"),
         ("train", ["weights=hub"], "Did you mean 'logger.weights' or 'recipe.backbone.weights'?"),
+        ("train", ["runtime.faces.mine=x"], "runtime.faces.mine. Of another release: ++runtime.faces.mine=FOLDER."),
         ("train", ["zzz=5"], "no setting zzz. fer-train --settings shows all."),
         ("predict", ["row=x", f"input={ROOT}/LICENCE"], "LICENSE'? Check the path"),
         ("weights", ["net=bvlc_alexnt"], "Did you mean 'bvlc_alexnet'?"),

@@ -43,6 +43,24 @@ def test_one_row_is_shown_on_every_reported_split_that_it_was_scored_on(tmp_path
     assert lines[-1] == f"Next: fer-report store={tmp_path}" and f"are in {tmp_path}" in text
 
 
+def test_rows_that_the_study_does_not_report_lead_to_one_that_does(tmp_path):
+    add_row(tmp_path, "fer28_emotiw", 0.5)
+    other = replace(STUDY, name="other", reported=(replace(STUDY.reported[0], split="rafdb/Test"),))
+    lines = ended(tmp_path, study=other)
+    said = " ".join(lines)
+    assert "Accuracy" not in said and "Study other reports none of the splits" in said and "study ng2015 does." in said
+    assert lines[-1] == f"Next: fer-report store={tmp_path}"
+    [path] = (tmp_path / "submissions").glob("*.json")
+    record = read_record(path)
+    moved = [replace(of, split=f"fold{n}") for n, of in enumerate(record.predictions)]
+    ckplus = {digest: replace(of, release="ckplus") for digest, of in record.faces.items()}
+    assert ending([replace(record, predictions=tuple(moved), faces=ckplus)], {}, tmp_path, other).endswith(
+        " study=ckplus"
+    )
+    nobodys = {digest: replace(of, release="mine") for digest, of in record.faces.items()}
+    assert ending([replace(record, faces=nobodys)], {}, tmp_path, other).endswith(" study=other")
+
+
 def test_several_rows_are_a_line_each_and_failed_ones_say_why(tmp_path):
     for seed in (0, 1):
         add_row(tmp_path, "fer28_emotiw", 0.5, seed)

@@ -24,7 +24,7 @@ def section(report: Report) -> Section:
             Fold("Machine and versions", (Pairs(tuple(_environment(report, group))),)),
             *_training(report, group),
         ]
-    page = typed_words(command="fer-report") or report_command(report.store, report.study)
+    page = typed_words(command="fer-report") or report_command(report.store, report.study.name)
     blocks.append(Code(page, "This page:"))
     return Section("settings", "Settings, machine, commands", tuple(blocks))
 
