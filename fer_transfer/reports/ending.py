@@ -3,7 +3,6 @@
 It reads the records it is given and their predictions, nothing else of the store.
 """
 
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from fer_transfer.config import config_folders, config_words, override
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.reports.cells import caveat_line, level_text, marks_notes, marks_of, mean_text
+from fer_transfer.reports.folds import fold_row
 from fer_transfer.reports.results import Row
 from fer_transfer.reports.scores import Score, score
 from fer_transfer.stages.record import Record, ScoredSplit
@@ -25,7 +25,6 @@ from fer_transfer.study import Reported, Study
 
 _WIDTH, _LEVEL = 80, 0.95
 _STORE, _STUDY = "store", "ng2015"  # the defaults of conf/report.yaml, which need not be typed
-_FOLD = re.compile(r"/fold\d+$")  # a study of folds reports them together
 _ROWS = 40  # more are for fer-report
 
 
@@ -84,7 +83,7 @@ def _study_of(rows: Sequence[Row]) -> str:
         ):  # what is no study is nobody's mistake here
             content: Any = OmegaConf.load(path)
             reported = [column["split"] for column in content["reported"]]
-            if scored & set(reported) or any(_FOLD.sub("/folds", split) in reported for split in scored):
+            if scored & set(reported):
                 return path.stem
     return ""
 
@@ -129,7 +128,7 @@ def _rows(record: Record, store: Path) -> Iterator[Row]:
             for release, digest in chosen.items()
             for of in by_release[release][digest]
         }
-        yield Row(Path(), record, "", record.plan, chosen, predictions)
+        yield fold_row(Row(Path(), record, "", record.plan, chosen, predictions))
 
 
 def _table(scores: Sequence[_Scored], *, several: bool) -> Iterator[str]:

@@ -100,14 +100,14 @@ def with_folds(groups: Sequence[Group], level: float, missing: list[Missing]) ->
 
 
 def _with_folds(group: Group, level: float, missing: list[Missing]) -> Group:
-    rows = tuple(map(_fold_row, group.rows))
+    rows = tuple(map(fold_row, group.rows))
     folds = [row for row in rows if isinstance(row, FoldRow)]
     keys = dict.fromkeys((row.base, split) for row in folds for split in row.left_out)
     made = [row for base, split in keys for row in _made(base, split, group, folds, level, missing)]
     return replace(group, rows=(*rows, *made)) if folds else group
 
 
-def _fold_row(row: Row) -> Row:
+def fold_row(row: Row) -> Row:
     """The row with what it left out under ``release/folds``; any other row as it is."""
     match = _PLAN.fullmatch(row.plan)
     if not match or row.ensemble:

@@ -53,10 +53,12 @@ def test_rows_that_the_study_does_not_report_lead_to_one_that_does(tmp_path):
     [path] = (tmp_path / "submissions").glob("*.json")
     record = read_record(path)
     moved = [replace(of, split=f"fold{n}") for n, of in enumerate(record.predictions)]
-    ckplus = {digest: replace(of, release="ckplus") for digest, of in record.faces.items()}
-    assert ending([replace(record, predictions=tuple(moved), faces=ckplus)], {}, tmp_path, other).endswith(
-        " study=ckplus"
-    )
+    faces = {digest: replace(of, release="ckplus") for digest, of in record.faces.items()}
+    of_folds = replace(record, plan="ckplus_folds#fold0", predictions=tuple(moved), faces=faces)
+    assert ending([of_folds], {}, tmp_path, other).endswith(" study=ckplus")
+    folds = replace(other, name="ckplus", reported=(replace(STUDY.reported[0], split="ckplus/folds"),))
+    text = ending([of_folds], {}, tmp_path, folds)
+    assert "Val, found faces" in text and "reports none" not in text
     nobodys = {digest: replace(of, release="mine") for digest, of in record.faces.items()}
     assert ending([replace(record, faces=nobodys)], {}, tmp_path, other).endswith(" study=other")
 
