@@ -8,6 +8,7 @@ picture of the large release takes at most 200 bytes.
 
     python benchmarks/memory_pictures.py --check                 # 100,000 pictures
     python benchmarks/memory_pictures.py --count 1000000
+    python benchmarks/memory_pictures.py --csv                   # listed in a CSV
 """
 
 import argparse
@@ -22,7 +23,7 @@ from memory import command
 BOUND = 200  # bytes
 FEW = 1000
 DRAW = """
-import cv2, numpy, sys
+import csv, cv2, numpy, sys
 from pathlib import Path
 from fer_transfer.labels import EXPRESSIONS
 folder, draw = Path(sys.argv[1]), numpy.random.default_rng(0)
@@ -30,6 +31,10 @@ for i in range(int(sys.argv[2])):
     path = folder / ("Train" if i % 10 else "Val") / EXPRESSIONS[i % 7] / f"picture_{i:08}.bmp"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".bmp", draw.integers(0, 256, (8, 8), numpy.uint8))[1].tobytes())
+with open(f"{folder}.csv", "w", newline="") as file:
+    table = csv.writer(file)
+    table.writerow(["path", "split", "label"])
+    table.writerows((str(path.relative_to(folder)), *path.parts[-3:-1]) for path in sorted(folder.rglob("*.bmp")))
 """
 
 
@@ -42,7 +47,7 @@ def anonymous(process: int) -> int:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
 
 
-def peak(release: Path, folder: Path, workers: int) -> int:
+def peak(release: Path, folder: Path, workers: int, csv: bool) -> int:
     """Bytes of anonymous memory of ``fer-prepare`` at its peak."""
     own = [
         "release=folders",
@@ -50,6 +55,7 @@ def peak(release: Path, folder: Path, workers: int) -> int:
         "release.aligned=true",
         "release.size=16",
         f"workers={workers}",
+        *([f"release.csv={release}.csv"] if csv else []),
     ]
     with (folder / "log").open("w") as log:
         arguments = command("prepare", *own, f"out={release}_faces")
@@ -69,6 +75,7 @@ def main() -> None:
         "--count", type=int, default=100_000, help="pictures of the large release (default: %(default)s)"
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that read (default: %(default)s)")
+    parser.add_argument("--csv", action="store_true", help="have the pictures listed in a CSV")
     parser.add_argument("--check", action="store_true", help="exit with 1 if the bound is missed")
     options = parser.parse_args()
     peaks = []
@@ -76,7 +83,7 @@ def main() -> None:
         for count in (FEW, options.count):
             release = Path(name) / str(count)
             subprocess.run([sys.executable, "-c", DRAW, str(release), str(count)], check=True)
-            peaks.append(peak(release, Path(name), options.workers))
+            peaks.append(peak(release, Path(name), options.workers, options.csv))
             print(f"{count:>9} pictures: {peaks[-1] / 2**20:.0f} MiB", flush=True)
     each = (peaks[1] - peaks[0]) / (options.count - FEW)
     print(f"each picture more takes {each:.0f} bytes (bound {BOUND})")

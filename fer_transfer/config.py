@@ -330,6 +330,8 @@ def typed(schema: type[T], content: Mapping[str, Any], what: str) -> T:
         key = getattr(error, "full_key", None)
         first = (f"{key}: " if key else "") + str(error).splitlines()[0].rstrip(".")
         near = ""
+        if "is not a ListConfig" in first:
+            first = f"{key} is a list, [A,B]"
         if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
             near = nearest(str(error.key), (field.name for field in fields(error.object_type)))
         raise ConfigError(

@@ -31,3 +31,8 @@ class Labelling:
         if self.labels not in LABELS:
             names, near = ", ".join(LABELS), nearest(self.labels, LABELS)
             raise ConfigError(f"Expected recipe.labelling.labels to be one of {names}, but got {self.labels!r}.{near}")
+
+    @property
+    def by_votes(self) -> bool:
+        """Whether it needs FER+ votes, of releases that may have them."""
+        return self.labels != "release" or self.drop_non_faces

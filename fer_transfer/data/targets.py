@@ -22,9 +22,8 @@ def check_votes(faces: Sequence[Faces], labelling: Labelling) -> None:
     Raises:
         FacesError: naming the folders; or the classes of faces with votes that these do not know.
     """
-    needed = labelling.labels != "release" or labelling.drop_non_faces
     without = [f.folder for f in faces if f.votes is None and "ferplus" in f.manifest["settings"]]
-    if needed and without:
+    if labelling.by_votes and without:
         raise FacesError(
             f"Expected FER+ votes in {', '.join(map(str, without))}, but there are none. "
             "Prepare with release.ferplus=<fer2013new.csv>, or use recipe.labelling.labels=release."

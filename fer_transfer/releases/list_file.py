@@ -3,13 +3,13 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.archive import Archive, open_file, pretender
 from fer_transfer.files.names import shown
-from fer_transfer.files.packed import Packed, distinct
+from fer_transfer.files.packed import Packed, absent, distinct
 from fer_transfer.releases.listing import Listed, by_kind, first_three
 from fer_transfer.releases.sfew_layout import split_words
 
@@ -96,9 +96,8 @@ def refuse_absent(archive: Archive, path: str, pictures: list[str]) -> None:
     Raises:
         ReleaseError: naming the first three.
     """
-    there = set(archive.names)
     wrong = {
-        "not there": [name for name in pictures if name not in there],
+        "not there": absent(Packed(pictures), archive.names),
         "twice": [name for name, count in Counter(pictures).items() if count > 1],
     }
     if told := by_kind(wrong):
@@ -140,25 +139,24 @@ def _rows(path: Path, data: bytes) -> Iterator[Mapping[str, str]]:
 
 def _refuse_paths(paths: Packed[str], path: Path, archive: Archive) -> None:
     """Refuse paths that lead out of the folder, are not there, or stand there twice."""
-    there = set(archive.names)
     leaving = [name for name in paths if _leaves(name)]
     counts = Counter(paths) if distinct(paths) < len(paths) else Counter[str]()
     wrong = {
         "absolute or outside": leaving,
-        "not there": [name for name in paths if name not in there and not _leaves(name)],
+        "not there": [name for name in absent(paths, archive.names) if not _leaves(name)],
         "twice": [name for name, count in counts.items() if count > 1],
     }
     if told := by_kind(wrong):
         raise ReleaseError(
             f"Expected each of the {len(paths)} paths of {shown(str(path))} once, relative to {shown(str(archive.path))}, but "
-            f"got {told}.{_otherwise(wrong['not there'], there)} Mend the list, or give the folder or archive that its "
+            f"got {told}.{_otherwise(wrong['not there'], archive.names)} Mend the list, or give the folder or archive that its "
             "paths are relative to (release.path)."
         )
     if not paths:
         raise ReleaseError(f"Expected pictures in {shown(str(path))}, but it lists none.")
 
 
-def _otherwise(missing: list[str], there: set[str]) -> str:
+def _otherwise(missing: list[str], there: Iterable[str]) -> str:
     """Those of the missing that are there in another case, or with other separators; empty where none is."""
     known = {name.casefold(): name for name in there}
     spelt = {name: known.get(str(PurePosixPath(name.replace("\\", "/"))).casefold()) for name in missing}

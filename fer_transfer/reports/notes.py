@@ -27,7 +27,9 @@ def settings_notes(group: Group, study: Study) -> list[str]:
     by_votes = settings.get("labelling.labels", "release") != "release"
     return [
         *(
-            ["Scores are of the labels as released; stages were trained and selected by FER+ labels."]
+            [
+                "Scores are of the labels as released; stages whose faces have FER+ votes were trained and selected by these."
+            ]
             if by_votes
             else []
         ),

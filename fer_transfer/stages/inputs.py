@@ -53,7 +53,16 @@ def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str],
         say(
             f"not scored on {name}, which study {study.name} reports: say where its faces are, ++runtime.faces.{name}=FOLDER"
         )
+    _tell_of_votes(plan, opened, say)
     return opened
+
+
+def _tell_of_votes(plan: Plan, opened: Mapping[str, Faces], say: Callable[[str], object]) -> None:
+    """Say where labels by FER+ votes change nothing: releases without votes keep theirs, so that unions can be labelled."""
+    asked = [stage.recipe for stage in plan.stages if stage.recipe.labelling.by_votes]
+    words = dict.fromkeys(word for recipe in asked for word in recipe.data["train"])
+    if words and all(opened[word].votes is None for word in words):
+        say(f"recipe.labelling asks for FER+ votes, which {', '.join(words)} does not have: labels stay the release's")
 
 
 def _check_words(opened: Mapping[str, Faces], study: Study) -> None:

@@ -36,6 +36,7 @@ MISTAKES = {
         ("recipe.backbone.weights=cache.pht", "weights file at cache.pht, but there is nothing"),
         ("recipe.keep=lst", "Did you mean 'last'?"),
         ("recipe.labelling.labels=ferplus_soff", "Did you mean 'ferplus_soft'?"),
+        ("recipe.distillation.teacher=a/b", r"distillation.teacher is a list, \[A,B\]"),
         ("runtime.device=cud", "Did you mean 'cuda'?"),
         ("runtime=laptop", "default"),
         # parts that were taken out
