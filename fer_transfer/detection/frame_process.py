@@ -156,7 +156,7 @@ class FrameProcess:
         except (EOFError, OSError):  # it ended, or the pipe broke while it was written to
             self._process.join(5)  # a pipe may close a little before its process has ended
             how = self._replace()
-            self._deaths += 1
+            self._deaths += len(pictures) == 1  # of several any may be it
             if self._deaths == _DEATHS:
                 raise EOFError from None
             return self._one_by_one(pictures, row, f"ended its process ({how})")

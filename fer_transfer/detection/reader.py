@@ -34,8 +34,11 @@ _AHEAD = 4
 #: Pictures that go to a process in one message, at most.
 _TOGETHER = 64
 
-#: Seconds a message takes: where it is less, twice as many pictures go together; where it is much more, half as many.
+#: Seconds a message takes: where it is less, twice as many pictures go together; where it is much more, fewer.
 _LEAST, _MOST = 0.05, 0.5
+
+#: Bytes of pictures in a message beyond which no other joins them.
+_SENT = 1 << 20
 
 #: Bytes of pictures that wait at most, and one picture.
 _HELD = 256 << 20
@@ -133,7 +136,7 @@ class _Work:
         for job in jobs:
             some.append(Loaded(job, None) if self.spread else loaded(self.load, job))
             held += len(some[-1].data or b"")
-            if len(some) >= together.count or held > _HELD:
+            if len(some) >= together.count or held > min(_SENT, _HELD):
                 yield some, held
                 some, held = [], 0
         if some:
@@ -155,7 +158,7 @@ class _Together:
         if seconds < _LEAST and count == self.count:
             self.count = min(2 * count, _TOGETHER)
         elif seconds > _MOST:
-            self.count = max(1, min(self.count, count // 2))
+            self.count = max(1, min(self.count, int(count * _MOST / seconds)))
 
 
 def _here(work: _Work, jobs: Iterable[FrameJob], row: int) -> Iterator[list[Made]]:
@@ -190,12 +193,14 @@ def _spread(work: _Work, jobs: Iterator[FrameJob], row: int, count: int) -> Iter
     together = _Together()
 
     def faces(pictures: list[Loaded], row: int) -> list[Made]:
-        process = idle.get()
-        began = time.monotonic()
+        process, done = idle.get(), list[Made]()
         try:
-            return process.faces(pictures, row)
+            while len(done) < len(pictures):  # as many as go together by now: they may take longer than those before
+                some, began = pictures[len(done) : len(done) + together.count], time.monotonic()
+                done += process.faces(some, row + len(done))
+                together.took(time.monotonic() - began, len(some))
+            return done
         finally:
-            together.took(time.monotonic() - began, len(pictures))
             idle.put(process)
 
     threads = ThreadPoolExecutor(max(1, len(processes)))  # each waits for one process at a time

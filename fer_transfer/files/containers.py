@@ -52,7 +52,7 @@ class Folder:
 
     def names(self) -> Iterator[str]:
         """Sorted paths of the regular files, and of links that lead nowhere: those are lost files, not strange ones."""
-        seen: set[tuple[int, int]] = set()
+        seen: set[object] = set()
         open_folders = [
             self._sorted("", seen)
         ]  # of each no more is held than its own names; nested deeper than Python may call
@@ -66,14 +66,15 @@ class Folder:
             else:
                 yield path
 
-    def _sorted(self, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    def _sorted(self, below: str, seen: set[object]) -> Iterator[str]:
         """Paths of what lies in a folder, those of folders with a slash: a folder comes where its name and a slash do."""
+        path = os.path.join(self._path, below)
         try:
-            state = os.stat(os.path.join(self._path, below))
+            state = os.stat(path)
         except OSError:
             return iter(())
-        # Data folders are often links; a link upwards must not be walked for ever.
-        if (same := (state.st_dev, state.st_ino)) in seen:
+        # Data folders are often links; a link upwards must not be walked for ever. Some file systems have no numbers.
+        if (same := (state.st_dev, state.st_ino) if state.st_ino else os.path.realpath(path)) in seen:
             return iter(())
         seen.add(same)
         return iter(sorted(below + name for name in self._names(below)))

@@ -11,13 +11,14 @@ from textwrap import wrap
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fer_transfer.config import config_folders, config_words, override
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.names import shown, shown_text
 from fer_transfer.reports.cells import caveat_line, level_text, marks_notes, marks_of, mean_text
-from fer_transfer.reports.folds import fold_row
+from fer_transfer.reports.folds import FoldRow, fold_row
 from fer_transfer.reports.results import Row
 from fer_transfer.reports.scores import Score, score
 from fer_transfer.stages.record import Record, ScoredSplit
@@ -58,7 +59,7 @@ def ending(records: Sequence[Record], failed: Mapping[str, str], store: Path, st
     ]
     texts = [*more, *said, *(notes if records else notes[-1:])]
     name = study.name
-    if rows and not kept and (other := _study_of(rows)):
+    if not _reports(study, rows) and (other := _study_of(rows)):
         texts.append(f"Study {name} reports none of the splits that this is scored on; study {other} does.")
         name = other
     return "\n".join([*map(shown_text, lines), *_wrapped(texts), f"Next: {report_command(store, name)}"])
@@ -74,17 +75,24 @@ def report_command(store: Path, study: str) -> str:
     return shlex.join(words)
 
 
+def _reports(study: Study, rows: Sequence[Row]) -> bool:
+    """Whether it reports a split that one of the rows is scored on; there may be none."""
+    return not rows or bool(
+        {column.split for column in study.reported} & {split for row in rows for split in row.predictions}
+    )
+
+
 def _study_of(rows: Sequence[Row]) -> str:
     """The first study, by name, that reports a split of these rows; empty where none does."""
     scored = {split for row in rows for split in row.predictions}
-    for path in sorted(path for folder in config_folders() for path in (folder / "study").glob("*.yaml")):
-        with suppress(
-            OSError, YAMLError, TypeError, KeyError, AttributeError
-        ):  # what is no study is nobody's mistake here
+    of_name = {path.stem: path for folder in reversed(config_folders()) for path in (folder / "study").glob("*.yaml")}
+    for name, path in sorted(of_name.items()):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError, OmegaConfBaseException):
+            # A file that cannot be read so is nobody's mistake here.
             content: Any = OmegaConf.load(path)
             reported = [column["split"] for column in content["reported"]]
             if scored & set(reported):
-                return path.stem
+                return name
     return ""
 
 
@@ -99,7 +107,8 @@ class _Scored:
     @property
     def where(self) -> str:
         """The column's heading, the faces it is over, and which preparation of several."""
-        (release, _, split), record = self.column.split.partition("/"), self.row.record
+        own = self.row.left_out.get(self.column.split) if isinstance(self.row, FoldRow) else None
+        (release, _, split), record = (own or self.column.split).partition("/"), self.row.record
         prepared = {
             of.faces for of in record.predictions if (record.faces[of.faces].release, of.split) == (release, split)
         }

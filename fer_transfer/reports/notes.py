@@ -40,23 +40,38 @@ def settings_notes(group: Group, study: Study) -> list[str]:
     ]
 
 
-def apart_note(group: Group, groups: Sequence[Group]) -> str:
-    """In what the settings of a group are others than those of most groups of its backbone; empty where there is no other.
+def apart_notes(groups: Sequence[Group]) -> list[str]:
+    """Of each group in what its settings are others than those of most groups of its backbone; empty where none differ.
 
-    Compared is over plans that ran in all of them, if any did; where no value is the most frequent, each says its own.
+    Compared are plans that ran in all of them, if any did, and faces that all are scored on; where no value is the most
+    frequent, each says its own.
     """
-    alike = [other for other in groups if other.backbone == group.backbone and other.trained]
-    if len(alike) < 2 or group not in alike:
-        return ""
+    by_backbone: dict[str, list[int]] = {}
+    for number, group in enumerate(groups):
+        if group.trained:
+            by_backbone.setdefault(group.backbone, []).append(number)
+    notes = [""] * len(groups)
+    for backbone, numbers in by_backbone.items():
+        for number, said in zip(numbers, _apart([groups[number] for number in numbers]), strict=True):
+            notes[number] = said and f"Of {len(numbers)} tables of {backbone} this one has {said}."
+    return notes
+
+
+def _apart(alike: Sequence[Group]) -> list[str]:
     plans = set.intersection(*({row.plan for row in of.trained} for of in alike))
+    releases = set.intersection(*(set(of.faces) for of in alike))
     settings = [
-        _common_settings([row for row in of.trained if row.plan in plans or not plans]) | _faces_settings(of)
+        _common_settings([row for row in of.trained if row.plan in plans or not plans])
+        | {key: value for key, value in _faces_settings(of).items() if key.partition(".")[2] in releases}
         for of in alike
     ]
-    own, usual = settings[alike.index(group)], _usual(settings)
-    if differ := {key: own.get(key, "none") for key, value in usual.items() if own.get(key, "none") != value}:
-        return f"Of {len(alike)} tables of {group.backbone} this one has {_listed(differ)}."
-    return f"Of {len(alike)} tables of {group.backbone} this one has the settings of most."
+    usual = _usual(settings)
+    if all(of == settings[0] for of in settings):  # of other faces, which the titles name
+        return [""] * len(alike)
+    differ = [
+        {key: of.get(key, "none") for key, value in usual.items() if of.get(key, "none") != value} for of in settings
+    ]
+    return [_listed(of) if of else "the settings of most" for of in differ]
 
 
 def _usual(settings: Sequence[dict[str, str]]) -> dict[str, str | None]:

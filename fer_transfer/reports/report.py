@@ -15,6 +15,7 @@ from fer_transfer.reports.ensembles import with_ensembles
 from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.folds import with_folds
 from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
+from fer_transfer.reports.notes import apart_notes
 from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
 from fer_transfer.study import Study, published_rows
@@ -62,6 +63,11 @@ class Report:
     def findings(self) -> dict[Group, tuple[Finding, ...]]:
         """What each group says of the study's claims, all of them judged together; every outlet asks."""
         return findings(self.groups, self.study, self.level)
+
+    @cached_property
+    def apart(self) -> dict[Group, str]:
+        """In what the settings of each group are others than those of most of its backbone; every outlet says it."""
+        return dict(zip(self.groups, apart_notes(self.groups), strict=True))
 
     @cached_property
     def words(self) -> tuple[str, str]:

@@ -34,7 +34,7 @@ from fer_transfer.reports.cells import (
     seeds_text,
 )
 from fer_transfer.reports.claims_table import claims_text
-from fer_transfer.reports.notes import apart_note, settings_notes
+from fer_transfer.reports.notes import settings_notes
 from fer_transfer.reports.published import published_table
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row, base_plan
@@ -85,9 +85,7 @@ def plans_table(group: Group, report: Report) -> Table:
         group.title,
         group.caveats,
         tuple(columns),
-        brief=tuple(
-            filter(None, (apart_note(group, report.groups), *_made_of(group), *_not_shown(group, plans, others, study)))
-        ),
+        brief=tuple(filter(None, (report.apart[group], *_made_of(group), *_not_shown(group, plans, others, study)))),
         legend=(legend_of(report.study, report.level, report.words[1]), *marks_notes([rows])),
         notes=tuple(settings_notes(group, study)),
     )

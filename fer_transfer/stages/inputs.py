@@ -58,11 +58,12 @@ def open_inputs(plan: Plan, runtime: Runtime, study: Study, say: Callable[[str],
 
 
 def _tell_of_votes(plan: Plan, opened: Mapping[str, Faces], say: Callable[[str], object]) -> None:
-    """Say where labels by FER+ votes change nothing: releases without votes keep theirs, so that unions can be labelled."""
+    """Say where FER+ votes are asked for and none of the releases has any; a union of some that do and others is meant so."""
     asked = [stage.recipe for stage in plan.stages if stage.recipe.labelling.by_votes]
-    words = dict.fromkeys(word for recipe in asked for word in recipe.data["train"])
-    if words and all(opened[word].votes is None for word in words):
-        say(f"recipe.labelling asks for FER+ votes, which {', '.join(words)} does not have: labels stay the release's")
+    words = dict.fromkeys(word for recipe in asked for word in recipe.words)
+    may_have = any(opened[word].votes is not None or "ferplus" in opened[word].manifest["settings"] for word in words)
+    if words and not may_have:
+        say(f"recipe.labelling asks for FER+ votes, but there are none of {', '.join(words)}: it changes nothing there")
 
 
 def _check_words(opened: Mapping[str, Faces], study: Study) -> None:

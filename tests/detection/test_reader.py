@@ -180,6 +180,15 @@ def test_pictures_that_take_little_time_go_together(monkeypatch, detector, least
     assert least <= max(sent) <= most
 
 
+def test_neighbours_that_end_their_process_cost_themselves_only():
+    jobs = [FrameJob(f"{i % 7:02}.png" if i not in (70, 71) else "04.png", False, None) for i in range(80)]
+    jobs = [
+        job._replace(name="03.png") if job.name == "04.png" and i not in (70, 71) else job for i, job in enumerate(jobs)
+    ]
+    faces = list(FrameReader(1).read(FacePipeline(Crashing(), None, BoxCrop(16)), jobs, _load_one_that_hangs))
+    assert [i for i, face in enumerate(faces) if face.reason == "unreadable: ended its process (SIGSEGV)"] == [70, 71]
+
+
 def test_a_negative_number_of_processes_is_refused():
     with pytest.raises(ConfigError, match="number of processes"):
         FrameReader(-1)

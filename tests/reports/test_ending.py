@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_store import DIGESTS, SYNTHETIC, add_row
 
-from fer_transfer.config import plain
+from fer_transfer.config import conf_dir, plain
 from fer_transfer.reports.ending import ending
 from fer_transfer.settings import compose
 from fer_transfer.stages.record import read_record
@@ -43,23 +43,38 @@ def test_one_row_is_shown_on_every_reported_split_that_it_was_scored_on(tmp_path
     assert lines[-1] == f"Next: fer-report store={tmp_path}" and f"are in {tmp_path}" in text
 
 
-def test_rows_that_the_study_does_not_report_lead_to_one_that_does(tmp_path):
+def test_rows_that_the_study_does_not_report_lead_to_one_that_does(tmp_path, monkeypatch):
     add_row(tmp_path, "fer28_emotiw", 0.5)
     other = replace(STUDY, name="other", reported=(replace(STUDY.reported[0], split="rafdb/Test"),))
     lines = ended(tmp_path, study=other)
-    said = " ".join(lines)
+    said = " ".join(" ".join(lines).split())
     assert "Accuracy" not in said and "Study other reports none of the splits" in said and "study ng2015 does." in said
     assert lines[-1] == f"Next: fer-report store={tmp_path}"
     [path] = (tmp_path / "submissions").glob("*.json")
     record = read_record(path)
     moved = [replace(of, split=f"fold{n}") for n, of in enumerate(record.predictions)]
-    faces = {digest: replace(of, release="ckplus") for digest, of in record.faces.items()}
+    faces = {
+        digest: replace(of, prepared=replace(of.prepared, release="ckplus")) for digest, of in record.faces.items()
+    }
     of_folds = replace(record, plan="ckplus_folds#fold0", predictions=tuple(moved), faces=faces)
     assert ending([of_folds], {}, tmp_path, other).endswith(" study=ckplus")
     folds = replace(other, name="ckplus", reported=(replace(STUDY.reported[0], split="ckplus/folds"),))
     text = ending([of_folds], {}, tmp_path, folds)
     assert "Val, found faces" in text and "reports none" not in text
-    nobodys = {digest: replace(of, release="mine") for digest, of in record.faces.items()}
+    (tmp_path / "conf" / "study").mkdir(parents=True)
+    for name, text in (
+        ("a", "reported: ???"),
+        ("b", "reported: [{split: '${.x}'}]"),
+        ("c", "- 1"),
+        ("d", "reported: [{split: emotiw/Val}]"),
+    ):
+        (tmp_path / "conf" / "study" / f"{name}.yaml").write_text(text)
+    (tmp_path / "conf" / "study" / "e.yaml").write_bytes(b"\xff\xfe\x00")
+    monkeypatch.setattr("fer_transfer.reports.ending.config_folders", lambda: [tmp_path / "conf", conf_dir()])
+    assert ended(tmp_path, study=other)[-1].endswith(" study=d")
+    nobodys = {
+        digest: replace(of, prepared=replace(of.prepared, release="mine")) for digest, of in record.faces.items()
+    }
     assert ending([replace(record, faces=nobodys)], {}, tmp_path, other).endswith(" study=other")
 
 

@@ -188,7 +188,7 @@ def test_changed_weights_in_the_store_are_noticed(tiny):
 def test_votes_that_no_face_has_are_said_to_change_nothing(tiny, capsys):
     for asked, said in ((["modern=votes"], True), (["modern=clean"], True), ([], False)):
         run(tiny, "plan=emotiw", *asked)
-        told = "asks for FER+ votes, which emotiw does not have: labels stay the release's"
+        told = "asks for FER+ votes, but there are none of emotiw: it changes nothing there"
         assert (told in capsys.readouterr().out) == said
 
 

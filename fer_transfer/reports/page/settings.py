@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from fer_transfer.config import typed_words
 from fer_transfer.reports.ending import report_command
-from fer_transfer.reports.notes import apart_note, setting_text
+from fer_transfer.reports.notes import setting_text
 from fer_transfer.reports.page.blocks import Block, Code, Fold, Heading, Pairs, Section, Words
 from fer_transfer.reports.report import Report
 from fer_transfer.reports.results import Group, Row
@@ -18,7 +18,7 @@ def section(report: Report) -> Section:
     for group in (group for group in report.groups if group.trained):
         blocks += [
             Heading(group.title),
-            *([Words(apart)] if (apart := apart_note(group, report.groups)) else []),
+            *([Words(apart)] if (apart := report.apart[group]) else []),
             Pairs(tuple(_stated(group, report))),
             Fold("All settings", (Pairs(tuple(_by_plan(group.trained, lambda row: row.record.settings))),)),
             Fold("Machine and versions", (Pairs(tuple(_environment(report, group))),)),
