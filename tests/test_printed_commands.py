@@ -73,7 +73,7 @@ def test_the_command_after_a_run_and_those_of_rows_that_did_not_run():
         study = replace(STUDY, name=name, grid={"backbone": [name], "plan": [name]})
         missing = list(rows_not_run(study, ()))
         *_, together = missing_lines(missing, name)
-        commands = [report_command(Path(name), study), missing[0].why.removesuffix(" runs it."), together.strip()]
+        commands = [report_command(Path(name), name), missing[0].why.removesuffix(" runs it."), together.strip()]
         after, one, every = as_read(commands)
         assert (after["store"], after["study"]) == (name, name)
         assert (one["study"], one["backbone"], one["plan"], every["study"]) == (name,) * 4
