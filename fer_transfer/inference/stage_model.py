@@ -89,7 +89,7 @@ class StageModel:
     @torch.inference_mode()
     def _batches(self, compute: Callable[..., Tensor], faces: CutFaces) -> Iterator[Tensor]:
         for start in range(0, len(faces), _BATCH):
-            some = np.array(faces[start : start + _BATCH], order="C")  # of its own: torch warns of arrays that are read only
+            some = np.array(faces[start : start + _BATCH], order="C")  # torch warns of read-only ones
             pixels = torch.from_numpy(some).to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                 output = compute(self.network, self.transform, (pixels,), self.evaluation)
