@@ -3,11 +3,15 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from fer_transfer.reports.results import Group, Row
 from fer_transfer.stages.lineage import StageLineage
 from fer_transfer.study import LeftOpen, Study
+
+#: Settings by which a table is told from others; more are in its notes.
+_FEW = 6
 
 
 def settings_notes(group: Group, study: Study) -> list[str]:
@@ -40,8 +44,8 @@ def settings_notes(group: Group, study: Study) -> list[str]:
     ]
 
 
-def apart_notes(groups: Sequence[Group]) -> list[str]:
-    """Of each group in what its settings are others than those of most groups of its backbone; empty where none differ.
+def settings_apart(groups: Sequence[Group]) -> list[str]:
+    """Of each group the settings that are others than those of most groups of its backbone; empty where none differ.
 
     Compared are plans that ran in all of them, if any did, and faces that all are scored on; where no value is the most
     frequent, each says its own.
@@ -50,11 +54,11 @@ def apart_notes(groups: Sequence[Group]) -> list[str]:
     for number, group in enumerate(groups):
         if group.trained:
             by_backbone.setdefault(group.backbone, []).append(number)
-    notes = [""] * len(groups)
-    for backbone, numbers in by_backbone.items():
+    apart = [""] * len(groups)
+    for numbers in by_backbone.values():
         for number, said in zip(numbers, _apart([groups[number] for number in numbers]), strict=True):
-            notes[number] = said and f"Of {len(numbers)} tables of {backbone} this one has {said}."
-    return notes
+            apart[number] = said
+    return apart
 
 
 def _apart(alike: Sequence[Group]) -> list[str]:
@@ -71,7 +75,13 @@ def _apart(alike: Sequence[Group]) -> list[str]:
     differ = [
         {key: of.get(key, "none") for key, value in usual.items() if of.get(key, "none") != value} for of in settings
     ]
-    return [_listed(of) if of else "the settings of most" for of in differ]
+    return [_first(of) if of else "the settings of most" for of in differ]
+
+
+def _first(settings: Mapping[str, str]) -> str:
+    """A few of them by name, and how many more there are."""
+    few = dict(islice(settings.items(), _FEW))
+    return _listed(few) + (f" and {len(settings) - _FEW} others" if len(settings) > _FEW else "")
 
 
 def _usual(settings: Sequence[dict[str, str]]) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from fer_transfer.reports.ensembles import with_ensembles
 from fer_transfer.reports.finding import Finding
 from fer_transfer.reports.folds import with_folds
 from fer_transfer.reports.missing import Missing, rows_not_run, stages_not_finished, stages_of
-from fer_transfer.reports.notes import apart_notes
+from fer_transfer.reports.notes import settings_apart
 from fer_transfer.reports.pictures import Pictures
 from fer_transfer.reports.results import Group, Row, base_plan, load_groups
 from fer_transfer.study import Study, published_rows
@@ -66,8 +66,13 @@ class Report:
 
     @cached_property
     def apart(self) -> dict[Group, str]:
-        """In what the settings of each group are others than those of most of its backbone; every outlet says it."""
-        return dict(zip(self.groups, apart_notes(self.groups), strict=True))
+        """Settings of each group that are others than those of most of its backbone; every outlet says them."""
+        return dict(zip(self.groups, settings_apart(self.groups), strict=True))
+
+    def apart_note(self, group: Group) -> str:
+        """The same in a sentence; empty where there are none."""
+        said = self.apart[group]
+        return said and f"Of the tables of {group.backbone} this one has {said}."
 
     @cached_property
     def words(self) -> tuple[str, str]:

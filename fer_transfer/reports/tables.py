@@ -85,7 +85,9 @@ def plans_table(group: Group, report: Report) -> Table:
         group.title,
         group.caveats,
         tuple(columns),
-        brief=tuple(filter(None, (report.apart[group], *_made_of(group), *_not_shown(group, plans, others, study)))),
+        brief=tuple(
+            filter(None, (report.apart_note(group), *_made_of(group), *_not_shown(group, plans, others, study)))
+        ),
         legend=(legend_of(report.study, report.level, report.words[1]), *marks_notes([rows])),
         notes=tuple(settings_notes(group, study)),
     )

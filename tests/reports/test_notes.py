@@ -58,13 +58,22 @@ def test_tables_of_one_backbone_say_in_what_their_settings_differ(tmp_path):
     add_row(tmp_path, "emotiw", 0.5, backbone="resnet18", settings=said | {"epochs": 30})
     report(compose("report", [f"store={tmp_path}", f"out={tmp_path / 'report'}", "published=false"]))
     lines = (tmp_path / "report" / "table.md").read_text().splitlines()
-    assert [line for line in lines if line.startswith("- Of ")] == [
-        "- Of 3 tables of mobilenetv2_100 this one has optimizer.lr 0.001.",
-        "- Of 3 tables of mobilenetv2_100 this one has optimizer.lr 0.01.",
-        "- Of 3 tables of mobilenetv2_100 this one has optimizer.lr 0.1, imbalance.focal 2.0.",
+    assert [line for line in lines if line.startswith("- Of the tables")] == [
+        "- Of the tables of mobilenetv2_100 this one has optimizer.lr 0.001.",
+        "- Of the tables of mobilenetv2_100 this one has optimizer.lr 0.01.",
+        "- Of the tables of mobilenetv2_100 this one has optimizer.lr 0.1, imbalance.focal 2.0.",
     ]
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "this one has optimizer.lr 0.01." in page
+    assert "this one has optimizer.lr 0.01." in page and "settings 11111111: optimizer.lr 0.01" in page
+
+
+def test_of_many_settings_the_first_are_said(tmp_path):
+    for number in range(2):
+        settings = {f"setting{i}": number for i in range(9)}
+        add_row(tmp_path, "emotiw", 0.5, settings_ids=(f"{number}" * 16,), settings=settings)
+    report(compose("report", [f"store={tmp_path}", f"out={tmp_path / 'report'}", "published=false"]))
+    text = (tmp_path / "report" / "table.md").read_text()
+    assert "this one has setting0 1, setting1 1, setting2 1, setting3 1, setting4 1, setting5 1 and 3 others." in text
 
 
 def test_the_table_with_the_settings_of_most_says_so(tmp_path):
@@ -72,7 +81,11 @@ def test_the_table_with_the_settings_of_most_says_so(tmp_path):
         settings = {"epochs": 4, "optimizer.lr": rate}
         add_row(tmp_path, "emotiw", 0.5, settings_ids=(f"{number}" * 16,), settings=settings)
     report(compose("report", [f"store={tmp_path}", f"out={tmp_path / 'report'}", "published=false"]))
-    lines = [line for line in (tmp_path / "report" / "table.md").read_text().splitlines() if line.startswith("- Of ")]
+    lines = [
+        line
+        for line in (tmp_path / "report" / "table.md").read_text().splitlines()
+        if line.startswith("- Of the tables")
+    ]
     assert [line.partition("this one has ")[2] for line in lines] == ["the settings of most."] * 2 + [
         "optimizer.lr 0.1."
     ]
@@ -84,7 +97,7 @@ def test_tables_that_differ_in_their_faces_alone_say_nothing_of_settings(tmp_pat
     report(compose("report", [f"store={tmp_path}", f"out={tmp_path / 'report'}", "published=false"]))
     text = (tmp_path / "report" / "table.md").read_text()
     assert "emotiw dddddddd" in text and "emotiw eeeeeeee" in text
-    assert " tables of " not in text
+    assert "Of the tables of" not in text
 
 
 def test_faces_that_one_table_alone_has_are_no_setting_of_it(tmp_path):
@@ -92,5 +105,9 @@ def test_faces_that_one_table_alone_has_are_no_setting_of_it(tmp_path):
         settings = {"epochs": 4, "optimizer.lr": rate}
         add_row(tmp_path, "emotiw", 0.5, settings_ids=(f"{number}" * 16,), settings=settings, splits=splits)
     report(compose("report", [f"store={tmp_path}", f"out={tmp_path / 'report'}", "published=false"]))
-    lines = [line for line in (tmp_path / "report" / "table.md").read_text().splitlines() if line.startswith("- Of ")]
+    lines = [
+        line
+        for line in (tmp_path / "report" / "table.md").read_text().splitlines()
+        if line.startswith("- Of the tables")
+    ]
     assert [line.partition("this one has ")[2] for line in lines] == ["optimizer.lr 0.001.", "optimizer.lr 0.01."]

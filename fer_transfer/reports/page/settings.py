@@ -18,7 +18,7 @@ def section(report: Report) -> Section:
     for group in (group for group in report.groups if group.trained):
         blocks += [
             Heading(group.title),
-            *([Words(apart)] if (apart := report.apart[group]) else []),
+            *([Words(apart)] if (apart := report.apart_note(group)) else []),
             Pairs(tuple(_stated(group, report))),
             Fold("All settings", (Pairs(tuple(_by_plan(group.trained, lambda row: row.record.settings))),)),
             Fold("Machine and versions", (Pairs(tuple(_environment(report, group))),)),

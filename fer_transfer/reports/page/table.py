@@ -129,16 +129,18 @@ def _table(report: Report, lines: Sequence[Line]) -> DataTable:
 def _ours(report: Report, line: Line, columns: Sequence[Reported]) -> tuple[Cell, ...]:
     """A row that ran: what is shortened or stood in for stands under its name."""
     made_of = [line.made_of] if line.made_of else []
-    name = Cell(line.name, (line.seeds, *made_of, *_group_of(line), *line.caveats))
+    name = Cell(line.name, (line.seeds, *made_of, *_group_of(report, line), *line.caveats))
     cells = [cell for column in columns for cell in _beside(report, line, column)]
     found, marks = line.score(report.study.first), marks_of(line.rows, report.study.first.split)
     macro = Cell(macro_text(found, marks), key="" if isinstance(found, str) else found.macro_percent[0])
     return (name, _submission(line.published), *cells, macro)
 
 
-def _group_of(line: Line) -> list[str]:
-    """Which group it is of, where its network has several."""
-    return [f"settings {line.group.settings_id[:8]}"] if line.network.endswith("]") else []
+def _group_of(report: Report, line: Line) -> list[str]:
+    """Which group it is of, where its network has several, and in what that differs."""
+    if not line.network.endswith("]"):
+        return []
+    return [": ".join(filter(None, (f"settings {line.group.settings_id[:8]}", report.apart[line.group])))]
 
 
 def _beside(report: Report, line: Line, column: Reported) -> list[Cell]:
