@@ -136,7 +136,7 @@ def _in_one_line(error: Exception, overrides: list[str], root: str) -> str:
         known = declared(root).get(group, {})
         if name not in known:
             near = nearest(name, known, group) or _elsewhere(key[1], root)
-            if group == "runtime.faces" and group in declared(root):
+            if group == "runtime.faces" and "runtime" in declared(root):
                 near = f"{near} Of another release: ++{key[1]}=FOLDER."
             return f"There is no setting {key[1]}.{near or f' fer-{root} --settings shows all.'}"
     elif missing := re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':(.*)", text, re.DOTALL):
