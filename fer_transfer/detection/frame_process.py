@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_transfer.detection.crop import Box
+from fer_transfer.detection.frame_face import FrameFace, unreadable
 from fer_transfer.detection.geometry import decoded, encoded
-from fer_transfer.detection.pipeline import FacePipeline, FrameFace, unreadable
+from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.entries import Entries
 from fer_transfer.files.fingerprint import Mark, marks

@@ -2,7 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,10 +12,10 @@ from fer_transfer.detection.alignment import Alignment, beyond
 from fer_transfer.detection.colour import picture_of
 from fer_transfer.detection.crop import Box, BoxCrop, central_square
 from fer_transfer.detection.detectors import Detections, Detector
-from fer_transfer.detection.geometry import Geometry, bounds
+from fer_transfer.detection.frame_face import FrameFace, unreadable
+from fer_transfer.detection.geometry import bounds
 from fer_transfer.detection.landmarks import Finder, Following, Landmarker, Landmarks, Tracker
 from fer_transfer.errors import ConfigError
-from fer_transfer.files.fingerprint import Mark
 from fer_transfer.files.picture import PictureError, decode
 
 #: Rules for one face of several: how a candidate is ranked by the area it fills (pixels), its score (0..1) and its
@@ -29,12 +29,6 @@ _RULES = {
 
 #: Two fits that share more than this of the smaller one's rectangle are fits to one face.
 _SHARED = 0.3
-
-#: How the reason begins where there is no frame to search, or no search that ended.
-UNREADABLE = "unreadable"
-
-#: Grey of a face that nothing is known of.
-_NOTHING = 128
 
 
 @dataclass(frozen=True)
@@ -57,41 +51,6 @@ class Candidate:
 
 #: A picture of fewer pixels a side is no face.
 LEAST_SIDE = 8
-
-
-def _zeros(*shape: int) -> NDArray[np.float32]:
-    """Of all faces that have nothing there; none may write to them."""
-    zeros = np.zeros(shape, np.float32)
-    zeros.flags.writeable = False
-    return zeros
-
-
-class FrameFace(NamedTuple):
-    """The face of one picture.
-
-    Attributes:
-        pixels: uint8 [size, size], grey, or [size, size, 3], RGB.
-        kind: ``found``; ``lost``; ``bypassed``: not searched, the picture is a face already.
-        reason: why it was lost, or what is to be known of it ("reaches beyond the frame"), in a few words.
-        score: of the face that was taken, or of the best that was refused, 0..1.
-        box: float32 [4], its box (x, y, width, height) in pixels; zeros where there is none.
-        eyes: float32 [2, 2], its eye centres (x, y), the person's right one first; zeros where there are none.
-        faces: number of faces that passed in this picture.
-        points: float32 [468, 2], or 478, its landmarks (x, y) in pixels; None where there are none, or where they were not kept.
-        geometry: what else its landmarker tells of it (``detection.geometry``), or None.
-        mark: what was kept of its pixels where they were made, or None.
-    """
-
-    pixels: NDArray[np.uint8]
-    kind: str
-    reason: str = ""
-    score: float = 0.0
-    box: NDArray[np.float32] = _zeros(4)
-    eyes: NDArray[np.float32] = _zeros(2, 2)
-    faces: int = 0
-    points: NDArray[np.float32] | None = None
-    geometry: Geometry | None = None
-    mark: Mark | None = None
 
 
 class FacePipeline:
@@ -340,11 +299,6 @@ def _meets(box: Box, shape: tuple[int, ...]) -> bool:
     """Whether a box has pixels in a picture of shape (height, width)."""
     x, y, width, height = box
     return min(width, height) > 0 and x < shape[1] and y < shape[0] and x + width > 0 and y + height > 0
-
-
-def unreadable(shape: tuple[int, ...], reason: str) -> FrameFace:
-    """What stands in for a picture that cannot be read: one grey, of the shape of a pipeline's faces."""
-    return FrameFace(np.full(shape, _NOTHING, np.uint8), "lost", f"{UNREADABLE}: {reason}")
 
 
 def _whole(box: NDArray[np.float32]) -> Box:

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 import cv2
 import numpy as np
 
+from fer_transfer.detection.frame_face import FrameFace
 from fer_transfer.detection.frame_process import (
     FrameJob,
     FrameProcess,
@@ -23,7 +24,7 @@ from fer_transfer.detection.frame_process import (
     made,
     unpacked,
 )
-from fer_transfer.detection.pipeline import FacePipeline, FrameFace
+from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError, FacesError
 from fer_transfer.files.entries import Entries
 from fer_transfer.files.journal import Journal
@@ -66,7 +67,7 @@ class FrameReader:
         jobs: Iterable[FrameJob],
         load: Load,
         seconds: float | None = None,
-        spread: bool = False,
+        load_there: bool = False,
     ) -> Iterator[FrameFace]:
         """The faces of the pictures, in their order.
 
@@ -75,7 +76,7 @@ class FrameReader:
             jobs: the pictures.
             load: gives the bytes of one; what it raises as ReleaseError makes that picture unreadable.
             seconds: a frame that takes a process longer is lost; None: none is.
-            spread: whether the processes load pictures themselves: ``load`` can be pickled then. Otherwise this process
+            load_there: whether the processes load pictures themselves: ``load`` can be pickled then. Otherwise this process
                 loads, one picture after another.
 
         Raises:
@@ -83,7 +84,7 @@ class FrameReader:
         """
         todo = yield from self._done(pipeline, iter(jobs))
         row = 0 if self.journal is None else len(self.journal)
-        work = _Work(pipeline, load, seconds, spread, None if self.journal is None else self.journal.entries)
+        work = _Work(pipeline, load, seconds, load_there, None if self.journal is None else self.journal.entries)
         for faces in _spread(work, todo, row, self.workers) if self.workers else _here(work, todo, row):
             yield from self._faces(pipeline, faces)
 
@@ -123,18 +124,18 @@ class _Work:
     pipeline: FacePipeline
     load: Load
     seconds: float | None
-    spread: bool
+    load_there: bool
     entries: Entries | None
 
     def process(self) -> FrameProcess:
-        return FrameProcess(self.pipeline, self.load if self.spread else None, self.seconds, self.entries)
+        return FrameProcess(self.pipeline, self.load if self.load_there else None, self.seconds, self.entries)
 
     def messages(self, jobs: Iterable[FrameJob], together: "_Together") -> Iterator[tuple[list[Loaded], int]]:
         """Pictures to be sent together, and the bytes of them that this process holds."""
         some: list[Loaded] = []
         held = 0
         for job in jobs:
-            some.append(Loaded(job, None) if self.spread else loaded(self.load, job))
+            some.append(Loaded(job, None) if self.load_there else loaded(self.load, job))
             held += len(some[-1].data or b"")
             if len(some) >= together.count or held > min(_SENT, _HELD):
                 yield some, held

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from fer_transfer.detection.colour import as_bgr, picture_of
 from fer_transfer.detection.crop import BoxCrop, central_square
+from fer_transfer.detection.frame_face import UNREADABLE, FrameFace
 from fer_transfer.detection.landmarks import LEFT_EYE, RIGHT_EYE
-from fer_transfer.detection.pipeline import UNREADABLE, FacePipeline, FrameFace
+from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ReleaseError
 from fer_transfer.files.picture import decode
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_transfer.detection.frame_face import FrameFace
 from fer_transfer.detection.geometry import Geometry
-from fer_transfer.detection.pipeline import FrameFace
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.archive import read_text

@@ -86,15 +86,15 @@ def distinct(records: Packed[Any]) -> int:
     return hashes if hashes == len(records) else len(set(records))  # two may share a hash
 
 
-def absent(records: Packed[T], there: Packed[T]) -> list[T]:
+def absent(records: Sequence[T], there: Sequence[T]) -> list[T]:
     """Those that are not among others, but for one in 2**64 pairs that share a hash.
 
-    >>> absent(Packed("abca"), Packed("bd"))
+    >>> absent("abca", Packed("bd"))
     ['a', 'c', 'a']
     """
     known = np.isin(_hashes(records), _hashes(there))
     return [] if known.all() else [record for record, is_known in zip(records, known, strict=True) if not is_known]
 
 
-def _hashes(records: Packed[Any]) -> NDArray[np.int64]:
+def _hashes(records: Sequence[Any]) -> NDArray[np.int64]:
     return np.fromiter(map(hash, records), np.int64, len(records))

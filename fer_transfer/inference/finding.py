@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_transfer.detection.pipeline import UNREADABLE, FacePipeline, FrameFace, unreadable
+from fer_transfer.detection.frame_face import UNREADABLE, FrameFace, unreadable
+from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.files.picture import PictureError, decode
 from fer_transfer.inference.pictures import Picture
 

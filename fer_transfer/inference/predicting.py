@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from fer_transfer.bar import bar
-from fer_transfer.detection.pipeline import UNREADABLE
+from fer_transfer.detection.frame_face import UNREADABLE
 from fer_transfer.errors import ConfigError, ReleaseError
 from fer_transfer.files.names import shown
 from fer_transfer.inference.asked import Asked

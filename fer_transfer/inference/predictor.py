@@ -19,7 +19,8 @@ from fer_transfer.inference.results import PredictedFace, PredictedFaces, Predic
 from fer_transfer.inference.saliency import saliency_maps
 
 if TYPE_CHECKING:
-    from fer_transfer.detection.pipeline import FacePipeline, FrameFace
+    from fer_transfer.detection.frame_face import FrameFace
+    from fer_transfer.detection.pipeline import FacePipeline
     from fer_transfer.inference.finding import FoundFaces
 
 #: What ``predict`` takes: a path of a picture, folder, archive or video; frames uint8 [H, W, 3], RGB, one or several; faces

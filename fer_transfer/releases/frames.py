@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from fer_transfer.detection.frame_face import UNREADABLE, FrameFace
 from fer_transfer.detection.frame_process import FrameJob
-from fer_transfer.detection.pipeline import UNREADABLE, FacePipeline, FrameFace
+from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.detection.reader import FrameReader
 from fer_transfer.detection.sheet import Sample, write_sheets
 from fer_transfer.errors import ConfigError, ReleaseError
@@ -166,7 +167,7 @@ class FramesRelease:
         )
         with Archive(self.path, self.limits) as archive:
             yield from reader.read(
-                self.pipeline, jobs, archive.read, self.limits.frame_seconds, spread=self.path.is_dir()
+                self.pipeline, jobs, archive.read, self.limits.frame_seconds, load_there=self.path.is_dir()
             )
 
     def _refuse_unreadable(self) -> None:

@@ -97,7 +97,7 @@ def refuse_absent(archive: Archive, path: str, pictures: list[str]) -> None:
         ReleaseError: naming the first three.
     """
     wrong = {
-        "not there": absent(Packed(pictures), archive.names),
+        "not there": absent(pictures, archive.names),
         "twice": [name for name, count in Counter(pictures).items() if count > 1],
     }
     if told := by_kind(wrong):

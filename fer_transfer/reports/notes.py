@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from fer_transfer.reports.results import Group, Row
 from fer_transfer.stages.lineage import StageLineage
 from fer_transfer.study import LeftOpen, Study
+from fer_transfer.upkeep.difference import usual
 
 #: Settings by which a table is told from others; more are in its notes.
 _FEW = 6
@@ -69,12 +69,11 @@ def _apart(alike: Sequence[Group]) -> list[str]:
         | {key: value for key, value in _faces_settings(of).items() if key.partition(".")[2] in releases}
         for of in alike
     ]
-    usual = _usual(settings)
     if all(of == settings[0] for of in settings):  # of other faces, which the titles name
         return [""] * len(alike)
-    differ = [
-        {key: of.get(key, "none") for key, value in usual.items() if of.get(key, "none") != value} for of in settings
-    ]
+    keys = dict.fromkeys(key for of in settings for key in of)
+    common = {key: usual(of.get(key, "none") for of in settings) for key in keys}
+    differ = [{key: of.get(key, "none") for key in keys if of.get(key, "none") != common[key]} for of in settings]
     return [_first(of) if of else "the settings of most" for of in differ]
 
 
@@ -82,15 +81,6 @@ def _first(settings: Mapping[str, str]) -> str:
     """A few of them by name, and how many more there are."""
     few = dict(islice(settings.items(), _FEW))
     return _listed(few) + (f" and {len(settings) - _FEW} others" if len(settings) > _FEW else "")
-
-
-def _usual(settings: Sequence[dict[str, str]]) -> dict[str, str | None]:
-    """Of each setting the value that most have; None where two values are as frequent."""
-    usual: dict[str, str | None] = {}
-    for key in dict.fromkeys(key for of in settings for key in of):
-        (value, most), *others = Counter(of.get(key, "none") for of in settings).most_common(2)
-        usual[key] = None if others and others[0][1] == most else value
-    return usual
 
 
 def setting_text(value: object) -> str:

@@ -1,7 +1,8 @@
 """What tells stages apart: the fields of what their keys are hashes of."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fer_transfer.files.digest import canonical
@@ -49,6 +50,16 @@ def differences(a: Any, b: Any) -> list[Difference]:
         for path in dict.fromkeys([*of_a, *of_b])
         if of_a.get(path) != of_b.get(path)
     ]
+
+
+def usual(values: Iterable[str]) -> str | None:
+    """The value that is there most often; None where two are as often.
+
+    >>> usual("abca"), usual("ab")
+    ('a', None)
+    """
+    (common, most), *others = Counter(values).most_common(2)
+    return None if others and others[0][1] == most else common
 
 
 def _shown(value: str | None) -> str:

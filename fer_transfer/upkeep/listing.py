@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fer_transfer.files.names import shown
 from fer_transfer.stages.record import Record
 from fer_transfer.upkeep.contents import Contents, Kept, shortest, size_of
-from fer_transfer.upkeep.difference import deciding, flat
+from fer_transfer.upkeep.difference import deciding, flat, usual
 from fer_transfer.upkeep.works import unfinished_lines
 
 #: The splits of a stage, as they are called in a narrow line.
@@ -101,10 +101,10 @@ def by(kept: Kept) -> str:
 def _apart(stages: Sequence[Kept]) -> dict[str, str]:
     """By key, the fields whose value is not the one that most stages have."""
     fields = {kept.key: dict(_fields(kept)) for kept in stages}
-    usual = _usual(list(fields.values()))
-    names = _short_names([path for path, values in usual.items() if values[1] > 1])
+    known = _usual(list(fields.values()))
+    names = _short_names([path for path, values in known.items() if values[1] > 1])
     return {
-        key: " ".join(_said(path, of, names) for path in names if _differs(path, of, usual[path][0]))
+        key: " ".join(_said(path, of, names) for path in names if _differs(path, of, known[path][0]))
         for key, of in fields.items()
     }
 
@@ -114,9 +114,9 @@ def _said(path: tuple[str, ...], of: _Fields, names: Mapping[tuple[str, ...], st
     return f"{names[path]}={value}"
 
 
-def _differs(path: tuple[str, ...], of: _Fields, usual: str | None) -> bool:
+def _differs(path: tuple[str, ...], of: _Fields, common: str | None) -> bool:
     """Of faces only those that a stage uses; which they are, what it was trained on tells."""
-    return of.get(path, _NONE) != usual and (path in of or path[0] != "faces")
+    return of.get(path, _NONE) != common and (path in of or path[0] != "faces")
 
 
 def _fields(kept: Kept) -> Iterable[tuple[tuple[str, ...], str]]:
@@ -139,9 +139,8 @@ def _usual(fields: Sequence[_Fields]) -> dict[tuple[str, ...], tuple[str | None,
     paths = dict.fromkeys(path for of in fields for path in of)
     found = {}
     for path in paths:
-        counts = Counter(of.get(path, _NONE) for of in fields if path in of or path[0] != "faces")
-        (common, first), *others = counts.most_common(2)
-        found[path] = (None if others and others[0][1] == first else common, len(counts))
+        values = [of.get(path, _NONE) for of in fields if path in of or path[0] != "faces"]
+        found[path] = usual(values), len(set(values))
     return found
 
 

@@ -14,8 +14,9 @@ from fer_transfer.detection.alignment import Alignment
 from fer_transfer.detection.crop import BoxCrop
 from fer_transfer.detection.detectors import Detections, ViolaJones
 from fer_transfer.detection.face_landmarker import FaceLandmarker
+from fer_transfer.detection.frame_face import FrameFace
 from fer_transfer.detection.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, FaceMesh, Landmarks
-from fer_transfer.detection.pipeline import FacePipeline, FrameFace
+from fer_transfer.detection.pipeline import FacePipeline
 from fer_transfer.errors import ConfigError
 from fer_transfer.synthetic.drawing import Pose, draw_face
 from fer_transfer.synthetic.person import random_muscles, random_person

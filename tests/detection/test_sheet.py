@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fer_transfer.detection.pipeline import FrameFace
+from fer_transfer.detection.frame_face import FrameFace
 from fer_transfer.detection.sheet import Sample, _chosen, _sureness
 
 EYES = np.array([[10, 10], [40, 50]], np.float32)
