@@ -30,7 +30,8 @@ def _rows(report: Report, lines: list[Line]) -> str:
     networks = ", ".join(dict.fromkeys(line.group.backbone for line in trained)) or "none"
     count = len(lines) - len(trained)
     ensembles = f", and {count} ensemble{'s' * (count > 1)}" if count else ""
-    return f"{len(trained)} run with {seeds} seed{'s' * (seeds != 1)} in all{ensembles}; the study's grid has {grid}. Networks: {networks}"
+    with_seeds = f"{seeds} seed{'s' * (seeds != 1)} in all"
+    return f"{len(trained)} run with {with_seeds}{ensembles}; the study's grid has {grid}. Networks: {networks}"
 
 
 def _faces(report: Report, lines: list[Line]) -> str:
