@@ -21,7 +21,9 @@ def mean_of(probabilities: Sequence[NDArray[np.float64]], weights: NDArray[np.fl
 
 
 def averaged(members: Sequence[Predictions], weights: Sequence[float] | None = None) -> Predictions:
-    """The mean of what several models say of the same faces.
+    """The mean of what several models say of the same faces, cut alike or otherwise.
+
+    Where finders differ, a face counts as found where one of them found it, and of the models those that saw what was found.
 
     Args:
         members: one or more.
@@ -41,8 +43,26 @@ def averaged(members: Sequence[Predictions], weights: Sequence[float] | None = N
         if not (np.array_equal(other.ids, first.ids) and np.array_equal(other.labels, first.labels)):
             raise ValueError(f"Expected predictions of the same {len(first)} faces from every model, but got others.")
     shares = np.full(len(members), 1 / len(members)) if weights is None else np.asarray(weights, np.float64)
-    mean = mean_of([of.probabilities for of in members], shares)
-    return replace(first, probabilities=mean)
+    probabilities = [of.probabilities for of in members]
+    found = np.stack([of.found for of in members])
+    somewhere: NDArray[np.bool_] = np.logical_or.reduce(found)
+    mean = mean_of(probabilities, shares)
+    for row in np.flatnonzero(somewhere & ~found.all(axis=0)):
+        own = np.where(found[:, row], shares, 0)
+        if own.sum() > 0:
+            mean[row] = mean_of([of[row] for of in probabilities], own / own.sum())
+    return replace(first, probabilities=mean, found=somewhere)
+
+
+def found_by_all(members: Sequence[Predictions]) -> list[Predictions]:
+    """What several models say of the faces that the finder of each found.
+
+    Raises:
+        ValueError: as ``averaged``.
+    """
+    averaged(members)
+    found = np.all([of.found for of in members], axis=0)
+    return [of.of(found) for of in members]
 
 
 def fit_weights(members: Sequence[Predictions]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.evaluation.temperature import Temperature, fitted
 from fer_transfer.inference.provenance import SplitScore
 from fer_transfer.stages.calibrated import kept_temperature
-from fer_transfer.stages.record import Record
+from fer_transfer.stages.record import Record, ScoredSplit
 from fer_transfer.upkeep.ensembles import Fit
 
 _LEVEL = 0.95
@@ -58,7 +58,8 @@ class StoredPredictions:
         """
         chosen = [record.selection for record in self.records]
         for where, mean in self._labelled():
-            if all(where in of for of in chosen):
+            own = [of and (of.faces, of.split) for of in self._scored(*where)]
+            if all(of in selection for of, selection in zip(own, chosen, strict=True)):
                 kept = kept_temperature(self.root, self.records[0], *where) if len(self.records) == 1 else None
                 return kept or fitted(mean, self._named(*where))
         return None
@@ -85,21 +86,20 @@ class StoredPredictions:
                 yield where, mean
 
     def _common(self) -> list[tuple[str, str]]:
-        """Digest and split of what all rows were scored on, in the order of the first."""
-        sets = [{(of.faces, of.split) for of in record.predictions} for record in self.records]
+        """Digest and split of what all rows were scored on, cut alike or otherwise, in the order of the first."""
         first = self.records[0].predictions if self.records else ()
-        return [pair for of in first if all((pair := (of.faces, of.split)) in known for known in sets)]
+        return [(of.faces, of.split) for of in first if None not in self._scored(of.faces, of.split)]
+
+    def _scored(self, faces: str, split: str) -> list[ScoredSplit | None]:
+        prepared = self.records[0].faces[faces].prepared
+        return [record.scored(prepared, split) for record in self.records]
 
     def _mean(self, faces: str, split: str) -> Predictions | None:
         """Of the found faces; None where rows were scored on other parts of the split (``recipe.at_most``)."""
-        read = [
-            Predictions.read(self.root / of.file, of.sha256).only_found()
-            for record in self.records
-            for of in record.predictions
-            if (of.faces, of.split) == (faces, split)
-        ]
+        scored = [of for of in self._scored(faces, split) if of is not None]
+        read = [Predictions.read(self.root / of.file, of.sha256) for of in scored]
         try:
-            return averaged(read, self.weights.tolist())
+            return averaged(read, self.weights.tolist()).only_found()
         except ValueError:
             return None
 

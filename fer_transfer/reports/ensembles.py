@@ -171,21 +171,27 @@ def made_record(name: str, backbone: str, members: Sequence[Row]) -> Record:
 
 
 def _across(made: Composed, groups: Sequence[Group], missing: list[Missing]) -> Iterator[EnsembleRow]:
-    """The ensemble from members in several groups, on the faces in which these agree."""
+    """The ensemble from members in several groups, on the faces in which these agree, cut alike or otherwise."""
     holding = [
         [group for group in groups if any(row.record.row_id == of.records[0].row_id for row in group.rows)]
         for of in made.rows
     ]
     choices = [[base, *(max(of, key=partial(_agreeing, base)) for of in holding[1:])] for base in holding[0]]
     chosen = max(choices, key=lambda of: sum(_agreeing(of[0], other) for other in of))
-    faces = {
-        release: key
-        for group in chosen
-        for release, key in group.faces.items()
-        if all(other.faces.get(release, key) == key for other in chosen)
-    }
+    prepared = {key: of.prepared for group in chosen for row in group.rows for key, of in row.record.faces.items()}
+    faces: dict[str, str] = {}
+    for release, key in ((release, key) for group in chosen for release, key in group.faces.items()):
+        every = {other.faces.get(release, key) for other in chosen}
+        if every == {key} or all(prepared[key].shows(prepared[of]) for of in every):
+            faces.setdefault(release, key)
     home = Group(ACROSS, digest(sorted(faces.items())), faces, ())
-    yield from _rows(made, [row for group in chosen for row in group.rows], home, missing)
+    own = [
+        row
+        for of, group in zip(made.rows, chosen, strict=True)
+        for row in group.rows
+        if row.record.row_id == of.records[0].row_id
+    ]
+    yield from _rows(made, own, home, missing)
 
 
 def _agreeing(one: Group, other: Group) -> int:

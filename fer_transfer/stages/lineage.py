@@ -44,6 +44,11 @@ class Prepared:
         alike = self.release == other.release or (self.origin != "" and self.origin == other.origin)
         return self.digest == other.digest or alike
 
+    def shows(self, other: "Prepared") -> bool:
+        """Whether these are the same faces, or the same pictures of one release cut otherwise: a face here for each there."""
+        pictures, others = ((of.release, of.origin, of.splits, of.classes) for of in (self, other))
+        return self.digest == other.digest or (self.origin != "" and pictures == others)
+
     def shares(self, own: Iterable[str], other: "Prepared", split: str) -> bool:
         """Whether a split of another preparation may hold faces of some splits of this one.
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_transfer.errors import StoreError
-from fer_transfer.evaluation.ensemble import fit_weights
+from fer_transfer.evaluation.ensemble import fit_weights, found_by_all
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.stages.lineage import Prepared
-from fer_transfer.stages.record import Record
+from fer_transfer.stages.record import Record, ScoredSplit
 from fer_transfer.stages.rows import StoredRow, row_called
 from fer_transfer.study import Ensemble, Study
 
-#: Digest of the faces, and the split.
-Where = tuple[str, str]
+#: The faces, as the first row knows them, and the split.
+_Where = tuple[Prepared, str]
 
 
 class EnsembleError(StoreError):
@@ -92,25 +92,26 @@ def composed(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path, st
     common, notes = _common(name, members, by_seed)
     alike = {seed: (1 / len(members),) * len(members) for seed in by_seed}
     weights, fit = (alike, None) if of.weights == "mean" else _fitted(name, members, by_seed, common, store, study)
-    return Composed(name, members, by_seed, weights, _says(members, weights, fit), fit, notes)
+    says = "; ".join([_says(members, weights, fit), *_cut_otherwise(next(iter(by_seed.values())), common)])
+    return Composed(name, members, by_seed, weights, says, fit, notes)
 
 
 def _fitted(
     name: str,
     members: Sequence[StoredRow],
     by_seed: Mapping[str, tuple[Record, ...]],
-    common: Sequence[Where],
+    common: Sequence[_Where],
     store: Path,
     study: Study,
 ) -> tuple[dict[str, tuple[float, ...]], Fit]:
     where = _selection(name, members, by_seed, common, study)
-    read = {seed: [_read(store, record, where) for record in records] for seed, records in by_seed.items()}
+    read = {seed: _read(store, records, where) for seed, records in by_seed.items()}
     try:
-        weights = {seed: fit_weights(predictions) for seed, predictions in read.items()}
+        found = {seed: found_by_all(predictions) for seed, predictions in read.items()}
+        weights = {seed: fit_weights(predictions) for seed, predictions in found.items()}
     except ValueError as error:
         raise EnsembleError("not fitted", f"{_named(name)} cannot be fitted: {error}", members) from None
-    count = len(next(iter(read.values()))[0])
-    return weights, Fit(members[0].records[0].faces[where[0]].prepared, where[1], count)
+    return weights, Fit(*where, len(next(iter(found.values()))[0]))
 
 
 def _says(members: Sequence[StoredRow], weights: Mapping[str, Sequence[float]], fit: Fit | None) -> str:
@@ -122,6 +123,18 @@ def _says(members: Sequence[StoredRow], weights: Mapping[str, Sequence[float]], 
     by_seed = "; ".join(f"seed {seed}: {', '.join(f'{w:.2f}' for w in each)}" for seed, each in weights.items())
     where = f"the {fit.count} found faces of {fit.prepared.release}/{fit.split}, where it has no score"
     return f"{of}: weights fitted on {where} ({by_seed})"
+
+
+def _cut_otherwise(records: Sequence[Record], common: Sequence[_Where]) -> list[str]:
+    """Of each release that rows know from several crops, which these are."""
+    crops: dict[str, dict[str, str]] = {}
+    for where in common:
+        for record in records:
+            key = _scored(record, where).faces
+            crops.setdefault(where[0].release, {})[key] = record.faces[key].preparation
+    return [
+        f"{release} cut in {len(of)} ways: {', or '.join(of.values())}" for release, of in crops.items() if len(of) > 1
+    ]
 
 
 def _named(name: str) -> str:
@@ -165,28 +178,36 @@ def _refuse_other_classes(name: str, members: Sequence[StoredRow]) -> None:
 
 def _common(
     name: str, members: Sequence[StoredRow], by_seed: Mapping[str, tuple[Record, ...]]
-) -> tuple[list[Where], tuple[str, ...]]:
-    """What all records were scored on, in the order of the first; and of which releases they have other faces."""
-    scored = [[(of.faces, of.split) for of in record.predictions] for records in by_seed.values() for record in records]
-    common = [where for where in scored[0] if all(where in of for of in scored)]
-    by_release: list[dict[str, list[str]]] = [{} for _ in members]
-    for records in by_seed.values():
-        for known, record in zip(by_release, records, strict=True):
+) -> tuple[list[_Where], tuple[str, ...]]:
+    """What all records were scored on, cut alike or otherwise, in the order of the first; and which releases are apart."""
+    records = [record for of in by_seed.values() for record in of]
+    scored = [(records[0].faces[of.faces].prepared, of.split) for of in records[0].predictions]
+    common = [where for where in scored if all(record.scored(*where) for record in records)]
+    by_release: list[dict[str, dict[str, Prepared]]] = [{} for _ in members]
+    for of_seed in by_seed.values():
+        for known, record in zip(by_release, of_seed, strict=True):
             for of in record.predictions:
-                known.setdefault(record.faces[of.faces].release, []).append(of.faces)
+                prepared = record.faces[of.faces].prepared
+                known.setdefault(prepared.release, {})[prepared.digest] = prepared
     apart = []
-    for release in by_release[0]:
-        digests = [set(known.get(release, ())) for known in by_release]
-        if all(digests) and not set.intersection(*digests):
+    for release, first in by_release[0].items():
+        every = [known.get(release, {}) for known in by_release]
+        if all(every) and not any(
+            all(any(of.shows(one) for of in known.values()) for known in every) for one in first.values()
+        ):
             each = "; ".join(
-                f"{row.name}: {', '.join(sorted(d[:8] for d in of))}" for row, of in zip(members, digests, strict=True)
+                f"{row.name}: {', '.join(sorted(d[:8] for d in of))}" for row, of in zip(members, every, strict=True)
             )
             apart.append(f"rows were scored on other faces of {release} ({each})")
     if not common:
         why = (
             f"{_named(name)} needs predictions of the same faces: {'; '.join(apart) or 'its rows have none in common'}."
         )
-        raise EnsembleError("other faces", f"{why} Train its rows on the same prepared faces.", members)
+        raise EnsembleError(
+            "other faces",
+            f"{why} Train its rows on the same prepared faces, or on other crops of one release.",
+            members,
+        )
     return common, tuple(apart)
 
 
@@ -194,14 +215,17 @@ def _selection(
     name: str,
     members: Sequence[StoredRow],
     by_seed: Mapping[str, tuple[Record, ...]],
-    common: Sequence[Where],
+    common: Sequence[_Where],
     study: Study,
-) -> Where:
+) -> _Where:
     """The split that every row was selected on, that none was trained on, and that the study does not protect."""
     records = [record for of in by_seed.values() for record in of]
-    shared = [where for where in common if all(where in record.selection for record in records)]
-    free = [where for where in shared if not any(record.trained_on(*where) for record in records)]
-    names = {where: f"{records[0].faces[where[0]].release}/{where[1]}" for where in free}
+    own = {where: [(record, _scored(record, where)) for record in records] for where in common}
+    shared = [
+        where for where, of in own.items() if all((one.faces, one.split) in record.selection for record, one in of)
+    ]
+    free = [where for where in shared if not any(record.trained_on(one.faces, one.split) for record, one in own[where])]
+    names = {where: f"{where[0].release}/{where[1]}" for where in free}
     if not free:
         each = "; ".join(f"{row.name}: {', '.join(_selected(row.records[0])) or 'none'}" for row in members)
         why = f"{_named(name)} needs one selection split that all of its rows have predictions of, but got {each}."
@@ -217,7 +241,13 @@ def _selected(record: Record) -> list[str]:
     return sorted(f"{used.release}/{split}" for used in record.lineage.stages[-1].faces for split in used.selected_on)
 
 
-def _read(store: Path, record: Record, where: Where) -> Predictions:
-    """Of the found faces, as temperatures are fitted."""
-    (of,) = [of for of in record.predictions if (of.faces, of.split) == where]
-    return Predictions.read(store / of.file, of.sha256).only_found()
+def _scored(record: Record, where: _Where) -> ScoredSplit:
+    """What a record says of a split that all were scored on."""
+    scored = record.scored(*where)
+    assert scored is not None
+    return scored
+
+
+def _read(store: Path, records: Sequence[Record], where: _Where) -> list[Predictions]:
+    scored = [_scored(record, where) for record in records]
+    return [Predictions.read(store / of.file, of.sha256) for of in scored]

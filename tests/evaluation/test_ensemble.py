@@ -1,9 +1,11 @@
 """Weights of a mean, against expectation maximisation, which finds the same optimum by another way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fer_transfer.evaluation.ensemble import averaged, fit_weights
+from fer_transfer.evaluation.ensemble import averaged, fit_weights, found_by_all
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.labels import UNLABELLED
 
@@ -54,6 +56,21 @@ def test_a_model_that_rules_the_truth_out_does_not_spoil_it():
     never = np.zeros_like(bad.probabilities)
     never[np.arange(50), (bad.labels + 1) % 7] = 1
     assert fit_weights([good, Predictions(bad.ids, bad.labels, bad.found, never)])[0] == pytest.approx(1, abs=1e-6)
+
+
+def test_where_finders_differ_those_that_found_the_face_count():
+    one, two, three = models(4, [1.0, 0.5, 2.0])
+    found = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 1, 0]], bool)
+    members = [replace(of, found=own) for of, own in zip((one, two, three), found, strict=True)]
+    mean = averaged(members, (0.5, 0.5, 0.0))
+    assert mean.found.tolist() == [True, True, True, False]
+    a, b = one.probabilities, two.probabilities
+    np.testing.assert_allclose(mean.probabilities, [(a[0] + b[0]) / 2, a[1], b[2], (a[3] + b[3]) / 2])
+    nothing = averaged(members, (1.0, 0.0, 0.0))  # whose face was found by models that do not count
+    np.testing.assert_allclose(nothing.probabilities, a)
+    assert [of.ids.tolist() for of in found_by_all(members)] == [["0000"]] * 3
+    with pytest.raises(ValueError, match="same 4 faces"):
+        found_by_all([one, two.only_found().of(np.arange(3))])
 
 
 def test_labels_must_be_known_and_faces_the_same():

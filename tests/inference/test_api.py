@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -429,3 +430,31 @@ def test_an_ensemble_that_cannot_be_made_is_an_error_of_who_asks_for_it(with_ens
     with pytest.raises(ConfigError, match=r"no study 'ng2051'\. Did you mean 'ng2015'"):
         fer_transfer.open_store(trained.store, study="ng2051")
     assert len(fer_transfer.open_store(trained.store, study="ng2015").rows()) == 2
+
+
+def test_rows_that_know_the_same_pictures_from_other_crops_make_an_ensemble(trained, tmp_path):
+    """From a release prepared twice to the score; on pictures, which one pipeline cuts, it is refused."""
+    words = ["release=emotiw", f"release.path={trained.release}", *pipeline_at_hand(), "pipeline.crop.stretch=false"]
+    fer_transfer.prepare([*words, f"out={tmp_path / 'other'}", "workers=1"])
+    shutil.copytree(trained.store, tmp_path / "store")
+    own = [f"runtime.store={tmp_path / 'store'}", f"runtime.faces.emotiw={tmp_path / 'other'}"]
+    fer_transfer.train(["plan=emotiw", "plan.name=other", *trained.overrides, *own])
+    study = tmp_path / "mine.yaml"
+    study.write_text(STUDY.replace("fer28/test_resnet]", "other]"))
+    store = fer_transfer.open_store(tmp_path / "store", study=study)
+    row = store.row("both")
+    said = [
+        Predictions.read(store.path / of.file, of.sha256)
+        for record in row.records
+        for of in record.predictions
+        if of.split == "Val"
+    ]
+    mean = sum(of.probabilities for of in said) / 2
+    (score,) = [score for score in row.scores if score.split == "emotiw/Val"]
+    assert len(said) == 2 and not np.array_equal(*(of.probabilities for of in said))
+    assert score.correct == int((mean.argmax(axis=1) == said[0].labels)[said[0].found].sum())
+    assert "emotiw cut in 2 ways" in row.ensemble
+    with pytest.raises(
+        ConfigError, match="Expected rows whose faces were cut alike, but emotiw/test_resnet and other/"
+    ):
+        store.load("both")

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import fake_store
@@ -61,12 +62,16 @@ def ran(tmp_path: Path, *words: str, **study) -> dict[str, list[dict[str, str]]]
     return files
 
 
-def said(path: Path, split: str = "emotiw/Val") -> Predictions:
-    """What the row of a record says of the found faces of a split."""
+def whole(path: Path, split: str = "emotiw/Val") -> Predictions:
+    """What the row of a record says of a split."""
     record, store = read_record(path), path.parent.parent
     (of,) = [of for of in record.predictions if f"{record.faces[of.faces].release}/{of.split}" == split]
-    found = Predictions.read(store / of.file, of.sha256)
-    return found.only_found()
+    return Predictions.read(store / of.file, of.sha256)
+
+
+def said(path: Path, split: str = "emotiw/Val") -> Predictions:
+    """What it says of the found faces."""
+    return whole(path, split).only_found()
 
 
 def mean(*paths: Path, split: str = "emotiw/Val") -> Predictions:
@@ -247,6 +252,58 @@ def test_other_faces_are_named(tmp_path):
     (told,) = [one for one in files["missing"] if one["kind"] == "ensemble"]
     assert files["both"][0]["status"] == "other faces"
     assert "fer28_emotiw/mobilenetv2_100: eeeeeeee; fer32_emotiw/mobilenetv2_100: dddddddd" in told["why"]
+
+
+@pytest.fixture
+def one_release(monkeypatch):
+    """Faces of every digest are made from the same files of a release."""
+    made = fake_store.prepared
+    monkeypatch.setattr(fake_store, "prepared", lambda *given: replace(made(*given), origin=f"files of {given[0]}"))
+
+
+@pytest.mark.usefixtures("one_release")
+def test_of_the_same_pictures_cut_otherwise_it_is_made_by_those_whose_finder_found_them(tmp_path, monkeypatch, capsys):
+    wide = add(tmp_path, "fer28_emotiw", 0.5)
+    made = fake_store.make_predictions
+
+    def other_finder(split, *given):
+        of = made(split, *given)
+        return replace(
+            of, found=np.roll(of.found, 3)
+        )  # faces 5 to 7 are found by this one, 12 to 14 by the other alone
+
+    monkeypatch.setattr(fake_store, "make_predictions", other_finder)
+    other = add(tmp_path, "fer32_emotiw", 0.5, digests=DIGESTS | {"emotiw": "d" * 64})
+    claims = [{"says": "Two crops help", "pairs": [["both", "fer28_emotiw/mobilenetv2_100"]]}]
+    files = ran(tmp_path, "submission_zip=Team", ensembles={"both": PAIR}, claims=claims)
+    one, two = (whole(path) for path in (wide, other))
+    mean = (one.probabilities + two.probabilities) / 2
+    mean[5:8], mean[12:15] = two.probabilities[5:8], one.probabilities[12:15]
+    found = one.found | two.found
+    right = (mean.argmax(axis=1) == one.labels)[found].sum()
+    line = of_split(files["both"], "emotiw/Val")
+    assert (int(line["k"]), int(line["n"])) == (right, 432) and found.sum() == 432
+    assert line["ensemble"].endswith("emotiw cut in 2 ways: as released, or as released")
+    assert "Ensembles across tables" in capsys.readouterr().out and files["claims"][0]["better"] == "both"
+    assert not [one for one in files["missing"] if one["kind"] == "ensemble"]
+    with zipfile.ZipFile(next((tmp_path / "report").glob("zips/both_*/Team.zip"))) as archive:
+        assert len(archive.namelist()) == 372
+
+
+@pytest.mark.usefixtures("one_release")
+def test_weights_of_several_crops_are_fitted_on_what_all_finders_found(tmp_path, monkeypatch):
+    add(tmp_path, "fer28", 0.4)
+    made = fake_store.make_predictions
+    lost = np.arange(300) < 20
+    monkeypatch.setattr(
+        fake_store, "make_predictions", lambda *given: replace(of := made(*given), found=of.found & ~lost[: len(of)])
+        if given[0] == "fer2013/PublicTest" else made(*given),
+    )  # fmt: skip
+    add(tmp_path, "fer28", 0.6, backbone="resnet18", row_id="r" * 64, digests=DIGESTS | {"fer2013": "d" * 64})
+    files = ran(tmp_path, ensembles={"both": FITTED})
+    line = of_split(files["both"], "fer2013/PrivateTest")
+    assert "fitted on the 280 found faces of fer2013/PublicTest" in line["ensemble"] and line["status"] == "run"
+    assert of_split(files["both"], "fer2013/PublicTest")["status"] == "fitted on"
 
 
 def test_of_faces_that_some_rows_were_not_scored_on_it_has_no_number(tmp_path):
