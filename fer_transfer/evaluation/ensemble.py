@@ -23,7 +23,7 @@ def mean_of(probabilities: Sequence[NDArray[np.float64]], weights: NDArray[np.fl
 def averaged(members: Sequence[Predictions], weights: Sequence[float] | None = None) -> Predictions:
     """The mean of what several models say of the same faces, cut alike or otherwise.
 
-    Where finders differ, a face counts as found where one of them found it, and of the models those that saw what was found.
+    Where finders differ, a face counts as found where a model with a weight saw it found, and there those that did count.
 
     Args:
         members: one or more.
@@ -44,13 +44,12 @@ def averaged(members: Sequence[Predictions], weights: Sequence[float] | None = N
             raise ValueError(f"Expected predictions of the same {len(first)} faces from every model, but got others.")
     shares = np.full(len(members), 1 / len(members)) if weights is None else np.asarray(weights, np.float64)
     probabilities = [of.probabilities for of in members]
-    found = np.stack([of.found for of in members])
+    found = np.stack([of.found & (share > 0) for of, share in zip(members, shares, strict=True)])
     somewhere: NDArray[np.bool_] = np.logical_or.reduce(found)
     mean = mean_of(probabilities, shares)
-    for row in np.flatnonzero(somewhere & ~found.all(axis=0)):
+    for row in np.flatnonzero(somewhere & ~found[shares > 0].all(axis=0)):
         own = np.where(found[:, row], shares, 0)
-        if own.sum() > 0:
-            mean[row] = mean_of([of[row] for of in probabilities], own / own.sum())
+        mean[row] = mean_of([of[row] for of in probabilities], own / own.sum())
     return replace(first, probabilities=mean, found=somewhere)
 
 

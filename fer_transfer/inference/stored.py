@@ -14,7 +14,9 @@ from fer_transfer.evaluation.statistics import wilson_interval
 from fer_transfer.evaluation.temperature import Temperature, fitted
 from fer_transfer.inference.provenance import SplitScore
 from fer_transfer.stages.calibrated import kept_temperature
-from fer_transfer.stages.record import Record, ScoredSplit
+from fer_transfer.stages.lineage import Prepared
+from fer_transfer.stages.record import Record
+from fer_transfer.stages.scored import Together, scored_together
 from fer_transfer.upkeep.ensembles import Fit
 
 _LEVEL = 0.95
@@ -42,11 +44,11 @@ class StoredPredictions:
             StoreError: if predictions are missing or damaged.
         """
         scored = (
-            ((faces, split), mean)
-            for (faces, split), mean in self._labelled()
-            if not any(fit.shares(self.records[0].faces[faces].prepared, split) for fit in self.fits)
+            (together, mean)
+            for together, mean in self._labelled()
+            if not any(fit.shares(self._prepared(together), together[0].split) for fit in self.fits)
         )
-        return tuple(self._score(faces, split, mean) for (faces, split), mean in scored)
+        return tuple(self._score(together, mean) for together, mean in scored)
 
     def temperature(self) -> Temperature | None:
         """Fitted on the split that the last stage of every row was selected on, or None where there is no such split.
@@ -57,11 +59,12 @@ class StoredPredictions:
             StoreError: if predictions are missing or damaged.
         """
         chosen = [record.selection for record in self.records]
-        for where, mean in self._labelled():
-            own = [of and (of.faces, of.split) for of in self._scored(*where)]
-            if all(of in selection for of, selection in zip(own, chosen, strict=True)):
-                kept = kept_temperature(self.root, self.records[0], *where) if len(self.records) == 1 else None
-                return kept or fitted(mean, self._named(*where))
+        for together, mean in self._labelled():
+            if all((of.faces, of.split) in selection for of, selection in zip(together, chosen, strict=True)):
+                first = together[0]
+                alone = len(self.records) == 1
+                kept = kept_temperature(self.root, self.records[0], first.faces, first.split) if alone else None
+                return kept or fitted(mean, self._named(together))
         return None
 
     def of_split(self, name: str) -> Predictions:
@@ -70,46 +73,39 @@ class StoredPredictions:
         Raises:
             StoreError: if the rows were not all scored there, or predictions are missing or damaged.
         """
-        known = {self._named(*where): where for where in self._common()}
-        mean = self._mean(*known[name]) if name in known else None
+        known = {self._named(together): together for together in scored_together(self.records)}
+        mean = self._mean(known[name]) if name in known else None
         if mean is None:
             raise StoreError(
                 f"Expected a split that was scored, one of {', '.join(known) or 'none'}, but got {name!r}."
             )
         return mean
 
-    def _labelled(self) -> Iterator[tuple[tuple[str, str], Predictions]]:
-        """Digest and split, and the mean over the rows for the found faces, where all were scored and labels are known."""
-        for where in self._common():
-            mean = self._mean(*where)
+    def _labelled(self) -> Iterator[tuple[Together, Predictions]]:
+        """What each says, and the mean over the rows for the found faces, where all were scored and labels are known."""
+        for together in scored_together(self.records):
+            mean = self._mean(together)
             if mean is not None and len(mean) and mean.labelled:
-                yield where, mean
+                yield together, mean
 
-    def _common(self) -> list[tuple[str, str]]:
-        """Digest and split of what all rows were scored on, cut alike or otherwise, in the order of the first."""
-        first = self.records[0].predictions if self.records else ()
-        return [(of.faces, of.split) for of in first if None not in self._scored(of.faces, of.split)]
-
-    def _scored(self, faces: str, split: str) -> list[ScoredSplit | None]:
-        prepared = self.records[0].faces[faces].prepared
-        return [record.scored(prepared, split) for record in self.records]
-
-    def _mean(self, faces: str, split: str) -> Predictions | None:
+    def _mean(self, together: Together) -> Predictions | None:
         """Of the found faces; None where rows were scored on other parts of the split (``recipe.at_most``)."""
-        scored = [of for of in self._scored(faces, split) if of is not None]
-        read = [Predictions.read(self.root / of.file, of.sha256) for of in scored]
+        read = [Predictions.read(self.root / of.file, of.sha256) for of in together]
         try:
             return averaged(read, self.weights.tolist()).only_found()
         except ValueError:
             return None
 
-    def _named(self, faces: str, split: str) -> str:
-        return f"{self.records[0].faces[faces].release}/{split}"
+    def _prepared(self, together: Together) -> Prepared:
+        return self.records[0].faces[together[0].faces].prepared
 
-    def _score(self, faces: str, split: str, mean: Predictions) -> SplitScore:
+    def _named(self, together: Together) -> str:
+        return f"{self._prepared(together).release}/{together[0].split}"
+
+    def _score(self, together: Together, mean: Predictions) -> SplitScore:
         matrix = mean.matrix
         correct, count = int(np.trace(matrix)), len(mean)
-        prepared = self.records[0].faces[faces].prepared
+        prepared, split = self._prepared(together), together[0].split
         selected = any(record.lineage.selected_on(prepared, split) for record in self.records)
         low, high = wilson_interval(correct, count, _LEVEL)
-        return SplitScore(self._named(faces, split), correct, count, low, high, macro_recall(matrix), selected)
+        return SplitScore(self._named(together), correct, count, low, high, macro_recall(matrix), selected)

@@ -1,8 +1,8 @@
 """The ensembles of a study as rows of a report: the mean of what their members said of the same faces, at each seed."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,8 +13,9 @@ from fer_transfer.files.digest import digest
 from fer_transfer.reports.missing import Missing
 from fer_transfer.reports.results import ACROSS, Group, Row
 from fer_transfer.stages.lineage import Lineage
-from fer_transfer.stages.record import Record
+from fer_transfer.stages.record import Record, ScoredSplit
 from fer_transfer.stages.rows import stored_rows
+from fer_transfer.stages.scored import Together
 from fer_transfer.study import Ensemble, Study
 from fer_transfer.upkeep.ensembles import Composed, EnsembleError, Fit, composed
 
@@ -76,7 +77,8 @@ class EnsembleRow(Row):
 def with_ensembles(groups: Sequence[Group], study: Study, store: Path, missing: list[Missing]) -> list[Group]:
     """Groups with the ensembles of a study as further rows.
 
-    An ensemble stands in every group that has all of its members; where none has, in a group of such ensembles, which follows.
+    An ensemble stands in every group that has all of its members. Where none has, and where they know the same pictures from
+    several crops, it stands in a group of such ensembles, which follows.
 
     Args:
         groups: of trained rows.
@@ -97,7 +99,7 @@ def with_ensembles(groups: Sequence[Group], study: Study, store: Path, missing: 
         except StoreError as error:  # predictions that weights are fitted on
             missing.append(Missing("ensemble", name, str(error)))
             continue
-        homes = [n for n, group in enumerate(groups) if _holds(group, made)]
+        homes = [] if made.of_several_crops else [n for n, group in enumerate(groups) if _holds(group, made)]
         for n in homes:
             of_group[n] += _rows(made, groups[n].rows, groups[n], missing)
         if not homes and made.by_seed:
@@ -128,11 +130,15 @@ def _rows(made: Composed, rows: Sequence[Row], group: Group, missing: list[Missi
             continue
         weights = made.weights.get(seed)
         said = {} if weights is None else dict(_said(made.name, members, weights, group.faces, missing))
-        row = EnsembleRow(
-            members[0].path, made_record(made.name, group.backbone, members), group.settings_id, made.name, group.faces,
-            said, frozenset(split for member in members for split in member.damaged), members, made.says, made.fit, made.word,
-        )  # fmt: skip
-        yield replace(row, predictions={split: of for split, of in said.items() if not row.trained_on(split)})
+        yield _row(made, members, group, said)
+
+
+def _row(made: Composed, members: tuple[Row, ...], group: Group, said: dict[str, Predictions]) -> EnsembleRow:
+    row = EnsembleRow(
+        members[0].path, made_record(made.name, group.backbone, members), group.settings_id, made.name, group.faces,
+        said, frozenset(split for member in members for split in member.damaged), members, made.says, made.fit, made.word,
+    )  # fmt: skip
+    return replace(row, predictions={split: of for split, of in said.items() if not row.trained_on(split)})
 
 
 def _said(
@@ -142,11 +148,17 @@ def _said(
     for split in members[0].predictions:
         release = split.partition("/")[0]
         if ("@" in release or release in faces) and all(split in member.predictions for member in members):
-            try:
-                yield split, averaged([member.predictions[split] for member in members], weights)
-            except ValueError:
-                why = f"its rows were scored on other faces of {split}: on parts of it (recipe.at_most)"
-                missing.append(Missing("ensemble", name, why))
+            yield from _mean(name, split, [member.predictions[split] for member in members], weights, missing)
+
+
+def _mean(
+    name: str, split: str, members: Sequence[Predictions], weights: Sequence[float], missing: list[Missing]
+) -> Iterator[tuple[str, Predictions]]:
+    try:
+        yield split, averaged(members, weights)
+    except ValueError:
+        why = f"its rows were scored on other faces of {split}: on parts of it (recipe.at_most), or on other shares"
+        missing.append(Missing("ensemble", name, why))
 
 
 def made_record(name: str, backbone: str, members: Sequence[Row]) -> Record:
@@ -171,32 +183,58 @@ def made_record(name: str, backbone: str, members: Sequence[Row]) -> Record:
 
 
 def _across(made: Composed, groups: Sequence[Group], missing: list[Missing]) -> Iterator[EnsembleRow]:
-    """The ensemble from members in several groups, on the faces in which these agree, cut alike or otherwise."""
-    holding = [
-        [group for group in groups if any(row.record.row_id == of.records[0].row_id for row in group.rows)]
-        for of in made.rows
-    ]
-    choices = [[base, *(max(of, key=partial(_agreeing, base)) for of in holding[1:])] for base in holding[0]]
-    chosen = max(choices, key=lambda of: sum(_agreeing(of[0], other) for other in of))
-    prepared = {key: of.prepared for group in chosen for row in group.rows for key, of in row.record.faces.items()}
-    faces: dict[str, str] = {}
-    for release, key in ((release, key) for group in chosen for release, key in group.faces.items()):
-        every = {other.faces.get(release, key) for other in chosen}
-        if every == {key} or all(prepared[key].shows(prepared[of]) for of in every):
-            faces.setdefault(release, key)
-    home = Group(ACROSS, digest(sorted(faces.items())), faces, ())
-    own = [
-        row
-        for of, group in zip(made.rows, chosen, strict=True)
-        for row in group.rows
-        if row.record.row_id == of.records[0].row_id
-    ]
-    yield from _rows(made, own, home, missing)
+    """The ensemble from members in several groups, or of several crops: at each seed what they were scored on together."""
+    standing: dict[str, list[Row]] = {}
+    for row in (row for group in groups for row in group.rows):
+        standing.setdefault(row.record.identity, []).append(row)
+    for seed, records in made.by_seed.items():
+        if not all(record.identity in standing for record in records):  # of one there are two records: told as damaged
+            continue
+        together = made.together.get(seed, ())
+        members = tuple(
+            _standing(standing[record.identity], [of[n] for of in together]) for n, record in enumerate(records)
+        )
+        faces = _faces(records[0], together) or dict(members[0].faces)
+        said: dict[str, Predictions] = {}
+        for each in together:
+            split = _split(records[0], each, faces)
+            read = [_predictions(standing[record.identity], of) for record, of in zip(records, each, strict=True)]
+            known = [of for of in read if of is not None]
+            if len(known) == len(read):
+                said |= _mean(made.name, split, known, made.weights[seed], missing)
+        home = Group(ACROSS, digest(sorted(faces.items())), faces, ())
+        yield _row(made, members, home, said)
 
 
-def _agreeing(one: Group, other: Group) -> int:
-    """How many releases two groups have the same faces of."""
-    return len(one.faces.items() & other.faces.items())
+def _standing(rows: Sequence[Row], scored: Sequence[ScoredSplit]) -> Row:
+    """Of the groups that a record stands in, its row in that of most of some faces."""
+    return max(rows, key=lambda row: sum(of.faces in row.faces.values() for of in scored))
+
+
+def _faces(record: Record, together: Sequence[Together]) -> dict[str, str]:
+    """Digest by release: of several crops that which sorts first, of several preparations that of most splits."""
+    counted = Counter((record.faces[of[0].faces].release, _first(of)) for of in together)
+    return {release: key for (release, key), _ in reversed(counted.most_common())}
+
+
+def _first(together: Together) -> str:
+    return min(of.faces for of in together)
+
+
+def _split(record: Record, together: Together, faces: Mapping[str, str]) -> str:
+    release, key = record.faces[together[0].faces].release, _first(together)
+    return f"{release if faces[release] == key else f'{release}@{key[:8]}'}/{together[0].split}"
+
+
+def _predictions(rows: Sequence[Row], scored: ScoredSplit) -> Predictions | None:
+    """What a record says of a split, from whichever of its rows has it; None where it is damaged."""
+    for row in rows:
+        release = row.record.faces[scored.faces].release
+        alike = row.faces.get(release) == scored.faces
+        found = row.predictions.get(f"{release if alike else f'{release}@{scored.faces[:8]}'}/{scored.split}")
+        if found is not None:
+            return found
+    return None
 
 
 def _groups_across(rows: Sequence[EnsembleRow], groups: Sequence[Group]) -> list[Group]:

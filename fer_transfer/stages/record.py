@@ -119,14 +119,9 @@ class Record:
         """Whether a stage was, or may have been, trained on a split of faces that it describes (``Lineage.trained_on``)."""
         return self.lineage.trained_on(self.faces[faces].prepared, split)
 
-    def scored(self, prepared: Prepared, split: str) -> ScoredSplit | None:
-        """Its predictions of a split of these faces, or else of the same pictures cut otherwise (``Prepared.shows``).
-
-        Of several other crops those that it was made from come first.
-        """
-        found = [of for of in self.predictions if of.split == split and self.faces[of.faces].prepared.shows(prepared)]
-        made_from = self.lineage.faces
-        return min(found, key=lambda of: (of.faces != prepared.digest, of.faces not in made_from), default=None)
+    def shows(self, faces: str, prepared: Prepared) -> bool:
+        """Whether faces that it describes are of the pictures of others (``Prepared.shows``)."""
+        return self.faces[faces].prepared.shows(prepared)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as it is kept."""

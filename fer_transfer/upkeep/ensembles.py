@@ -4,20 +4,18 @@ An ensemble counts seed by seed: at every seed that all of its rows were run wit
 So it has a spread over seeds as any row has, and weights that are fitted are fitted at each seed anew.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_transfer.errors import StoreError
 from fer_transfer.evaluation.ensemble import fit_weights, found_by_all
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.stages.lineage import Prepared
-from fer_transfer.stages.record import Record, ScoredSplit
+from fer_transfer.stages.record import Record
 from fer_transfer.stages.rows import StoredRow, row_called
+from fer_transfer.stages.scored import Together, scored_together
 from fer_transfer.study import Ensemble, Study
-
-#: The faces, as the first row knows them, and the split.
-_Where = tuple[Prepared, str]
 
 
 class EnsembleError(StoreError):
@@ -56,6 +54,7 @@ class Composed:
         by_seed: at each seed that all rows have, a record of each row.
         weights: at each seed those of the rows, summing to 1; none where it could not be made.
         says: of what it is an ensemble, and how its rows count.
+        together: at each seed what the records say of each split, in the order of the rows.
         fit: what weights were fitted on; None: they are alike.
         notes: what is left out of it, and why.
         word: why it could not be made, in a few words.
@@ -66,9 +65,15 @@ class Composed:
     by_seed: Mapping[str, tuple[Record, ...]]
     weights: Mapping[str, tuple[float, ...]]
     says: str
+    together: Mapping[str, tuple[Together, ...]] = field(default_factory=dict)
     fit: Fit | None = None
     notes: tuple[str, ...] = ()
     word: str = ""
+
+    @property
+    def of_several_crops(self) -> bool:
+        """Whether its rows know a split from several crops, so that no table holds them all."""
+        return any(len({of.faces for of in each}) > 1 for of_seed in self.together.values() for each in of_seed)
 
 
 def composed(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path, study: Study) -> Composed:
@@ -89,29 +94,42 @@ def composed(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path, st
     members = _members(name, of, rows, store)
     by_seed = _by_seed(name, members)
     _refuse_other_classes(name, members)
-    common, notes = _common(name, members, by_seed)
-    alike = {seed: (1 / len(members),) * len(members) for seed in by_seed}
-    weights, fit = (alike, None) if of.weights == "mean" else _fitted(name, members, by_seed, common, store, study)
-    says = "; ".join([_says(members, weights, fit), *_cut_otherwise(next(iter(by_seed.values())), common)])
-    return Composed(name, members, by_seed, weights, says, fit, notes)
+    records = [record for records in by_seed.values() for record in records]
+    common, notes = _common(name, members, records)
+    weights, fit = {seed: (1 / len(members),) * len(members) for seed in by_seed}, None
+    if of.weights == "fitted":
+        split = _selection(name, members, records, common, study)
+        weights, fit = _fitted(name, members, tuple(by_seed), records, split, store)
+    says = "".join([_says(members, weights, fit), *_crops(records, common)])
+    together = {seed: tuple(of[part] for of in common) for seed, part in _parts(by_seed, members)}
+    return Composed(name, members, by_seed, weights, says, together, fit, notes)
 
 
 def _fitted(
     name: str,
     members: Sequence[StoredRow],
-    by_seed: Mapping[str, tuple[Record, ...]],
-    common: Sequence[_Where],
+    seeds: Sequence[str],
+    records: Sequence[Record],
+    split: Together,
     store: Path,
-    study: Study,
 ) -> tuple[dict[str, tuple[float, ...]], Fit]:
-    where = _selection(name, members, by_seed, common, study)
-    read = {seed: _read(store, records, where) for seed, records in by_seed.items()}
+    """Weights on the faces of a split that every finder found, as temperatures are fitted, and what they were fitted on."""
     try:
-        found = {seed: found_by_all(predictions) for seed, predictions in read.items()}
+        found = {
+            seed: found_by_all([Predictions.read(store / of.file, of.sha256) for of in split[part]])
+            for seed, part in _parts(seeds, members)
+        }
         weights = {seed: fit_weights(predictions) for seed, predictions in found.items()}
     except ValueError as error:
         raise EnsembleError("not fitted", f"{_named(name)} cannot be fitted: {error}", members) from None
-    return weights, Fit(*where, len(next(iter(found.values()))[0]))
+    prepared = records[0].faces[split[0].faces].prepared
+    return weights, Fit(prepared, split[0].split, len(next(iter(found.values()))[0]))
+
+
+def _parts(seeds: Iterable[str], members: Sequence[StoredRow]) -> Iterator[tuple[str, slice]]:
+    """Where those of each seed stand among all records, seed by seed."""
+    for number, seed in enumerate(seeds):
+        yield seed, slice(number * len(members), (number + 1) * len(members))
 
 
 def _says(members: Sequence[StoredRow], weights: Mapping[str, Sequence[float]], fit: Fit | None) -> str:
@@ -125,16 +143,17 @@ def _says(members: Sequence[StoredRow], weights: Mapping[str, Sequence[float]], 
     return f"{of}: weights fitted on {where} ({by_seed})"
 
 
-def _cut_otherwise(records: Sequence[Record], common: Sequence[_Where]) -> list[str]:
+def _crops(records: Sequence[Record], common: Sequence[Together]) -> Iterator[str]:
     """Of each release that rows know from several crops, which these are."""
     crops: dict[str, dict[str, str]] = {}
-    for where in common:
-        for record in records:
-            key = _scored(record, where).faces
-            crops.setdefault(where[0].release, {})[key] = record.faces[key].preparation
-    return [
-        f"{release} cut in {len(of)} ways: {', or '.join(of.values())}" for release, of in crops.items() if len(of) > 1
-    ]
+    for together in common:
+        for record, of in zip(records, together, strict=True):
+            faces = record.faces[of.faces]
+            crops.setdefault(faces.release, {})[of.faces] = f"{faces.preparation} ({of.faces[:8]})"
+    for release in dict.fromkeys(
+        records[0].faces[of[0].faces].release for of in common if len({one.faces for one in of}) > 1
+    ):
+        yield f"; {release} from {len(crops[release])} preparations: {', '.join(crops[release].values())}"
 
 
 def _named(name: str) -> str:
@@ -177,77 +196,50 @@ def _refuse_other_classes(name: str, members: Sequence[StoredRow]) -> None:
 
 
 def _common(
-    name: str, members: Sequence[StoredRow], by_seed: Mapping[str, tuple[Record, ...]]
-) -> tuple[list[_Where], tuple[str, ...]]:
-    """What all records were scored on, cut alike or otherwise, in the order of the first; and which releases are apart."""
-    records = [record for of in by_seed.values() for record in of]
-    scored = [(records[0].faces[of.faces].prepared, of.split) for of in records[0].predictions]
-    common = [where for where in scored if all(record.scored(*where) for record in records)]
-    by_release: list[dict[str, dict[str, Prepared]]] = [{} for _ in members]
-    for of_seed in by_seed.values():
-        for known, record in zip(by_release, of_seed, strict=True):
-            for of in record.predictions:
-                prepared = record.faces[of.faces].prepared
-                known.setdefault(prepared.release, {})[prepared.digest] = prepared
+    name: str, members: Sequence[StoredRow], records: Sequence[Record]
+) -> tuple[list[Together], tuple[str, ...]]:
+    """What all records were scored on, and of which releases they have faces of other pictures."""
+    common = scored_together(records)
     apart = []
-    for release, first in by_release[0].items():
-        every = [known.get(release, {}) for known in by_release]
-        if all(every) and not any(
-            all(any(of.shows(one) for of in known.values()) for known in every) for one in first.values()
-        ):
-            each = "; ".join(
-                f"{row.name}: {', '.join(sorted(d[:8] for d in of))}" for row, of in zip(members, every, strict=True)
-            )
+    for release in dict.fromkeys(records[0].faces[of.faces].release for of in records[0].predictions):
+        every = [_scored_faces(row, release) for row in members]
+        if all(every) and not any(all(any(of.shows(one) for of in known) for known in every) for one in every[0]):
+            digests = [", ".join(sorted(of.digest[:8] for of in known)) for known in every]
+            each = "; ".join(f"{row.name}: {of}" for row, of in zip(members, digests, strict=True))
             apart.append(f"rows were scored on other faces of {release} ({each})")
     if not common:
         why = (
-            f"{_named(name)} needs predictions of the same faces: {'; '.join(apart) or 'its rows have none in common'}."
+            f"{_named(name)} needs predictions of the same faces: {'; '.join(apart) or 'its rows have none in common'}. "
+            "Train its rows on the same prepared faces, or on other crops of the same files."
         )
-        raise EnsembleError(
-            "other faces",
-            f"{why} Train its rows on the same prepared faces, or on other crops of one release.",
-            members,
-        )
+        raise EnsembleError("other faces", why, members)
     return common, tuple(apart)
 
 
+def _scored_faces(row: StoredRow, release: str) -> list[Prepared]:
+    """The faces of a release on which a row was scored."""
+    digests = {of.faces: record.faces[of.faces].prepared for record in row.records for of in record.predictions}
+    return [prepared for prepared in digests.values() if prepared.release == release]
+
+
 def _selection(
-    name: str,
-    members: Sequence[StoredRow],
-    by_seed: Mapping[str, tuple[Record, ...]],
-    common: Sequence[_Where],
-    study: Study,
-) -> _Where:
+    name: str, members: Sequence[StoredRow], records: Sequence[Record], common: Sequence[Together], study: Study
+) -> Together:
     """The split that every row was selected on, that none was trained on, and that the study does not protect."""
-    records = [record for of in by_seed.values() for record in of]
-    own = {where: [(record, _scored(record, where)) for record in records] for where in common}
-    shared = [
-        where for where, of in own.items() if all((one.faces, one.split) in record.selection for record, one in of)
-    ]
-    free = [where for where in shared if not any(record.trained_on(one.faces, one.split) for record, one in own[where])]
-    names = {where: f"{where[0].release}/{where[1]}" for where in free}
+    pairs = {together: list(zip(records, together, strict=True)) for together in common}
+    shared = [of for of in common if all((one.faces, one.split) in record.selection for record, one in pairs[of])]
+    free = [of for of in shared if not any(record.trained_on(one.faces, one.split) for record, one in pairs[of])]
     if not free:
         each = "; ".join(f"{row.name}: {', '.join(_selected(row.records[0])) or 'none'}" for row in members)
         why = f"{_named(name)} needs one selection split that all of its rows have predictions of, but got {each}."
         raise EnsembleError("not fitted", f"{why} Give weights: mean.", members)
-    allowed = [where for where in free if not study.protects(*names[where].split("/"))]
+    names = [(records[0].faces[of[0].faces].release, of[0].split) for of in free]
+    allowed = [of for of, split in zip(free, names, strict=True) if not study.protects(*split)]
     if not allowed:
-        why = f"{_named(name)} would fit its weights on {names[free[0]]}, which study {study.name!r} protects."
+        why = f"{_named(name)} would fit its weights on {'/'.join(names[0])}, which study {study.name!r} protects."
         raise EnsembleError("not fitted", f"{why} Select on another split, or give weights: mean.", members)
     return allowed[0]
 
 
 def _selected(record: Record) -> list[str]:
     return sorted(f"{used.release}/{split}" for used in record.lineage.stages[-1].faces for split in used.selected_on)
-
-
-def _scored(record: Record, where: _Where) -> ScoredSplit:
-    """What a record says of a split that all were scored on."""
-    scored = record.scored(*where)
-    assert scored is not None
-    return scored
-
-
-def _read(store: Path, records: Sequence[Record], where: _Where) -> list[Predictions]:
-    scored = [_scored(record, where) for record in records]
-    return [Predictions.read(store / of.file, of.sha256) for of in scored]

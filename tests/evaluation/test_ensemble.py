@@ -66,8 +66,9 @@ def test_where_finders_differ_those_that_found_the_face_count():
     assert mean.found.tolist() == [True, True, True, False]
     a, b = one.probabilities, two.probabilities
     np.testing.assert_allclose(mean.probabilities, [(a[0] + b[0]) / 2, a[1], b[2], (a[3] + b[3]) / 2])
-    nothing = averaged(members, (1.0, 0.0, 0.0))  # whose face was found by models that do not count
-    np.testing.assert_allclose(nothing.probabilities, a)
+    alone = averaged(members, (1.0, 0.0, 0.0))  # what models without a weight found does not count
+    np.testing.assert_allclose(alone.probabilities, a)
+    assert alone.found.tolist() == found[0].tolist()
     assert [of.ids.tolist() for of in found_by_all(members)] == [["0000"]] * 3
     with pytest.raises(ValueError, match="same 4 faces"):
         found_by_all([one, two.only_found().of(np.arange(3))])

@@ -453,7 +453,7 @@ def test_rows_that_know_the_same_pictures_from_other_crops_make_an_ensemble(trai
     (score,) = [score for score in row.scores if score.split == "emotiw/Val"]
     assert len(said) == 2 and not np.array_equal(*(of.probabilities for of in said))
     assert score.correct == int((mean.argmax(axis=1) == said[0].labels)[said[0].found].sum())
-    assert "emotiw cut in 2 ways" in row.ensemble
+    assert "emotiw from 2 preparations" in row.ensemble
     with pytest.raises(
         ConfigError, match="Expected rows whose faces were cut alike, but emotiw/test_resnet and other/"
     ):

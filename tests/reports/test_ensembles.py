@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import re
 import zipfile
 from dataclasses import replace
@@ -17,6 +18,8 @@ from fer_transfer.errors import ConfigError
 from fer_transfer.evaluation.comparison import compare
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.evaluation.statistics import wilson_interval
+from fer_transfer.files.document import write_document
+from fer_transfer.inference.store import open_store
 from fer_transfer.labels import EXPRESSIONS
 from fer_transfer.reports.report import load_report
 from fer_transfer.settings import compose
@@ -283,11 +286,94 @@ def test_of_the_same_pictures_cut_otherwise_it_is_made_by_those_whose_finder_fou
     right = (mean.argmax(axis=1) == one.labels)[found].sum()
     line = of_split(files["both"], "emotiw/Val")
     assert (int(line["k"]), int(line["n"])) == (right, 432) and found.sum() == 432
-    assert line["ensemble"].endswith("emotiw cut in 2 ways: as released, or as released")
-    assert "Ensembles across tables" in capsys.readouterr().out and files["claims"][0]["better"] == "both"
+    assert line["ensemble"].endswith("; emotiw from 2 preparations: as released (eeeeeeee), as released (dddddddd)")
+    assert "Ensembles across tables" in capsys.readouterr().out
+    assert files["claims"][0]["verdict"] == "not the same labelled faces"  # over found faces, and each found others
     assert not [one for one in files["missing"] if one["kind"] == "ensemble"]
     with zipfile.ZipFile(next((tmp_path / "report").glob("zips/both_*/Team.zip"))) as archive:
         assert len(archive.namelist()) == 372
+
+
+def on(tmp_path, plan, *crops, **changed):
+    """A row that was scored on several preparations of EmotiW, each a letter."""
+    paths = [add(tmp_path, plan, digests=DIGESTS | {"emotiw": crop * 64}, **changed) for crop in crops]
+    record = read_record(paths[0])
+    for path in paths[1:]:
+        record = record.joined(read_record(path))
+        path.unlink()
+    write_document(paths[0], record.to_json())
+    return record
+
+
+RESNET = {"backbone": "resnet18", "row_id": "r" * 64}
+
+
+@pytest.mark.usefixtures("one_release")
+@pytest.mark.parametrize(
+    ("members", "crops"),
+    [
+        ([("fer28", "e"), ("fer32", "d")], "ed"),  # rows of FER-2013 alone, which stand beside any crop
+        ([("fer32_emotiw", "e"), ("fer28", "d")], "ed"),
+        ([("fer28", "de"), ("fer32_emotiw", "d")], "dd"),  # what all know comes before what they know otherwise
+        ([("fer32_emotiw", "d"), ("fer28", "ed")], "dd"),
+        ([("fer28", "e", RESNET), ("fer32_emotiw", "d")], "ed"),
+    ],
+)
+def test_which_crop_a_row_counts_with(tmp_path, members, crops):
+    records = [on(tmp_path, plan, *known, **dict(*changed)) for plan, known, *changed in members]
+    names = [f"{record.plan}/{record.backbone}" for record in records]
+    files = ran(tmp_path, ensembles={"both": {"rows": names}})
+    scored = [
+        next(of for of in record.predictions if (of.faces, of.split) == (crop * 64, "Val"))
+        for record, crop in zip(records, crops, strict=True)
+    ]
+    read = [Predictions.read(tmp_path / "store" / of.file, of.sha256).only_found() for of in scored]
+    right = ((read[0].probabilities + read[1].probabilities).argmax(axis=1) == read[0].labels).sum()
+    lines = [line for line in files["both"] if (line["split"], line["status"]) == ("emotiw/Val", "run")]
+    assert [int(line["k"]) for line in lines] == [right]
+    assert ("2 preparations" in lines[0]["ensemble"]) == (crops == "ed")
+    study = tmp_path / "own.yaml"
+    study.write_text(json.dumps(STUDY | {"ensembles": {"both": {"rows": names}}}))
+    row = open_store(tmp_path / "store", study=study).row("both")
+    assert [score.correct for score in row.scores if score.split == "emotiw/Val"] == [right]
+
+
+@pytest.mark.usefixtures("one_release")
+def test_seeds_of_one_row_are_not_averaged_over_crops(tmp_path):
+    on(tmp_path, "fer28", "e")
+    on(tmp_path, "fer28", "d", seed=1)
+    splits = [score.split for score in open_store(tmp_path / "store").row("fer28").scores]
+    assert "fer2013/PrivateTest" in splits and "emotiw/Val" not in splits
+
+
+@pytest.mark.usefixtures("one_release")
+def test_other_files_of_another_release_do_not_keep_crops_apart(tmp_path):
+    for number, (crop, other) in enumerate(
+        ("ea", "db")
+    ):  # each other row is scored on the same EmotiW, and on its own FER-2013
+        of = {"backbone": ("alexnet", "resnet18")[number]}
+        own = {"emotiw": crop * 64, "fer2013": other * 64}
+        add(tmp_path, "emotiw", digests=own, splits=("emotiw/Val",), row_id=f"{number}" * 64, **of)
+        add(tmp_path, "fer28_emotiw", digests=own | {"emotiw": "e" * 64}, row_id=f"{number + 2}" * 64, **of)
+    files = ran(tmp_path, ensembles={"both": {"rows": ["emotiw/alexnet", "emotiw/resnet18"]}})
+    assert of_split(files["both"], "emotiw/Val")["status"] == "run"
+
+
+@pytest.mark.usefixtures("one_release")
+def test_ensembles_of_the_same_crops_stand_in_one_table(tmp_path):
+    for plan in ("fer28_emotiw", "fer32_emotiw"):
+        add(tmp_path, plan)
+        add(tmp_path, plan, digests=DIGESTS | {"emotiw": "d" * 64}, **RESNET | {"row_id": plan[3] * 64})
+    rows = {
+        "one": ["fer28_emotiw/mobilenetv2_100", "fer32_emotiw/resnet18"],
+        "two": ["fer28_emotiw/resnet18", "fer32_emotiw/mobilenetv2_100"],
+    }
+    files = ran(
+        tmp_path, ensembles={name: {"rows": of} for name, of in rows.items()},
+        claims=[{"says": "x", "pairs": [["one", "two"]]}],
+    )  # fmt: skip
+    (claim,) = files["claims"]
+    assert claim["backbone"] == "ensembles" and claim["mean"] and files["missing"][0]["kind"] != "ensemble"
 
 
 @pytest.mark.usefixtures("one_release")
