@@ -31,7 +31,8 @@ def write_parts(files: Mapping[str, Path], out: Path, limit: int) -> list[Path]:
     aside = Aside(out)
     try:
         cut = _Cut(aside.path, limit)
-        with lzma.open(cut, "wb", preset=6) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
+        # preset 6 takes 5 to 12 times as long for 8 to 18 % fewer bytes of faces
+        with lzma.open(cut, "wb", preset=0) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
             for name, path in files.items():
                 tar.add(path, name)
         cut.end()
