@@ -68,16 +68,18 @@ def voted(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("study", "experiment", "rows", "stages"),
+    ("folder", "study", "experiment", "rows", "stages"),
     [
-        ("best_fer2013", "best_fer2013_hour", 3, 4),
-        ("best_sfew_like", "best_sfew_like", 4, 7),
-        ("ferplus", "ferplus", 1, 1),
+        ("best_fer2013", "best_fer2013", "best_fer2013_hour", 3, 4),
+        ("best_sfew_like", "best_sfew_like", "best_sfew_like", 4, 7),
+        ("ferplus", "best_ferplus", "ferplus", 2, 2),
     ],
 )
-def test_an_experiment_with_a_study_of_its_own_is_ready(study, experiment, rows, stages, voted, tmp_path, command):
+def test_an_experiment_with_a_study_of_its_own_is_ready(
+    folder, study, experiment, rows, stages, voted, tmp_path, command
+):
     faces = [f"++runtime.faces.{path.name}={path}" for path in voted.iterdir()]
-    conf = ["--config-dir", str(ROOT / "experiments" / study / "conf"), f"study={study}", f"experiment={experiment}"]
+    conf = ["--config-dir", str(ROOT / "experiments" / folder / "conf"), f"study={study}", f"experiment={experiment}"]
     tiny = ["backbone=timm", "recipe.backbone.name=test_resnet", "~recipe.backbone.kwargs.pad_type"]
     code, printed, error = command(
         "train", "-m", *conf, *faces, *tiny, f"runtime.store={tmp_path}/store", "dry_run=true"

@@ -119,13 +119,32 @@ def _check_options(command: str, words: Sequence[str], hydras: Sequence[str]) ->
             and not any(o.startswith(option) for o in known if len(option) > 2)
         ):
             _refuse(command, f"There is no option {option}.", option, known)
-    for option, value in pairwise(words) if hydras else ():
+    joined = [(option, value) for option, is_joined, value in (word.partition("=") for word in words) if is_joined]
+    for option, value in [*pairwise(words), *joined] if hydras else ():
         if option in ("--cfg", "-c") and value not in _CFG:
             _refuse(command, f"Expected {option} {'|'.join(_CFG)}, but got {value!r}.", value, _CFG)
         if option in ("--config-dir", "-cd") and not Path(value).is_dir():
             from fer_transfer.files.nearby import near_path
 
             _refuse(command, f"Expected a folder of configurations at {value}, but there is none.{near_path(value)}")
+        if option in ("--config-dir", "-cd") and (hidden := _hidden(Path(value))):
+            _refuse(
+                command,
+                f"Expected names of your own in {value}, but {len(hidden)} are those of fer_transfer's configurations, which are "
+                f"read in their place: {', '.join(hidden[:3])}. Rename them.",
+            )
+
+
+def _hidden(folder: Path) -> list[str]:
+    """Files of a folder of one's own that Hydra does not read, for the package has others of the same names."""
+    from fer_transfer.config import conf_dir
+
+    names = (path.relative_to(conf_dir()) for path in sorted(conf_dir().rglob("*.yaml")))
+    return [
+        str(name)
+        for name in names
+        if (folder / name).is_file() and (folder / name).read_bytes() != (conf_dir() / name).read_bytes()
+    ]
 
 
 def _refuse(command: str, what: str, word: str = "", known: Sequence[str] = ()) -> NoReturn:

@@ -153,7 +153,7 @@ def _crops(records: Sequence[Record], common: Sequence[Together]) -> Iterator[st
     for release in dict.fromkeys(
         records[0].faces[of[0].faces].release for of in common if len({one.faces for one in of}) > 1
     ):
-        yield f"; {release} from {len(crops[release])} preparations: {', '.join(crops[release].values())}"
+        yield f"; {release} from {len(crops[release])} preparations: {', and '.join(crops[release].values())}"
 
 
 def _named(name: str) -> str:
