@@ -20,6 +20,9 @@ _HYDRAS = (
     "-sc", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun", "--info", "-i",
 )  # fmt: skip
 
+#: As they are written out, and cut short as argparse takes them.
+_CONFIG_DIR = ("-cd", "--config-d", "--config-di", "--config-dir")
+
 _CFG = ("job", "hydra", "all")
 
 
@@ -123,11 +126,11 @@ def _check_options(command: str, words: Sequence[str], hydras: Sequence[str]) ->
     for option, value in [*pairwise(words), *joined] if hydras else ():
         if option in ("--cfg", "-c") and value not in _CFG:
             _refuse(command, f"Expected {option} {'|'.join(_CFG)}, but got {value!r}.", value, _CFG)
-        if option in ("--config-dir", "-cd") and not Path(value).is_dir():
+        if option in _CONFIG_DIR and not Path(value).is_dir():
             from fer_transfer.files.nearby import near_path
 
             _refuse(command, f"Expected a folder of configurations at {value}, but there is none.{near_path(value)}")
-        if option in ("--config-dir", "-cd") and (hidden := _hidden(Path(value))):
+        if option in _CONFIG_DIR and (hidden := _hidden(Path(value))):
             _refuse(
                 command,
                 f"Expected names of your own in {value}, but {len(hidden)} are those of fer_transfer's configurations, which are "

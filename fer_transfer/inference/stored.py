@@ -73,7 +73,9 @@ class StoredPredictions:
         Raises:
             StoreError: if the rows were not all scored there, or predictions are missing or damaged.
         """
-        known = {self._named(together): together for together in scored_together(self.records)}
+        known: dict[str, Together] = {}
+        for together in scored_together(self.records):
+            known.setdefault(self._named(together), together)
         mean = self._mean(known[name]) if name in known else None
         if mean is None:
             raise StoreError(

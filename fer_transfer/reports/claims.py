@@ -19,13 +19,17 @@ NOT_RUN = "not run"
 def claimed(group: Group, study: Study) -> Iterator[tuple[str, str, str]]:
     """What is claimed of a group's rows, and the two of which the first should be the better one.
 
-    A claim about an ensemble is one of the group that holds it; that of ensembles across groups has no others.
+    A claim about an ensemble is one of the group that holds it. Ensembles across groups have a group of their own, which has no
+    other claims, and none twice: of two such groups that of the first of the two.
     """
     held = {row.plan for row in group.rows if row.ensemble}
+    near = {row.plan: row.backbone for row in group.beside if row.ensemble}
     for claim in study.claims:
         for better, worse in claim.pairs:
-            about = {better, worse} & set(study.ensembles)
-            if about <= held and (about or group.backbone != ACROSS):
+            about = [name for name in (better, worse) if name in study.ensembles]
+            across = [name for name in about if near.get(name, ACROSS) == ACROSS]
+            of_this = held.issuperset(about) if group.backbone != ACROSS else bool(across) and across[0] in held
+            if of_this and all(name in held or name in near for name in about):
                 yield claim.says, better, worse
 
 

@@ -99,13 +99,13 @@ def with_ensembles(groups: Sequence[Group], study: Study, store: Path, missing: 
         except StoreError as error:  # predictions that weights are fitted on
             missing.append(Missing("ensemble", name, str(error)))
             continue
-        homes = [] if made.of_several_crops else [n for n, group in enumerate(groups) if _holds(group, made)]
+        homes = _homes(groups, made)
         for n in homes:
             of_group[n] += _rows(made, groups[n].rows, groups[n], missing)
         if not homes and made.by_seed:
             across += _across(made, groups, missing)
     own = [replace(group, rows=(*group.rows, *more)) for group, more in zip(groups, of_group, strict=True)]
-    return [*own, *_groups_across(across, groups)]
+    return [*own, *_groups_across(across, own)]
 
 
 def _unmade(name: str, ensemble: Ensemble, error: EnsembleError) -> Composed:
@@ -115,10 +115,27 @@ def _unmade(name: str, ensemble: Ensemble, error: EnsembleError) -> Composed:
     return Composed(name, error.rows, {first[0].seed: first} if first else {}, {}, says, word=error.word)
 
 
-def _holds(group: Group, made: Composed) -> bool:
-    """Whether a group has all rows of an ensemble, and there are any."""
+def _homes(groups: Sequence[Group], made: Composed) -> list[int]:
+    """The groups that have all rows of an ensemble; none where these do not show all that its rows were scored on together."""
     wanted = {row.records[0].row_id for row in made.rows}
-    return bool(wanted) and wanted <= {row.record.row_id for row in group.rows}
+    homes = [n for n, group in enumerate(groups) if wanted and wanted <= {row.record.row_id for row in group.rows}]
+    shown = [
+        {(row.record.identity, name) for row in groups[n].rows for name in (*row.predictions, *row.damaged)}
+        for n in homes
+    ]
+    by_identity = [{row.record.identity: row for row in groups[n].rows} for n in homes]
+    for seed, records in made.by_seed.items():
+        for each in made.together.get(seed, ()):
+            pairs = list(zip(records, each, strict=True))
+            if not any(
+                all(
+                    record.identity not in rows or (record.identity, _name_in(rows[record.identity], of)) in names
+                    for record, of in pairs
+                )
+                for rows, names in zip(by_identity, shown, strict=True)
+            ):
+                return []
+    return homes
 
 
 def _rows(made: Composed, rows: Sequence[Row], group: Group, missing: list[Missing]) -> Iterator[EnsembleRow]:
@@ -187,54 +204,70 @@ def _across(made: Composed, groups: Sequence[Group], missing: list[Missing]) -> 
     standing: dict[str, list[Row]] = {}
     for row in (row for group in groups for row in group.rows):
         standing.setdefault(row.record.identity, []).append(row)
-    for seed, records in made.by_seed.items():
-        if not all(record.identity in standing for record in records):  # of one there are two records: told as damaged
-            continue
-        together = made.together.get(seed, ())
-        members = tuple(
-            _standing(standing[record.identity], [of[n] for of in together]) for n, record in enumerate(records)
-        )
-        faces = _faces(records[0], together) or dict(members[0].faces)
+    whole = {seed: of for seed, of in made.by_seed.items() if all(record.identity in standing for record in of)}
+    members = {seed: _members(records, made.together.get(seed, ()), standing) for seed, records in whole.items()}
+    faces = _faces(made, [row for rows in members.values() for row in rows])
+    home = Group(ACROSS, digest(sorted(faces.items())), faces, ())
+    for seed, records in whole.items():  # of a seed that is not, there are two records of one: told as damaged
         said: dict[str, Predictions] = {}
-        for each in together:
-            split = _split(records[0], each, faces)
+        for split, each in _called(records[0], made.together.get(seed, ()), faces):
             read = [_predictions(standing[record.identity], of) for record, of in zip(records, each, strict=True)]
             known = [of for of in read if of is not None]
             if len(known) == len(read):
                 said |= _mean(made.name, split, known, made.weights[seed], missing)
-        home = Group(ACROSS, digest(sorted(faces.items())), faces, ())
-        yield _row(made, members, home, said)
+        yield _row(made, members[seed], home, said)
 
 
-def _standing(rows: Sequence[Row], scored: Sequence[ScoredSplit]) -> Row:
-    """Of the groups that a record stands in, its row in that of most of some faces."""
-    return max(rows, key=lambda row: sum(of.faces in row.faces.values() for of in scored))
+def _members(
+    records: Sequence[Record], together: Sequence[Together], standing: Mapping[str, Sequence[Row]]
+) -> tuple[Row, ...]:
+    """Of the groups that each record stands in, its row in that of most of the faces."""
+    wanted = [{of[place].faces for of in together} for place in range(len(records))]
+    return tuple(
+        max(standing[record.identity], key=lambda row: len(faces & set(row.faces.values())))
+        for record, faces in zip(records, wanted, strict=True)
+    )
 
 
-def _faces(record: Record, together: Sequence[Together]) -> dict[str, str]:
-    """Digest by release: of several crops that which sorts first, of several preparations that of most splits."""
-    counted = Counter((record.faces[of[0].faces].release, _first(of)) for of in together)
-    return {release: key for (release, key), _ in reversed(counted.most_common())}
+def _faces(made: Composed, members: Sequence[Row]) -> dict[str, str]:
+    """Digest by release: of several crops that which sorts first, of several preparations that of most splits.
+
+    Of a release on which they were not scored together it is that of the members, where these agree.
+    """
+    counted = Counter(
+        (records[0].faces[of[0].faces].release, _first(of))
+        for seed, records in made.by_seed.items()
+        for of in made.together.get(seed, ())
+    )
+    faces = {release: key for (release, key), _ in reversed(counted.most_common())}
+    known: dict[str, set[str]] = {}
+    for release, key in (pair for row in members for pair in row.faces.items()):
+        known.setdefault(release, set()).add(key)
+    return {release: min(keys) for release, keys in known.items() if len(keys) == 1} | faces
 
 
 def _first(together: Together) -> str:
     return min(of.faces for of in together)
 
 
-def _split(record: Record, together: Together, faces: Mapping[str, str]) -> str:
-    release, key = record.faces[together[0].faces].release, _first(together)
-    return f"{release if faces[release] == key else f'{release}@{key[:8]}'}/{together[0].split}"
+def _called(record: Record, together: Sequence[Together], faces: Mapping[str, str]) -> Iterator[tuple[str, Together]]:
+    """Splits by name: ``release/split``; of other faces of a release than the group's ``release@digest/split``."""
+    names = [(record.faces[of[0].faces].release, of[0].split) for of in together]
+    for (release, split), of in zip(names, together, strict=True):
+        alone = names.count((release, split)) == 1 or faces[release] == _first(of)
+        yield f"{release if alone else f'{release}@{_first(of)[:8]}'}/{split}", of
+
+
+def _name_in(row: Row, scored: ScoredSplit) -> str:
+    """What a split is called in a row (``Row.predictions``)."""
+    release = row.record.faces[scored.faces].release
+    alike = row.faces.get(release) == scored.faces
+    return f"{release if alike else f'{release}@{scored.faces[:8]}'}/{scored.split}"
 
 
 def _predictions(rows: Sequence[Row], scored: ScoredSplit) -> Predictions | None:
     """What a record says of a split, from whichever of its rows has it; None where it is damaged."""
-    for row in rows:
-        release = row.record.faces[scored.faces].release
-        alike = row.faces.get(release) == scored.faces
-        found = row.predictions.get(f"{release if alike else f'{release}@{scored.faces[:8]}'}/{scored.split}")
-        if found is not None:
-            return found
-    return None
+    return next((found for row in rows if (found := row.predictions.get(_name_in(row, scored))) is not None), None)
 
 
 def _groups_across(rows: Sequence[EnsembleRow], groups: Sequence[Group]) -> list[Group]:
@@ -242,7 +275,8 @@ def _groups_across(rows: Sequence[EnsembleRow], groups: Sequence[Group]) -> list
     by_faces: dict[str, list[Row]] = {}
     for row in rows:
         by_faces.setdefault(row.settings_id, []).append(row)
-    beside = tuple(row for group in groups for row in group.rows)
+    every = [*(row for group in groups for row in group.rows), *rows]
     return [
-        Group(ACROSS, identity, of[0].faces, tuple(of), len(by_faces) == 1, beside) for identity, of in by_faces.items()
+        Group(ACROSS, key, of[0].faces, tuple(of), len(by_faces) == 1, tuple(row for row in every if row not in of))
+        for key, of in by_faces.items()
     ]

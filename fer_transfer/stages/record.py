@@ -119,10 +119,6 @@ class Record:
         """Whether a stage was, or may have been, trained on a split of faces that it describes (``Lineage.trained_on``)."""
         return self.lineage.trained_on(self.faces[faces].prepared, split)
 
-    def shows(self, faces: str, prepared: Prepared) -> bool:
-        """Whether faces that it describes are of the pictures of others (``Prepared.shows``)."""
-        return self.faces[faces].prepared.shows(prepared)
-
     def to_json(self) -> dict[str, Any]:
         """Plain data, as it is kept."""
         return {"version": RECORD_VERSION, **asdict(self), "lineage": self.lineage.to_json()}

@@ -70,11 +70,6 @@ class Composed:
     notes: tuple[str, ...] = ()
     word: str = ""
 
-    @property
-    def of_several_crops(self) -> bool:
-        """Whether its rows know a split from several crops, so that no table holds them all."""
-        return any(len({of.faces for of in each}) > 1 for of_seed in self.together.values() for each in of_seed)
-
 
 def composed(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path, study: Study) -> Composed:
     """Resolve one ensemble: its rows, their common seeds, and their weights.
@@ -101,7 +96,10 @@ def composed(name: str, of: Ensemble, rows: Sequence[StoredRow], store: Path, st
         split = _selection(name, members, records, common, study)
         weights, fit = _fitted(name, members, tuple(by_seed), records, split, store)
     says = "".join([_says(members, weights, fit), *_crops(records, common)])
-    together = {seed: tuple(of[part] for of in common) for seed, part in _parts(by_seed, members)}
+    together = {
+        seed: tuple(scored_together(records[part], [of[part] for of in common]))
+        for seed, part in _parts(by_seed, members)
+    }
     return Composed(name, members, by_seed, weights, says, together, fit, notes)
 
 

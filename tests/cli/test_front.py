@@ -89,13 +89,13 @@ def test_misspelt_options(name, arguments, said, command):
     assert code == 1 and said in stderr and stderr.startswith("error: ") and stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("joint", [" ", "="])
-def test_a_configuration_of_ones_own_that_would_not_be_read_is_refused(joint, command, tmp_path):
+@pytest.mark.parametrize("option", ["--config-dir ", "--config-dir=", "--config-di "])
+def test_a_configuration_of_ones_own_that_would_not_be_read_is_refused(option, command, tmp_path):
     """Hydra takes the package's of the same name, without a word."""
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "ferplus.yaml").write_text("name: ferplus\n")
     (tmp_path / "study" / "rafdb.yaml").write_bytes((ROOT / "conf" / "study" / "rafdb.yaml").read_bytes())  # a copy
-    code, _, stderr = command("report", *f"--config-dir{joint}{tmp_path}".split(" "), "study=ferplus")
+    code, _, stderr = command("report", *f"{option}{tmp_path}".split(" "), "study=ferplus")
     assert code == 1 and "1 are those of fer_transfer's configurations" in stderr, stderr
     assert "read in their place: study/ferplus.yaml. Rename" in stderr
 

@@ -377,6 +377,42 @@ def test_ensembles_of_the_same_crops_stand_in_one_table(tmp_path):
 
 
 @pytest.mark.usefixtures("one_release")
+def test_claims_reach_ensembles_of_other_tables(tmp_path):
+    """One of a table, one across tables, and one across tables with a row that knows fewer releases."""
+    for plan in PAIR["rows"]:
+        add(tmp_path, plan)
+    add(tmp_path, "fer28", **RESNET)
+    add(tmp_path, "emotiw", splits=("emotiw/Val",), digests={"emotiw": "d" * 64}, backbone="points", row_id="p" * 64)
+    own = {"both": PAIR["rows"], "three": [*PAIR["rows"], "fer28"], "four": [*PAIR["rows"], "fer28", "emotiw/points"]}
+    pairs = [["three", "both"], ["four", "three"]]
+    files = ran(
+        tmp_path, ensembles={name: {"rows": rows} for name, rows in own.items()}, claims=[{"says": "x", "pairs": pairs}]
+    )
+    told = [(claim["better"], claim["worse"], claim["mean"] != "") for claim in files["claims"]]
+    assert told == [("three", "both", True), ("four", "three", True)]
+
+
+def test_a_seed_is_scored_wherever_its_own_rows_were(tmp_path):
+    add(tmp_path, "fer28", splits=("emotiw/Val",))
+    add(tmp_path, "fer28", seed=1)
+    for seed in range(2):
+        add(tmp_path, "fer28", seed=seed, **RESNET)
+    files = ran(tmp_path, ensembles={"both": {"rows": ["fer28/mobilenetv2_100", "fer28/resnet18"]}})
+    assert (of_split(files["both"], "emotiw/Val")["seeds"], of_split(files["both"], "fer2013/PrivateTest")["seeds"]) == (
+        "0 1", "1",
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("one_release")
+def test_a_table_that_does_not_show_what_rows_were_scored_on_together_does_not_hold_their_ensemble(tmp_path):
+    on(tmp_path, "fer28", "dg")
+    on(tmp_path, "fer28_emotiw", "e", splits=("fer2013/PrivateTest",))
+    record = on(tmp_path, "fer32", "d", splits=("emotiw/Val",), **RESNET)
+    files = ran(tmp_path, ensembles={"both": {"rows": ["fer28", f"fer32/{record.backbone}"]}})
+    assert of_split(files["both"], "emotiw/Val")["status"] == "run"
+
+
+@pytest.mark.usefixtures("one_release")
 def test_weights_of_several_crops_are_fitted_on_what_all_finders_found(tmp_path, monkeypatch):
     add(tmp_path, "fer28", 0.4)
     made = fake_store.make_predictions
