@@ -47,8 +47,8 @@ def settings_notes(group: Group, study: Study) -> list[str]:
 def settings_apart(groups: Sequence[Group]) -> list[str]:
     """Of each group the settings that are others than those of most groups of its backbone; empty where none differ.
 
-    Compared are plans that ran in all of them, if any did, and faces that all are scored on; where no value is the most
-    frequent, each says its own.
+    Compared are plans that ran in all of them, or the values of any plan where none did, and faces that all are scored on; where
+    no value is the most frequent, each says its own.
     """
     by_backbone: dict[str, list[int]] = {}
     for number, group in enumerate(groups):
@@ -65,7 +65,7 @@ def _apart(alike: Sequence[Group]) -> list[str]:
     plans = set.intersection(*({row.plan for row in of.trained} for of in alike))
     releases = set.intersection(*(set(of.faces) for of in alike))
     settings = [
-        _common_settings([row for row in of.trained if row.plan in plans or not plans])
+        (_common_settings([row for row in of.trained if row.plan in plans]) if plans else _values(of.trained))
         | {key: value for key, value in _faces_settings(of).items() if key.partition(".")[2] in releases}
         for of in alike
     ]
@@ -139,6 +139,15 @@ def _common_settings(rows: Sequence[Row]) -> dict[str, str]:
         else " or ".join(f"{value} [{', '.join(plans)}]" for value, plans in values.items())
         for key, values in by_value.items()
     }
+
+
+def _values(rows: Sequence[Row]) -> dict[str, str]:
+    """The values of each setting, whichever plan has them."""
+    by_key: dict[str, set[str]] = {}
+    for row in rows:
+        for key, value in row.record.settings.items():
+            by_key.setdefault(key, set()).add(setting_text(value))
+    return {key: " or ".join(sorted(values)) for key, values in by_key.items()}
 
 
 def _faces_settings(group: Group) -> dict[str, str]:

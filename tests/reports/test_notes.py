@@ -111,3 +111,14 @@ def test_faces_that_one_table_alone_has_are_no_setting_of_it(tmp_path):
         if line.startswith("- Of the tables")
     ]
     assert [line.partition("this one has ")[2] for line in lines] == ["optimizer.lr 0.001.", "optimizer.lr 0.01."]
+
+
+def test_plans_of_other_names_are_no_other_settings(tmp_path):
+    """Tables of other crops, whose rows have names of their own."""
+    for crop, names in (("d", ("emotiw_one", "emotiw_two")), ("e", ("emotiw_three", "emotiw_four"))):
+        for name, rate in zip(names, (0.1, 0.2), strict=True):
+            settings, digests = {"epochs": 4, "optimizer.lr": rate}, {**DIGESTS, "emotiw": crop * 64}
+            add_row(tmp_path, name, 0.5, digests=digests, settings=settings)
+    report(compose("report", [f"store={tmp_path}", f"out={tmp_path / 'report'}", "published=false"]))
+    text = (tmp_path / "report" / "table.md").read_text()
+    assert "emotiw_one" in text and "emotiw_four" in text and "Of the tables of" not in text
