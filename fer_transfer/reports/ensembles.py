@@ -119,23 +119,20 @@ def _homes(groups: Sequence[Group], made: Composed) -> list[int]:
     """The groups that have all rows of an ensemble; none where these do not show all that its rows were scored on together."""
     wanted = {row.records[0].row_id for row in made.rows}
     homes = [n for n, group in enumerate(groups) if wanted and wanted <= {row.record.row_id for row in group.rows}]
-    shown = [
-        {(row.record.identity, name) for row in groups[n].rows for name in (*row.predictions, *row.damaged)}
-        for n in homes
+    standing = [{row.record.identity: row for row in groups[n].rows} for n in homes]
+    together = [
+        list(zip(records, each, strict=True))
+        for seed, records in made.by_seed.items()
+        for each in made.together.get(seed, ())
     ]
-    by_identity = [{row.record.identity: row for row in groups[n].rows} for n in homes]
-    for seed, records in made.by_seed.items():
-        for each in made.together.get(seed, ()):
-            pairs = list(zip(records, each, strict=True))
-            if not any(
-                all(
-                    record.identity not in rows or (record.identity, _name_in(rows[record.identity], of)) in names
-                    for record, of in pairs
-                )
-                for rows, names in zip(by_identity, shown, strict=True)
-            ):
-                return []
-    return homes
+    every = all(any(all(_shows(rows, *one) for one in each) for rows in standing) for each in together)
+    return homes if every else []
+
+
+def _shows(rows: Mapping[str, Row], record: Record, scored: ScoredSplit) -> bool:
+    """Whether a group tells what a record says of a split, or that it is damaged; of a record that it leaves out it told why."""
+    row = rows.get(record.identity)
+    return row is None or _name_in(row, scored) in {*row.predictions, *row.damaged}
 
 
 def _rows(made: Composed, rows: Sequence[Row], group: Group, missing: list[Missing]) -> Iterator[EnsembleRow]:
