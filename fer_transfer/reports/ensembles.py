@@ -1,5 +1,6 @@
 """The ensembles of a study as rows of a report: the mean of what their members said of the same faces, at each seed."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -116,23 +117,23 @@ def _unmade(name: str, ensemble: Ensemble, error: EnsembleError) -> Composed:
 
 
 def _homes(groups: Sequence[Group], made: Composed) -> list[int]:
-    """The groups that have all rows of an ensemble; none where these do not show all that its rows were scored on together."""
+    """The groups that have all rows of an ensemble; none where these do not show every split that its rows share."""
     wanted = {row.records[0].row_id for row in made.rows}
     homes = [n for n, group in enumerate(groups) if wanted and wanted <= {row.record.row_id for row in group.rows}]
-    standing = [{row.record.identity: row for row in groups[n].rows} for n in homes]
-    together = [
-        list(zip(records, each, strict=True))
-        for seed, records in made.by_seed.items()
-        for each in made.together.get(seed, ())
-    ]
-    every = all(any(all(_shows(rows, *one) for one in each) for rows in standing) for each in together)
-    return homes if every else []
+    for seed, records in made.by_seed.items():
+        shared = {(records[0].faces[of[0].faces].release, of[0].split) for of in made.together.get(seed, ())}
+        shown = {split for n in homes for split in _shown(groups[n], records)}
+        if homes and not shared <= shown:
+            return []
+    return homes
 
 
-def _shows(rows: Mapping[str, Row], record: Record, scored: ScoredSplit) -> bool:
-    """Whether a group tells what a record says of a split, or that it is damaged; of a record that it leaves out it told why."""
-    row = rows.get(record.identity)
-    return row is None or _name_in(row, scored) in {*row.predictions, *row.damaged}
+def _shown(group: Group, records: Sequence[Record]) -> set[tuple[str, str]]:
+    """Release and split of what a group tells of each of some records from the same faces, or says to be damaged."""
+    identities = {record.identity for record in records}
+    rows = [row for row in group.rows if row.record.identity in identities]
+    names = set.intersection(*({*row.predictions, *row.damaged} for row in rows)) if rows else set()
+    return {(re.split("[@/]", name)[0], name.partition("/")[2]) for name in names}
 
 
 def _rows(made: Composed, rows: Sequence[Row], group: Group, missing: list[Missing]) -> Iterator[EnsembleRow]:

@@ -47,8 +47,8 @@ def settings_notes(group: Group, study: Study) -> list[str]:
 def settings_apart(groups: Sequence[Group]) -> list[str]:
     """Of each group the settings that are others than those of most groups of its backbone; empty where none differ.
 
-    Compared are plans that ran in all of them, or the values of any plan where none did, and faces that all are scored on; where
-    no value is the most frequent, each says its own.
+    Compared are plans that ran in all of them, if any did, and faces that all are scored on; where no plan ran in two of them,
+    the values of any plan. Where no value is the most frequent, each says its own.
     """
     by_backbone: dict[str, list[int]] = {}
     for number, group in enumerate(groups):
@@ -62,10 +62,15 @@ def settings_apart(groups: Sequence[Group]) -> list[str]:
 
 
 def _apart(alike: Sequence[Group]) -> list[str]:
-    plans = set.intersection(*({row.plan for row in of.trained} for of in alike))
+    names = [{row.plan for row in of.trained} for of in alike]
+    plans, several = set.intersection(*names), sum(map(len, names)) > len(set.union(*names))
     releases = set.intersection(*(set(of.faces) for of in alike))
     settings = [
-        (_common_settings([row for row in of.trained if row.plan in plans]) if plans else _values(of.trained))
+        (
+            _common_settings([row for row in of.trained if row.plan in plans or not plans])
+            if several
+            else _values(of.trained)
+        )
         | {key: value for key, value in _faces_settings(of).items() if key.partition(".")[2] in releases}
         for of in alike
     ]

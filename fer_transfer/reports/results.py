@@ -170,8 +170,12 @@ class Group:
         return tuple(row for row in self.rows if not row.ensemble)
 
     def called(self, name: str) -> tuple[Row, ...]:
-        """The rows that a claim means, by seed: of the group, or beside it (``plan/backbone``); none where names do not tell."""
-        meant = [row for row in (*self.rows, *self.beside) if name in (row.plan, f"{row.plan}/{row.backbone}")]
+        """The rows that a claim means, by seed: of the group, or beside it (``plan/backbone``); none where names do not tell.
+
+        Of a row that stands in several groups beside it that on the faces of this one, where there is one.
+        """
+        named = [row for row in (*self.rows, *self.beside) if name in (row.plan, f"{row.plan}/{row.backbone}")]
+        meant = [row for row in named if row.faces.items() <= self.faces.items()] or named
         return self.of(name) or (tuple(meant) if len({row.record.row_id for row in meant}) == 1 else ())
 
     def of(self, plan: str) -> tuple[Row, ...]:

@@ -405,11 +405,29 @@ def test_a_seed_is_scored_wherever_its_own_rows_were(tmp_path):
 
 @pytest.mark.usefixtures("one_release")
 def test_a_table_that_does_not_show_what_rows_were_scored_on_together_does_not_hold_their_ensemble(tmp_path):
-    on(tmp_path, "fer28", "dg")
-    on(tmp_path, "fer28_emotiw", "e", splits=("fer2013/PrivateTest",))
-    record = on(tmp_path, "fer32", "d", splits=("emotiw/Val",), **RESNET)
-    files = ran(tmp_path, ensembles={"both": {"rows": ["fer28", f"fer32/{record.backbone}"]}})
-    assert of_split(files["both"], "emotiw/Val")["status"] == "run"
+    on(tmp_path, "fer28", "d", "g")
+    made, other = add(tmp_path, "fer28_emotiw"), add(tmp_path, "fer32", digests=DIGESTS | {"emotiw": "d" * 64})
+    record = read_record(made).joined(read_record(other))  # made from e, scored on d too
+    other.unlink()
+    write_document(made, record.to_json())
+    files = ran(tmp_path, ensembles={"both": {"rows": ["fer28", "fer28_emotiw"]}})
+    line = of_split(files["both"], "emotiw/Val")
+    assert (line["status"], line["backbone"], line["faces"]) == ("run", "ensembles", "dddddddd")
+
+
+@pytest.mark.usefixtures("one_release")
+def test_further_faces_of_a_split_do_not_move_an_ensemble_from_its_table(tmp_path):
+    for plan in ("fer28_emotiw", "fer32"):
+        paths = [
+            add(tmp_path, plan),
+            add(tmp_path, plan, digests=DIGESTS | {"fer2013": "g" * 64}, splits=("fer2013/PrivateTest",)),
+        ]
+        record = read_record(paths[0]).joined(read_record(paths[1]))
+        paths[1].unlink()
+        write_document(paths[0], record.to_json())
+    files = ran(tmp_path, ensembles={"both": {"rows": ["fer28_emotiw", "fer32"]}})
+    assert {line["backbone"] for line in files["both"]} == {"mobilenetv2_100"}
+    assert of_split(files["both"], "fer2013/PrivateTest")["status"] == "run"
 
 
 @pytest.mark.usefixtures("one_release")
