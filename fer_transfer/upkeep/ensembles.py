@@ -142,16 +142,13 @@ def _says(members: Sequence[StoredRow], weights: Mapping[str, Sequence[float]], 
 
 
 def _crops(records: Sequence[Record], common: Sequence[Together]) -> Iterator[str]:
-    """Of each release that rows know from several crops, which these are."""
-    crops: dict[str, dict[str, str]] = {}
-    for together in common:
-        for record, of in zip(records, together, strict=True):
-            faces = record.faces[of.faces]
-            crops.setdefault(faces.release, {})[of.faces] = f"{faces.preparation} ({of.faces[:8]})"
-    for release in dict.fromkeys(
-        records[0].faces[of[0].faces].release for of in common if len({one.faces for one in of}) > 1
-    ):
-        yield f"; {release} from {len(crops[release])} preparations: {', and '.join(crops[release].values())}"
+    """Of each release that rows know from several crops the digests of these, by which tables tell how faces were cut."""
+    crops: dict[str, dict[str, None]] = {}
+    for together in (of for of in common if len({one.faces for one in of}) > 1):
+        release = records[0].faces[together[0].faces].release
+        crops.setdefault(release, {}).update(dict.fromkeys(of.faces[:8] for of in together))
+    for release, digests in crops.items():
+        yield f"; {release} from {len(digests)} preparations ({', '.join(digests)})"
 
 
 def _named(name: str) -> str:

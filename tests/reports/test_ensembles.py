@@ -286,7 +286,7 @@ def test_of_the_same_pictures_cut_otherwise_it_is_made_by_those_whose_finder_fou
     right = (mean.argmax(axis=1) == one.labels)[found].sum()
     line = of_split(files["both"], "emotiw/Val")
     assert (int(line["k"]), int(line["n"])) == (right, 432) and found.sum() == 432
-    assert line["ensemble"].endswith("; emotiw from 2 preparations: as released (eeeeeeee), and as released (dddddddd)")
+    assert line["ensemble"].endswith("; emotiw from 2 preparations (eeeeeeee, dddddddd)")
     assert "Ensembles across tables" in capsys.readouterr().out
     assert files["claims"][0]["verdict"] == "not the same labelled faces"  # over found faces, and each found others
     assert not [one for one in files["missing"] if one["kind"] == "ensemble"]
