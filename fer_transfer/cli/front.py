@@ -126,16 +126,21 @@ def _check_options(command: str, words: Sequence[str], hydras: Sequence[str]) ->
     for option, value in [*pairwise(words), *joined] if hydras else ():
         if option in ("--cfg", "-c") and value not in _CFG:
             _refuse(command, f"Expected {option} {'|'.join(_CFG)}, but got {value!r}.", value, _CFG)
-        if option in _CONFIG_DIR and not Path(value).is_dir():
-            from fer_transfer.files.nearby import near_path
+        if option in _CONFIG_DIR:
+            _check_folder(command, value)
 
-            _refuse(command, f"Expected a folder of configurations at {value}, but there is none.{near_path(value)}")
-        if option in _CONFIG_DIR and (hidden := _hidden(Path(value))):
-            _refuse(
-                command,
-                f"Expected names of your own in {value}, but {len(hidden)} are those of fer_transfer's configurations, which are "
-                f"read in their place: {', '.join(hidden[:3])}. Rename them.",
-            )
+
+def _check_folder(command: str, value: str) -> None:
+    if not Path(value).is_dir():
+        from fer_transfer.files.nearby import near_path
+
+        _refuse(command, f"Expected a folder of configurations at {value}, but there is none.{near_path(value)}")
+    if hidden := _hidden(Path(value)):
+        _refuse(
+            command,
+            f"Expected names of your own in {value}, but {len(hidden)} are those of fer_transfer's configurations, which are "
+            f"read in their place: {', '.join(hidden[:3])}. Rename them.",
+        )
 
 
 def _hidden(folder: Path) -> list[str]:

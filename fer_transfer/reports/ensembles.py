@@ -1,6 +1,5 @@
 """The ensembles of a study as rows of a report: the mean of what their members said of the same faces, at each seed."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from fer_transfer.evaluation.ensemble import averaged
 from fer_transfer.evaluation.predictions import Predictions
 from fer_transfer.files.digest import digest
 from fer_transfer.reports.missing import Missing
-from fer_transfer.reports.results import ACROSS, Group, Row
+from fer_transfer.reports.results import ACROSS, Group, Row, release_named, split_name
 from fer_transfer.stages.lineage import Lineage
 from fer_transfer.stages.record import Record, ScoredSplit
 from fer_transfer.stages.rows import stored_rows
@@ -133,7 +132,7 @@ def _shown(group: Group, records: Sequence[Record]) -> set[tuple[str, str]]:
     identities = {record.identity for record in records}
     rows = [row for row in group.rows if row.record.identity in identities]
     names = set.intersection(*({*row.predictions, *row.damaged} for row in rows)) if rows else set()
-    return {(re.split("[@/]", name)[0], name.partition("/")[2]) for name in names}
+    return {(release_named(name), name.partition("/")[2]) for name in names}
 
 
 def _rows(made: Composed, rows: Sequence[Row], group: Group, missing: list[Missing]) -> Iterator[EnsembleRow]:
@@ -249,23 +248,18 @@ def _first(together: Together) -> str:
 
 
 def _called(record: Record, together: Sequence[Together], faces: Mapping[str, str]) -> Iterator[tuple[str, Together]]:
-    """Splits by name: ``release/split``; of other faces of a release than the group's ``release@digest/split``."""
+    """Splits by name (``split_name``); one that is there once needs no digest."""
     names = [(record.faces[of[0].faces].release, of[0].split) for of in together]
     for (release, split), of in zip(names, together, strict=True):
-        alone = names.count((release, split)) == 1 or faces[release] == _first(of)
-        yield f"{release if alone else f'{release}@{_first(of)[:8]}'}/{split}", of
-
-
-def _name_in(row: Row, scored: ScoredSplit) -> str:
-    """What a split is called in a row (``Row.predictions``)."""
-    release = row.record.faces[scored.faces].release
-    alike = row.faces.get(release) == scored.faces
-    return f"{release if alike else f'{release}@{scored.faces[:8]}'}/{scored.split}"
+        alone = names.count((release, split)) == 1
+        yield f"{release}/{split}" if alone else split_name(faces, release, _first(of), split), of
 
 
 def _predictions(rows: Sequence[Row], scored: ScoredSplit) -> Predictions | None:
     """What a record says of a split, from whichever of its rows has it; None where it is damaged."""
-    return next((found for row in rows if (found := row.predictions.get(_name_in(row, scored))) is not None), None)
+    release = rows[0].record.faces[scored.faces].release
+    names = [split_name(row.faces, release, scored.faces, scored.split) for row in rows]
+    return next((row.predictions[name] for row, name in zip(rows, names, strict=True) if name in row.predictions), None)
 
 
 def _groups_across(rows: Sequence[EnsembleRow], groups: Sequence[Group]) -> list[Group]:

@@ -80,7 +80,7 @@ class Row:
     @property
     def releases(self) -> set[str]:
         """Words of the releases on which it was scored, as far as that is known, damaged or not."""
-        return {re.split("[@/]", split)[0] for split in (*self.predictions, *self.damaged)}
+        return {release_named(split) for split in (*self.predictions, *self.damaged)}
 
     @property
     def ensemble(self) -> str:
@@ -301,16 +301,31 @@ def _shown(members: Sequence[_Loaded], faces: Mapping[str, str]) -> Iterable[tup
             yield from ((number, digest, split) for digest, split in one.predictions if digest in faces.values())
 
 
+def split_name(faces: Mapping[str, str], release: str, digest: str, split: str) -> str:
+    """What a split is called among the faces of a group, digest by release: of other faces than these with their digest.
+
+    >>> split_name({"emotiw": "d" * 64}, "emotiw", "d" * 64, "Val"), split_name({}, "emotiw", "e" * 64, "Val")
+    ('emotiw/Val', 'emotiw@eeeeeeee/Val')
+    """
+    return f"{release}/{split}" if faces.get(release) == digest else f"{release}@{digest[:8]}/{split}"
+
+
+def release_named(name: str) -> str:
+    """The release of a split that ``split_name`` named.
+
+    >>> release_named("emotiw@eeeeeeee/Val")
+    'emotiw'
+    """
+    return re.split("[@/]", name)[0]
+
+
 def _row(one: _Loaded, sweep: str, faces: Mapping[str, str]) -> Row:
     predictions, damaged = {}, set()
     for (digest, split), of in one.predictions.items():
         release = one.record.faces[digest].release
-        if faces.get(release) == digest:
-            name = f"{release}/{split}"
-        elif release in one.made_from:  # no other group shows these
-            name = f"{release}@{digest[:8]}/{split}"
-        else:
+        if faces.get(release) != digest and release not in one.made_from:  # another group shows these
             continue
+        name = split_name(faces, release, digest, split)
         if of is None:
             damaged.add(name)
         else:
