@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from fer_transfer.evaluation.statistics import wilson_interval
@@ -91,7 +92,8 @@ def _save(figure: Figure, path: Path) -> None:
 def _sheet(title: str, caveats: Sequence[str], height: float) -> Figure:
     """An empty page with a title above, and below what must stand beside the numbers."""
     loud = "\n".join(wrap(shown_text(caveat_line(caveats)), _CHARACTERS))
-    figure = Figure(figsize=(_PAGE, height + 0.15 * loud.count("\n")), layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=0.09)  # inches: slanted labels keep off the title below them
+    figure = Figure(figsize=(_PAGE, height + 0.15 * loud.count("\n")), layout=layout)
     figure.suptitle("\n".join(wrap(shown_text(title), _TITLE)), fontsize=9)
     if loud:
         figure.supxlabel(loud, fontsize=7, color=_LOUD, weight="bold")
@@ -155,7 +157,7 @@ def _panels(kind: str, group: Group, lines: Sequence[Line], report: Report, draw
     }
     across = min(_ACROSS, len(lines))
     down = math.ceil(len(lines) / across)
-    figure = _sheet(f"{titles[kind]}. {group.title}", group.caveats, 0.7 + 2.3 * down)
+    figure = _sheet(f"{titles[kind]}. {group.title}", group.caveats, 0.7 + 2.4 * down)
     every = figure.subplots(down, across, squeeze=False).flatten()
     for axes, line in zip(every, lines, strict=False):
         axes.set_title(shown_text(f"{line.row}, {line.seeds}"), fontsize=8)
